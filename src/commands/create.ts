@@ -1,0 +1,43 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import {BaseCommand} from '../lib/cli/base-command.js'
+import {openAdminConnection} from '../lib/cli/connection.js'
+import {createResources, type CreatedResource} from '../lib/cli/creation.js'
+import {adminFlags, formats} from '../lib/cli/flags.js'
+import {readResourceText} from '../lib/cli/input.js'
+import {describeResource} from '../lib/cli/resource-text.js'
+
+export default class Create extends BaseCommand {
+  static override summary = 'Create resources from YAML or JSON.'
+  static override description = `Several documents are separated by ---. They are created in their order; the first that fails ends the command, those before it stay.`
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> role.yaml',
+    {
+      command: '<%= config.bin %> <%= command.id %> -f < roles.yaml',
+      description: 'Create or replace, from standard input',
+    },
+  ]
+  static override args = {file: Args.string({description: 'file to read (default: standard input)'})}
+  static override flags = {
+    ...adminFlags,
+    force: Flags.boolean({char: 'f', description: 'replace what exists already'}),
+    format: Flags.option({options: formats, default: 'text', description: 'how to print the answer'})(),
+  }
+
+  async run(): Promise<CreatedResource[]> {
+    const {args, flags} = await this.parse(Create)
+    const text = await readResourceText(args.file)
+    const {parseDocuments} = await import('../lib/resources/document.js')
+    const resources = parseDocuments(text)
+    const connection = await openAdminConnection(flags, this.surroundings)
+    const created = await connection.ask((client) =>
+      createResources(client, resources, {
+        force: flags.force,
+        onCreated: ({kind, name, action}) => {
+          if (flags.format === 'text') this.print(`${describeResource(kind, name)} has been ${action}`)
+        },
+      }),
+    )
+    return flags.format === 'text' ? created : this.show(flags.format, created, () => '')
+  }
+}

@@ -1,0 +1,35 @@
+import * as Args from '@oclif/core/args'
+import {BaseCommand} from '../../lib/cli/base-command.js'
+import {openUserLogin} from '../../lib/cli/connection.js'
+import {openDatabaseSession} from '../../lib/cli/database-session.js'
+import {accountFlags, labelsFlag, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
+import {runPsql} from '../../lib/cli/psql-session.js'
+
+export default class DbConnect extends BaseCommand {
+  static override readonly takesProgramWords = true
+  static override summary = 'Connect to a database with psql.'
+  static override description = `Opens psql on the database, through the proxy, as yourself: no password is asked, and the certificate that proves
+who you are lives only as long as your login. What follows -- is given to psql. The exit code is psql's own.`
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> orders',
+    '<%= config.bin %> <%= command.id %> --db-user=alice --db-name=postgres orders',
+    "<%= config.bin %> <%= command.id %> orders -- -c 'select 1'",
+    "<%= config.bin %> <%= command.id %> orders -- -At -c 'table products' | head",
+  ]
+  static override args = {
+    database: Args.string({description: 'database to connect to (default: the one you are logged in to)'}),
+  }
+  static override flags = {...accountFlags, ...labelsFlag, ...loginFlags}
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(DbConnect)
+    const session = await openDatabaseSession({
+      login: await openUserLogin(flags, this.surroundings),
+      selector: {name: args.database, labels: mergeLabels(flags.labels)},
+      dbUser: flags['db-user'],
+      dbName: flags['db-name'],
+    })
+    for (const notice of session.notices) this.say(notice)
+    process.exitCode = await runPsql(session, this.programWords)
+  }
+}

@@ -1,0 +1,25 @@
+import * as Args from '@oclif/core/args'
+import type {InviteResponse} from '../../lib/api/responses.js'
+import {BaseCommand} from '../../lib/cli/base-command.js'
+import {openAdminConnection} from '../../lib/cli/connection.js'
+import {adminFlags, formatFlag, seconds} from '../../lib/cli/flags.js'
+import {renderInvite} from '../../lib/cli/invite-text.js'
+
+export default class UsersReset extends BaseCommand {
+  static override summary = "Take a user's password away and print the link with which they set a new one."
+  static override description = 'Certificates that the user holds are void from this moment.'
+  static override examples = ['<%= config.bin %> <%= command.id %> alice']
+  static override args = {user: Args.string({required: true, description: 'name of the user'})}
+  static override flags = {
+    ...adminFlags,
+    ...formatFlag,
+    ttl: seconds({description: 'how long the link can be used (default: 8h)'}),
+  }
+
+  async run(): Promise<InviteResponse> {
+    const {args, flags} = await this.parse(UsersReset)
+    const connection = await openAdminConnection(flags, this.surroundings)
+    const invite = await connection.ask((client) => client.resetUser(args.user, {ttlSeconds: flags.ttl}))
+    return this.show(flags.format, invite, () => renderInvite(invite, 'reset'))
+  }
+}

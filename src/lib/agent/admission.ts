@@ -1,0 +1,94 @@
+import type {X509Certificate} from 'node:crypto'
+import {decide, findLock, type Decision} from '../access/decision.js'
+import {PosternError} from '../core/errors.js'
+import type {Database} from '../resources/database.js'
+import type {DatabaseRoute, UserIdentity} from '../pki/identity.js'
+import {decodeIdentity} from '../pki/identity.js'
+import {verifyPeer} from '../pki/peer.js'
+import type {Cache} from './cache.js'
+
+/** What the checks look at. */
+export interface AdmissionRules {
+  readonly cache: Pick<Cache, 'authorities' | 'users' | 'locks' | 'roles'>
+  readonly hostId: string
+  /** Wall-clock milliseconds. */
+  readonly now: number
+}
+
+/** A user who holds a certificate for one database, checked by ourselves. */
+export interface Guest {
+  readonly identity: UserIdentity
+  readonly route: DatabaseRoute
+  readonly certificate: X509Certificate
+  /** The database name of the route; an empty one means the user's own, as in PostgreSQL. */
+  readonly dbName: string
+}
+
+/** Who a certificate claims to speak for, before any check: only for the audit of a refusal. */
+export function claimedGuest(certificate: X509Certificate): Guest | undefined {
+  try {
+    const identity = decodeIdentity(certificate.raw)
+    if (identity.kind !== 'user' || identity.usage !== 'db' || !identity.route) return undefined
+    const {route} = identity
+    return {identity, route, certificate, dbName: route.dbName === '' ? route.dbUser : route.dbName}
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Checks a client's leaf certificate after each handshake, resumed or not: authority, purpose, validity, that it opens
+ * databases and not the API, and what may have happened to the user since it was issued.
+ * @throws PosternError ACCESS_DENIED, EXPIRED
+ */
+export function admit(certificate: X509Certificate, rules: AdmissionRules): Guest {
+  return admitUntil(certificate, rules, rules.now)
+}
+
+/** The same, but an expired certificate still counts: enough to cancel a query of one's own. @throws as admit */
+export function admitExpired(certificate: X509Certificate, rules: AdmissionRules): Guest {
+  const lastMoment = Date.parse(certificate.validTo) - 1
+  return admitUntil(certificate, rules, Math.min(rules.now, lastMoment))
+}
+
+function admitUntil(certificate: X509Certificate, {cache, hostId, now}: AdmissionRules, validAt: number): Guest {
+  verifyPeer(certificate, {authorities: cache.authorities('user'), purpose: 'client', now: validAt})
+  const guest = claimedGuest(certificate)
+  if (!guest) {
+    throw new PosternError('ACCESS_DENIED', 'The certificate is not for databases.', {
+      hint: 'Get one with `postern db login`, or connect with `postern db connect`.',
+    })
+  }
+  const {user} = guest.identity
+  const record = cache.users.get(user)
+  if (!record) throw new PosternError('ACCESS_DENIED', `The user "${user}" no longer exists.`)
+  const {certsValidFrom} = record
+  if (certsValidFrom !== undefined && Date.parse(certificate.validFrom) < Date.parse(certsValidFrom)) {
+    throw new PosternError('EXPIRED', 'The certificate was revoked.', {hint: 'Log in again.'})
+  }
+  const lock = findLock(cache.locks.values(), {user, roles: effectiveRoles(guest, cache), serverId: hostId}, now)
+  if (lock) {
+    throw new PosternError('ACCESS_DENIED', `Access is locked${lock.spec.message ? `: ${lock.spec.message}` : ''}.`)
+  }
+  return guest
+}
+
+/** Roles that the certificate names and the user still has. */
+export function effectiveRoles({identity}: Guest, {users}: Pick<Cache, 'users'>): readonly string[] {
+  const current = users.get(identity.user)?.roles ?? []
+  return identity.roles.filter((role) => current.includes(role))
+}
+
+/** May this guest reach this database as the user and name of the certificate's route? */
+export function judge(guest: Guest, database: Database, {cache, hostId, now}: AdmissionRules): Decision {
+  const {identity, route, dbName} = guest
+  return decide({
+    subject: {user: identity.user, roles: effectiveRoles(guest, cache), traits: identity.traits},
+    roles: cache.roles,
+    target: {name: database.metadata.name, labels: database.metadata.labels ?? {}},
+    request: {dbUser: route.dbUser, dbName},
+    locks: cache.locks.values(),
+    serverId: hostId,
+    now,
+  })
+}

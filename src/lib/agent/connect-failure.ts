@@ -1,0 +1,71 @@
+import {messageOf, PosternError} from '../core/errors.js'
+import type {ServerError} from '../pgwire/server-error.js'
+
+const unreachableHint =
+  'Check that PostgreSQL runs there, and that firewalls and security groups let the host of the agent through.'
+const trustHint =
+  'Set tls.ca_cert_file of the database to the CA that issued the certificate, and tls.server_name if it is for another name.'
+
+/** The failure of a connection attempt as a sentence that names the step and the address. */
+export function connectFailure(error: unknown, address: string): PosternError {
+  if (error instanceof PosternError) return withAddress(error, address)
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  const failure = (kind: 'UNREACHABLE' | 'UNTRUSTED' | 'ACCESS_DENIED', message: string, hint: string): PosternError =>
+    new PosternError(kind, message, {cause: error, hint})
+  switch (code) {
+    case 'ECONNREFUSED':
+      return failure('UNREACHABLE', `The database server at ${address} refused the connection.`, unreachableHint)
+    case 'ETIMEDOUT':
+      return failure('UNREACHABLE', `The database server at ${address} did not answer in time.`, unreachableHint)
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return failure('UNREACHABLE', `There is no route to the database server at ${address}.`, unreachableHint)
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return failure('UNREACHABLE', `The database server at ${address} broke the connection.`, unreachableHint)
+    case 'CERT_HAS_EXPIRED':
+      return failure('UNTRUSTED', `The certificate of the database server at ${address} has expired.`, 'Renew it.')
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return failure('UNTRUSTED', `The certificate of the database server at ${address} is for other names.`, trustHint)
+  }
+  if (/ALERT|ERR_SSL_(TLSV1|SSLV3)/.test(code)) {
+    return failure(
+      'ACCESS_DENIED',
+      `The database server at ${address} does not accept the certificate of the agent: ${messageOf(error)}.`,
+      'Its ssl_ca_file must hold the CA that `postern auth sign --format=db` wrote beside the server certificate.',
+    )
+  }
+  if (/CERT|SIGNATURE|UNABLE_TO|SELF_SIGNED/.test(code)) {
+    return failure(
+      'UNTRUSTED',
+      `The certificate of the database server at ${address} is not trusted: ${messageOf(error)}.`,
+      trustHint,
+    )
+  }
+  return failure('UNREACHABLE', `The connection to ${address} failed: ${messageOf(error)}.`, unreachableHint)
+}
+
+function withAddress(error: PosternError, address: string): PosternError {
+  if (error.message.includes(address)) return error
+  const message = `${error.message.replace(/\.$/, '')} (${address}).`
+  return new PosternError(error.code, message, {cause: error.cause, hint: error.hints})
+}
+
+/** SQLSTATEs of a refused sign-in. */
+const invalidAuthorization = '28000'
+const invalidPassword = '28P01'
+
+/** The server's own refusal; its sentence and SQLSTATE reach the client, with what to do about it. */
+export function signInRefused(error: ServerError, database: string): PosternError {
+  const denied = error.code === invalidAuthorization || error.code === invalidPassword
+  const advice = denied
+    ? [
+        'Check that the database user exists and may log in, and that pg_hba.conf has a "hostssl" line with method "cert" for it.',
+      ]
+    : []
+  const hint = [...(error.hint === undefined ? [] : [error.hint]), ...advice]
+  return new PosternError(denied ? 'ACCESS_DENIED' : 'FAILED', `Database "${database}" refused the sign-in: ${error.message}`, {
+    cause: error,
+    hint,
+  })
+}

@@ -1,0 +1,130 @@
+/**
+ * From an Authorization to a signed-in session of the database:
+ *
+ *   agent                                     database server
+ *     ── TCP, to the address resolved before ──►
+ *     ── SSLRequest ──────────────────────────►
+ *     ◄─ S ────────────────────────────────────
+ *     ══ TLS, verify-full ════════════════════   client certificate of the db_client CA
+ *     ── StartupMessage, sign-in ─────────────►
+ *     ◄─ … ReadyForQuery ──────────────────────
+ */
+import {connect, type Socket} from 'node:net'
+import type {TLSSocket} from 'node:tls'
+import type {Authorization} from '../access/authorization.js'
+import {encodeCancel} from '../pgwire/first-packet.js'
+import {signIn, type SignedIn} from '../pgwire/sign-in.js'
+import type {BackendKey} from '../pgwire/server-messages.js'
+import {requestTls} from '../pgwire/tls-request.js'
+import type {Credentials} from '../pki/credentials.js'
+import {formatAddress} from '../resources/endpoint.js'
+import {tuneSocket} from '../tunnel/splice.js'
+import type {Served} from './catalog.js'
+import {connectFailure, signInRefused} from './connect-failure.js'
+import {secure, serverTls, type ServerTls} from './server-tls.js'
+import {lookupOf, type TargetAddress} from './target-address.js'
+
+export interface DialRequest {
+  readonly served: Served
+  readonly target: TargetAddress
+  /** What the database authenticates the agent by. */
+  readonly credentials: Credentials
+  /** PEM certificates to verify the server with when the database resource names none. */
+  readonly authorities: readonly string[]
+  /** Startup parameters of the client that the server gets to see. */
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/** A database session that is ready for queries. */
+export interface DatabaseSession {
+  readonly socket: TLSSocket
+  readonly signedIn: SignedIn
+  /** Asks the server to cancel what the session is doing, at the address where it is. Never rejects. */
+  cancel(): Promise<void>
+}
+
+const timeouts = {tcp: 10_000, tls: 10_000, signIn: 30_000, cancel: 5000} as const
+
+/**
+ * Opens the one session that the authorization allows: its database, its user, its name.
+ * @throws PosternError naming the step that failed; the cause of a refused sign-in is the server's error
+ */
+export async function dialDatabase(authorization: Authorization, request: DialRequest): Promise<DatabaseSession> {
+  const {served, target, credentials, authorities, parameters} = request
+  const allowed = authorization.spend()
+  const {name} = served.database.metadata
+  if (allowed.target.name !== name) throw new Error('the authorization is for another database')
+
+  const address = formatAddress(target)
+  try {
+    const tls = await serverTls(served.database, target.host, authorities)
+    const raw = await connectTcp({host: target.host, port: target.port, lookup: lookupOf(target)})
+    // The host may have many addresses: a cancel must find the one that this session is at.
+    const at = {host: raw.remoteAddress ?? target.host, port: target.port}
+    const socket = await upgrade(raw, tls, credentials)
+    const signedIn = await signIn(
+      socket,
+      {
+        user: allowed.request.dbUser,
+        database: allowed.request.dbName,
+        parameters,
+        authenticator: {kind: 'none'},
+        allowCleartext: tls.verified,
+      },
+      {timeout: timeouts.signIn},
+    )
+    if (!signedIn.ok) throw signInRefused(signedIn.error, name)
+    const {backendKey} = signedIn
+    return {
+      socket,
+      signedIn,
+      cancel: () => (backendKey ? cancelQuery(at, tls, backendKey) : Promise.resolve()),
+    }
+  } catch (error) {
+    throw connectFailure(error, address)
+  }
+}
+
+async function upgrade(raw: Socket, tls: ServerTls, credentials?: Credentials): Promise<TLSSocket> {
+  await requestTls(raw, {timeout: timeouts.tls})
+  return secure(raw, tls, credentials, timeouts.tls)
+}
+
+/** A cancel request of its own, over the same TLS as the session (CVE-2020-25694); the server answers by closing. */
+async function cancelQuery(at: {host: string; port: number}, tls: ServerTls, key: BackendKey): Promise<void> {
+  try {
+    // Without the client certificate: nobody is authenticated here, and an expired one would be refused.
+    const socket = await upgrade(await connectTcp(at), tls)
+    await new Promise<void>((resolve) => {
+      socket.setTimeout(timeouts.cancel, () => socket.destroy())
+      socket.once('error', () => socket.destroy())
+      socket.once('close', () => {
+        resolve()
+      })
+      socket.resume()
+      socket.end(encodeCancel(key))
+    })
+  } catch {
+    // Nobody waits for the outcome of a cancel request.
+  }
+}
+
+function connectTcp(at: Parameters<typeof connect>[0] & object): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(at)
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('no answer'), {code: 'ETIMEDOUT'}))
+    }, timeouts.tcp)
+    const fail = (error: Error): void => {
+      clearTimeout(timer)
+      reject(error)
+    }
+    socket.once('error', fail)
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      socket.off('error', fail)
+      tuneSocket(socket)
+      resolve(socket)
+    })
+  })
+}

@@ -1,0 +1,47 @@
+import type {StartupMessage} from '../pgwire/first-packet.js'
+import type {ServerError} from '../pgwire/server-error.js'
+import {readStartupSettings} from '../pgwire/startup-options.js'
+import type {Guest} from './admission.js'
+import {fatal, sqlStates} from './failure.js'
+
+/** Settings that would make the session another user's than the one that was decided on. */
+const identitySettings: ReadonlySet<string> = new Set(['role', 'session_authorization'])
+
+/** Parameters that the agent answers for itself. */
+const ownParameters: ReadonlySet<string> = new Set(['user', 'database'])
+
+/** Why a startup message is refused; undefined when it asks for what the certificate is for, and nothing special. */
+export function refuseStartup(message: StartupMessage, {route, dbName}: Guest): ServerError | undefined {
+  const {user, database, parameters} = message
+  if (user !== route.dbUser) {
+    return fatal(
+      sqlStates.notAuthorized,
+      `The connection asks for database user "${user}", but its certificate is for "${route.dbUser}".`,
+      `Log in to the database again with --db-user=${user}.`,
+    )
+  }
+  if (database !== dbName) {
+    return fatal(
+      sqlStates.notAuthorized,
+      `The connection asks for database "${database}", but its certificate is for "${dbName}".`,
+      `Log in to the database again with --db-name=${database}.`,
+    )
+  }
+  if (parameters.has('replication')) {
+    return fatal(sqlStates.notAuthorized, 'Replication connections are not allowed.')
+  }
+  const read = readStartupSettings(parameters)
+  if (!read.ok) return fatal(read.sqlState, read.reason)
+  const special = read.settings.find(({name}) => identitySettings.has(name))
+  if (!special) return undefined
+  return fatal(
+    sqlStates.insufficientPrivilege,
+    `A connection may not set "${special.name}" in its startup message.`,
+    'Log in to the database as the user you want to be.',
+  )
+}
+
+/** The parameters that the server gets to see. */
+export function forwardedParameters({parameters}: StartupMessage): ReadonlyMap<string, string> {
+  return new Map([...parameters].filter(([name]) => !ownParameters.has(name)))
+}

@@ -1,0 +1,131 @@
+import {z} from 'zod'
+import {databaseSchema} from '../resources/database.js'
+import {targetHealthSchema} from '../resources/database-server.js'
+import {labelMap, mapOf, resourceName} from '../resources/metadata.js'
+import {joinRoles} from '../resources/token.js'
+
+/** Bodies of the API's requests: the schema checks what arrives, the type serves the client. */
+
+const publicKey = z.string().max(4096)
+const password = z.string().min(1).max(1024)
+/** Ten years: enough for anything, and no date overflows. */
+const longestTtl = 10 * 365 * 24 * 3600
+const ttlSeconds = z.number().int().positive().max(longestTtl)
+const names = z.array(z.string().min(1).max(256)).max(64)
+
+export const loginRequest = z.strictObject({
+  user: z.string().min(1).max(256),
+  password,
+  publicKey,
+  /** The wanted life; the control plane may give less. */
+  ttlSeconds: ttlSeconds.optional(),
+})
+export type LoginRequest = z.infer<typeof loginRequest>
+
+export const acceptInviteRequest = z.strictObject({token: z.string().max(128), password})
+export type AcceptInviteRequest = z.infer<typeof acceptInviteRequest>
+
+export const joinRequest = z.strictObject({
+  token: z.string().max(256),
+  systemRole: z.enum(joinRoles),
+  /** For people to read; the control plane chooses the host's id and names. */
+  hostname: z.string().max(253),
+  version: z.string().max(64),
+  publicKey,
+})
+export type JoinRequest = z.infer<typeof joinRequest>
+
+export const renewHostRequest = z.strictObject({publicKey})
+export type RenewHostRequest = z.infer<typeof renewHostRequest>
+
+export const databaseCertificateRequest = z.strictObject({
+  publicKey,
+  database: z.string().min(1).max(63),
+  dbUser: z.string().max(2048),
+  dbName: z.string().max(256),
+  dbRoles: names.default([]),
+})
+export type DatabaseCertificateRequest = z.input<typeof databaseCertificateRequest>
+
+/** An agent asks for the certificate that it shows to a self-hosted database. */
+export const databaseClientRequest = z.strictObject({
+  publicKey,
+  /** The user's database certificate, PEM: proof that this user wants this database as this database user. */
+  userCertificate: z.string().max(32_768),
+})
+export type DatabaseClientRequest = z.infer<typeof databaseClientRequest>
+
+/** An agent asks for its server certificate for direct mode, with one name per database that it serves. */
+export const directServerRequest = z.strictObject({
+  publicKey,
+  databases: z.array(z.string().min(1).max(63)).min(1).max(1000),
+})
+export type DirectServerRequest = z.infer<typeof directServerRequest>
+
+/** `auth sign --format=db`: a server certificate for a self-hosted database. */
+export const databaseServerCertificateRequest = z.strictObject({
+  publicKey,
+  hosts: z.array(z.string().min(1).max(253)).min(1).max(64),
+  ttlSeconds: ttlSeconds.optional(),
+})
+export type DatabaseServerCertificateRequest = z.infer<typeof databaseServerCertificateRequest>
+
+/** `auth sign --format=file`: a login certificate for a user, made by an administrator. */
+export const userCertificateRequest = z.strictObject({
+  publicKey,
+  user: z.string().min(1).max(256),
+  ttlSeconds: ttlSeconds.optional(),
+})
+export type UserCertificateRequest = z.infer<typeof userCertificateRequest>
+
+export const addUserRequest = z.strictObject({
+  name: resourceName,
+  roles: names.min(1),
+  traits: mapOf(z.string().min(1).max(128), z.array(z.string().max(1024)).max(256)),
+  ttlSeconds: ttlSeconds.optional(),
+})
+export type AddUserRequest = z.infer<typeof addUserRequest>
+
+export const resetUserRequest = z.strictObject({ttlSeconds: ttlSeconds.optional()})
+export type ResetUserRequest = z.infer<typeof resetUserRequest>
+
+export const addTokenRequest = z.strictObject({
+  roles: z.array(z.enum(joinRoles)).min(1),
+  ttlSeconds: ttlSeconds.optional(),
+  /** The secret itself, when the administrator chooses it. */
+  value: z.string().min(16).max(256).optional(),
+  databases: z.strictObject({names: names.optional(), labels: labelMap.optional()}).optional(),
+})
+export type AddTokenRequest = z.infer<typeof addTokenRequest>
+
+export const logoutRequest = z.strictObject({everywhere: z.boolean()})
+export type LogoutRequest = z.infer<typeof logoutRequest>
+
+export const heartbeatRequest = z.strictObject({
+  hostname: z.string().max(253),
+  version: z.string().max(64),
+  databases: z.array(z.strictObject({database: databaseSchema, health: targetHealthSchema})).max(1000),
+})
+export type HeartbeatRequest = z.input<typeof heartbeatRequest>
+
+export const pingRequest = z.strictObject({sequence: z.number().int().nonnegative()})
+export type PingRequest = z.infer<typeof pingRequest>
+
+/** Audit events of an agent, in order; each is one flat JSON object (client contract, chapter 6). */
+export const emitEventsRequest = z.strictObject({
+  events: z.array(z.record(z.string(), z.unknown())).min(1).max(1000),
+})
+export type EmitEventsRequest = z.infer<typeof emitEventsRequest>
+
+export const listEventsQuery = z.strictObject({
+  event: z.string().optional(),
+  user: z.string().optional(),
+  sid: z.string().optional(),
+  /** RFC 3339 */
+  from: z.iso.datetime({offset: true}).optional(),
+  to: z.iso.datetime({offset: true}).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  /** Return events after this cursor, oldest first; without it the newest, oldest of them first. */
+  cursor: z.string().max(64).optional(),
+})
+export type ListEventsQuery = z.input<typeof listEventsQuery>

@@ -1,0 +1,141 @@
+import type {Database} from '../resources/database.js'
+import type {HealthStatus} from '../resources/database-server.js'
+
+/** Answers of the API, as types only: the client trusts the control plane that it has authenticated. */
+
+export interface FindResponse {
+  readonly auth: {readonly type: 'local'; readonly default_session_ttl: string}
+  readonly proxy: {
+    readonly ssh: {readonly public_addr: string; readonly web_listen_addr: string}
+    readonly tls_routing_enabled: true
+  }
+  readonly server_version: string
+  readonly min_client_version: string
+  readonly cluster_name: string
+  readonly automatic_upgrades: boolean
+  readonly edition: 'oss'
+  readonly fips: false
+}
+
+export interface HostAuthoritiesResponse {
+  /** PEM certificates of the host CA. Public data; check them against a pin before trusting them. */
+  readonly authorities: readonly string[]
+}
+
+export interface LoginResponse {
+  readonly cluster: string
+  readonly user: string
+  readonly roles: readonly string[]
+  readonly traits: Readonly<Record<string, readonly string[]>>
+  readonly certificate: string
+  readonly hostAuthorities: readonly string[]
+  /** RFC 3339 */
+  readonly expires: string
+}
+
+export interface JoinResponse {
+  readonly cluster: string
+  readonly hostId: string
+  readonly certificate: string
+  readonly hostAuthorities: readonly string[]
+}
+
+export interface RenewHostResponse {
+  readonly certificate: string
+  readonly hostAuthorities: readonly string[]
+}
+
+/** An agent that serves a database, best first. */
+export interface DatabaseAgent {
+  readonly hostId: string
+  readonly health: HealthStatus
+}
+
+export interface DatabaseCertificateResponse {
+  readonly certificate: string
+  /** RFC 3339 */
+  readonly expires: string
+  readonly route: {
+    readonly database: string
+    readonly protocol: 'postgres'
+    readonly dbUser: string
+    readonly dbName: string
+    readonly dbRoles: readonly string[]
+  }
+  readonly agents: readonly DatabaseAgent[]
+}
+
+export interface DatabaseClientResponse {
+  /** Signed by the db_client CA, CN = the database user, at most 5 minutes. */
+  readonly certificate: string
+  /** PEM certificates of the db CA, to verify the database's server certificate with. */
+  readonly databaseAuthorities: readonly string[]
+}
+
+export interface DirectServerResponse {
+  readonly certificate: string
+  readonly hostAuthorities: readonly string[]
+}
+
+export interface DatabaseServerCertificateResponse {
+  readonly certificate: string
+  /** PEM certificates of the db_client CA: what the database verifies agents with. */
+  readonly clientAuthorities: readonly string[]
+  readonly expires: string
+}
+
+export interface InviteResponse {
+  readonly user: string
+  readonly url: string
+  /** The address that people must be able to reach. */
+  readonly proxy: string
+  readonly expires: string
+  readonly ttlSeconds: number
+}
+
+export interface TokenResponse {
+  readonly token: string
+  readonly roles: readonly string[]
+  readonly expires: string
+  readonly ttlSeconds: number
+  readonly caPins: readonly string[]
+  /** Where agents reach the proxy, `host:port`. */
+  readonly proxy: string
+}
+
+export interface StatusResponse {
+  readonly cluster: string
+  readonly version: string
+  readonly caPins: readonly string[]
+  /** Who the caller is to the control plane. */
+  readonly identity: {readonly kind: 'user' | 'host'; readonly name: string; readonly roles: readonly string[]}
+}
+
+/** A database as a user sees it. */
+export interface VisibleDatabase {
+  readonly database: Database
+  readonly type: string
+  readonly users: {readonly allowed: readonly string[]; readonly denied: readonly string[]}
+  /** Concrete or `*`. */
+  readonly names: {readonly allowed: readonly string[]; readonly denied: readonly string[]}
+  readonly health: HealthStatus
+}
+
+export interface HeartbeatResponse {
+  /** Databases that the control plane refuses from this host, with the reason. */
+  readonly refused: readonly {readonly name: string; readonly reason: string}[]
+}
+
+export interface AuthorityResponse {
+  readonly type: string
+  readonly certificates: readonly string[]
+}
+
+export interface EventsResponse {
+  readonly events: readonly Readonly<Record<string, unknown>>[]
+  /** Where to go on; absent when there is no more. */
+  readonly cursor?: string
+}
+
+export const authorityTypes = ['host', 'user', 'db', 'db_client'] as const
+export type AuthorityType = (typeof authorityTypes)[number]

@@ -1,0 +1,48 @@
+import type {Database} from '../resources/database.js'
+import type {DatabaseServer} from '../resources/database-server.js'
+import type {Lock} from '../resources/lock.js'
+import type {Role} from '../resources/role.js'
+import type {AuthorityType} from './responses.js'
+
+/** What agents must know of a user to judge a certificate. */
+export interface WatchedUser {
+  readonly name: string
+  readonly roles: readonly string[]
+  /** RFC 3339: certificates issued before this moment are void. */
+  readonly certsValidFrom?: string
+}
+
+/** Items that the control plane streams to hosts, keyed by kind and name. */
+export interface WatchedItems {
+  role: Role
+  user: WatchedUser
+  lock: Lock
+  /** Dynamic databases. */
+  db: Database
+  /** Heartbeats, for proxies: which host serves which database; named `<host id>/<database>`. */
+  db_server: DatabaseServer
+  /** PEM certificates of an authority. */
+  authority: {readonly type: AuthorityType; readonly certificates: readonly string[]}
+  /** Hosts whose certificates issued before a moment are void. */
+  host: {readonly hostId: string; readonly certsValidFrom: string}
+}
+
+export type WatchedKind = keyof WatchedItems
+
+/**
+ * One line of the watch stream (`GET /v1/watch`, newline-delimited JSON): `hello`, every item as `put`, `ready`, then
+ * changes as they happen. A `pong` answers each ping (`POST /v1/watch/:id/ping`) in order.
+ */
+export type WatchEvent =
+  | {readonly type: 'hello'; readonly watchId: string}
+  | {
+      readonly [K in WatchedKind]: {
+        readonly type: 'put'
+        readonly kind: K
+        readonly name: string
+        readonly item: WatchedItems[K]
+      }
+    }[WatchedKind]
+  | {readonly type: 'delete'; readonly kind: WatchedKind; readonly name: string}
+  | {readonly type: 'ready'}
+  | {readonly type: 'pong'; readonly sequence: number}

@@ -1,0 +1,138 @@
+/** The database events of the audit log: names, codes and fields of the client contract, chapter 6. */
+import {createHash, randomUUID} from 'node:crypto'
+import type {Labels} from '../core/labels.js'
+
+/** One event as it is stored: flat JSON, keys in the contract's spelling. */
+export type AuditEvent = Readonly<Record<string, unknown>>
+
+const events = {
+  'db.session.start': 'TDB00I',
+  'db.session.end': 'TDB01I',
+  'db.session.query': 'TDB02I',
+  'db.session.malformed_packet': 'TDB06I',
+  'db.session.postgres.statements.parse': 'TPG00I',
+  'db.session.postgres.statements.bind': 'TPG01I',
+  'db.session.postgres.statements.execute': 'TPG02I',
+  'db.session.postgres.statements.close': 'TPG03I',
+  'db.session.postgres.function': 'TPG04I',
+} as const
+
+export type SessionEventName = keyof typeof events
+
+/** A session start that was refused or failed. */
+const startRefused = 'TDB00W'
+
+/** Kind of user 1 is a person; origin 1 an account of this cluster. */
+const userGroup = {user_kind: 1, user_origin: 1} as const
+const namespace = 'default'
+const protocol = 'db'
+
+/** What is known of a session before it starts. */
+export interface SessionFacts {
+  readonly cluster: string
+  readonly sid: string
+  readonly user: string
+  readonly roles: readonly string[]
+  readonly traits: Readonly<Record<string, readonly string[]>>
+  readonly agent: {readonly hostId: string; readonly hostname: string; readonly version: string}
+  readonly database: {
+    /** Name of the database resource. */
+    readonly service: string
+    readonly protocol: 'postgres'
+    readonly uri: string
+    readonly labels: Labels
+    readonly type: string
+    readonly origin: string
+    readonly region?: string | undefined
+  }
+  readonly dbUser: string
+  readonly dbName: string
+  readonly dbRoles: readonly string[]
+  /** `ip:port` of the client, and of the agent's end. */
+  readonly remoteAddress: string
+  readonly localAddress: string
+}
+
+/** Fields that every event of the session carries. */
+export function sessionFields(facts: SessionFacts): AuditEvent {
+  const {database} = facts
+  return {
+    cluster_name: facts.cluster,
+    user: facts.user,
+    sid: facts.sid,
+    db_service: database.service,
+    db_protocol: database.protocol,
+    db_uri: database.uri,
+    db_name: facts.dbName,
+    db_user: facts.dbUser,
+    ...(facts.dbRoles.length > 0 && {db_roles: facts.dbRoles}),
+    db_type: database.type,
+    db_origin: database.origin,
+  }
+}
+
+/** Fields that only the start and the end of a session carry: who, from where, on which host. */
+export function boundaryFields(facts: SessionFacts): AuditEvent {
+  const {agent, database} = facts
+  return {
+    ...userGroup,
+    user_roles: facts.roles,
+    ...(Object.keys(facts.traits).length > 0 && {user_traits: facts.traits}),
+    namespace,
+    server_id: agent.hostId,
+    server_hostname: agent.hostname,
+    server_version: agent.version,
+    'addr.local': facts.localAddress,
+    'addr.remote': facts.remoteAddress,
+    proto: protocol,
+    ...(Object.keys(database.labels).length > 0 && {db_labels: database.labels}),
+    ...(database.region !== undefined && {db_aws_region: database.region}),
+  }
+}
+
+/** One event. @param now milliseconds since 1970. */
+export function sessionEvent(
+  name: SessionEventName,
+  index: number,
+  now: number,
+  ...fields: readonly AuditEvent[]
+): AuditEvent {
+  return Object.assign(
+    {ei: index, event: name, code: events[name], uid: randomUUID(), time: new Date(now).toISOString()},
+    ...fields,
+  ) as AuditEvent
+}
+
+/** The same as a start that did not come about. */
+export function asRefusedStart(event: AuditEvent): AuditEvent {
+  return {...event, code: startRefused}
+}
+
+/** SQL as an event carries it. */
+export interface SqlText {
+  readonly text: string
+  /** Hex SHA-256 of the whole text when `text` is not the whole. */
+  readonly sha256?: string | undefined
+}
+
+/** Longer SQL is trimmed in events. */
+export const maximumSqlBytes = 65_536
+
+/** Trims text that is too long for an event. `sha256` is given when the caller already knows that the text was cut. */
+export function trimSql({text, sha256}: SqlText): SqlText {
+  if (text.length * 3 <= maximumSqlBytes || Buffer.byteLength(text) <= maximumSqlBytes) return {text, sha256}
+  const bytes = Buffer.from(text)
+  // A character that the cut splits is left out.
+  let end = maximumSqlBytes
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
+  return {
+    text: bytes.toString('utf8', 0, end),
+    sha256: sha256 ?? createHash('sha256').update(bytes).digest('hex'),
+  }
+}
+
+/** The fields of SQL under a key: `db_query`, and for a trimmed one `db_query_truncated` and `db_query_sha256`. */
+export function sqlFields(key: 'db_query' | 'query', sql: SqlText): AuditEvent {
+  const {text, sha256} = trimSql(sql)
+  return {[key]: text, ...(sha256 !== undefined && {[`${key}_truncated`]: true, [`${key}_sha256`]: sha256})}
+}

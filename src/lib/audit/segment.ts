@@ -1,0 +1,90 @@
+import {closeSync, constants, fdatasync, ftruncateSync, openSync, writeSync} from 'node:fs'
+import {open, rm, type FileHandle} from 'node:fs/promises'
+import {promisify} from 'node:util'
+
+const syncData = promisify(fdatasync)
+const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND
+
+/** One file of the spool: whole lines, some of them acknowledged. */
+export class Segment {
+  readonly path: string
+  /** Bytes of whole lines. */
+  size: number
+  /** Leading bytes that need not be sent any more. */
+  acknowledged = 0
+  #descriptor: number | undefined
+  #reader: Promise<FileHandle> | undefined
+  #unsynced = false
+  #syncing: Promise<void> = Promise.resolve()
+
+  private constructor(path: string, size: number, descriptor?: number) {
+    this.path = path
+    this.size = size
+    this.#descriptor = descriptor
+  }
+
+  /** A new file that only its owner can read. */
+  static create(path: string): Segment {
+    return new Segment(path, 0, openSync(path, newFile, 0o600))
+  }
+
+  /** A file that an earlier process left; what follows its last whole line is not counted. */
+  static leftover(path: string, size: number): Segment {
+    return new Segment(path, size)
+  }
+
+  /** Writes whole lines with write(2). A write that fails half-way is taken back. */
+  append(lines: Buffer): void {
+    if (this.#descriptor === undefined) throw new Error('the segment is sealed')
+    this.#unsynced = true
+    let written = 0
+    try {
+      while (written < lines.length) written += writeSync(this.#descriptor, lines, written)
+    } catch (error) {
+      ftruncateSync(this.#descriptor, this.size)
+      throw error
+    }
+    this.size += lines.length
+  }
+
+  /** Resolves when what was appended before is on the disk. */
+  async sync(): Promise<void> {
+    if (!this.#unsynced || this.#descriptor === undefined) return
+    this.#unsynced = false
+    this.#syncing = syncData(this.#descriptor)
+    await this.#syncing
+  }
+
+  /** Nothing can be appended or synced afterwards. */
+  seal(): void {
+    if (this.#descriptor === undefined) return
+    closeSync(this.#descriptor)
+    this.#descriptor = undefined
+  }
+
+  /** Whole lines after the acknowledged ones, about `limit` bytes of them and at least one; empty when there are none. */
+  async read(limit: number): Promise<Buffer> {
+    this.#reader ??= open(this.path, 'r')
+    const reader = await this.#reader
+    for (let room = limit; ; room *= 2) {
+      const length = Math.min(room, this.size - this.acknowledged)
+      const bytes = Buffer.alloc(length)
+      const {bytesRead} = await reader.read(bytes, 0, length, this.acknowledged)
+      const end = bytes.lastIndexOf('\n', bytesRead - 1) + 1
+      if (end > 0 || bytesRead < room) return bytes.subarray(0, end)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#syncing.catch(() => undefined)
+    this.seal()
+    const reader = this.#reader
+    this.#reader = undefined
+    await (await reader)?.close()
+  }
+
+  async remove(): Promise<void> {
+    await this.close()
+    await rm(this.path, {force: true})
+  }
+}

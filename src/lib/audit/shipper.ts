@@ -1,0 +1,120 @@
+import {appendFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import type {AuditEvent} from './event.js'
+import type {Batch, Spool} from './spool.js'
+
+export interface ShipperOptions {
+  readonly spool: Spool
+  /** Delivers events in order; resolves when the control plane keeps them. */
+  readonly send: (events: readonly AuditEvent[]) => Promise<void>
+  readonly logger: Logger
+  /** Where events go that the control plane refuses for good, so that they are not lost. */
+  readonly refusedDirectory: string
+  readonly backoff?: {readonly firstMilliseconds: number; readonly mostMilliseconds: number}
+}
+
+/** Gathers events a little, so that a busy agent sends few large batches. */
+const gatherMilliseconds = 100
+const defaultBackoff = {firstMilliseconds: 500, mostMilliseconds: 30_000}
+const refusedFile = 'refused.ndjson'
+
+/** Sends what is in the spool to the control plane: in order, again and again until it is acknowledged. */
+export class Shipper {
+  readonly #options: ShipperOptions
+  readonly #stop = new AbortController()
+  readonly #finished: Promise<void>
+  #wake: () => void = () => undefined
+  #hurried = false
+
+  constructor(options: ShipperOptions) {
+    this.#options = options
+    options.spool.onAppend = () => {
+      this.#wake()
+    }
+    this.#finished = this.#run()
+  }
+
+  /** Stops when everything is sent, or after so many milliseconds; what is left stays in the spool. */
+  async close(milliseconds: number): Promise<void> {
+    this.#hurried = true
+    this.#wake()
+    const deadline = sleep(milliseconds, undefined, {ref: false})
+    await Promise.race([this.#finished, deadline])
+    this.#stop.abort()
+  }
+
+  async #run(): Promise<void> {
+    const {spool, logger} = this.#options
+    while (!this.#stopped()) {
+      const appended = new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+      try {
+        const batch = await spool.read()
+        if (batch) {
+          await this.#deliver(batch)
+        } else {
+          if (this.#hurried) return
+          await appended
+          await this.#pause(gatherMilliseconds)
+        }
+      } catch (error) {
+        if (this.#stopped()) return
+        logger.error('The audit spool cannot be read.', {reason: messageOf(error)})
+        await this.#pause(defaultBackoff.mostMilliseconds).catch(() => undefined)
+      }
+    }
+  }
+
+  async #deliver(batch: Batch): Promise<void> {
+    if (!(await this.#send(batch.events))) {
+      // One event that the control plane cannot take must not hold up the others.
+      for (const event of batch.events) if (!(await this.#send([event]))) await this.#setAside(event)
+    }
+    await batch.acknowledge()
+  }
+
+  /** True when they were taken, false when they never will be. Rejects when the shipper stops. */
+  async #send(events: readonly AuditEvent[]): Promise<boolean> {
+    const {send, logger, backoff = defaultBackoff} = this.#options
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await send(events)
+        if (attempt > 0) logger.info('Audit events reach the control plane again.')
+        return true
+      } catch (error) {
+        if (isFinal(error)) {
+          logger.error('The control plane refused audit events.', {reason: messageOf(error), events: events.length})
+          return false
+        }
+        if (attempt === 0) {
+          logger.warn('Audit events cannot be sent; they wait in the spool.', {reason: messageOf(error)})
+        }
+        const full = Math.min(backoff.mostMilliseconds, backoff.firstMilliseconds * 2 ** attempt)
+        // Half of it random, so that agents do not come back all at once.
+        await this.#pause(full * (0.5 + Math.random() / 2))
+      }
+    }
+  }
+
+  async #setAside(event: AuditEvent): Promise<void> {
+    const {refusedDirectory} = this.#options
+    await appendFile(join(refusedDirectory, refusedFile), `${JSON.stringify(event)}\n`, {mode: 0o600, flush: true})
+  }
+
+  #stopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    await sleep(milliseconds, undefined, {signal: this.#stop.signal})
+  }
+}
+
+/** The same events would be refused again. */
+function isFinal(error: unknown): boolean {
+  return error instanceof PosternError && (error.code === 'INVALID' || error.code === 'CONFLICT')
+}

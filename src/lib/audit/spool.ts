@@ -1,0 +1,243 @@
+/**
+ * What an agent has to tell the control plane, on disk before it happens:
+ *
+ *   session ──append──► segment 1 │ segment 2 │ segment 3 (current) ──read──► shipper ──► control plane
+ *                       one write(2) before the bytes are forwarded            acknowledged segments are deleted
+ *
+ * A write(2) survives the death of the process, fsync each second and at the end of a session that of the machine. A segment
+ * holds one event per line, and lines of our own that name the sessions which are open: whoever finds the segments
+ * of a killed agent can end them.
+ */
+import {mkdir, readdir, readFile, rm} from 'node:fs/promises'
+import {join} from 'node:path'
+import type {Clock} from '../core/clock.js'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import type {AuditEvent} from './event.js'
+import {
+  endUnfinished,
+  formatOpenSessions,
+  isOpenSessionsLine,
+  UnfinishedSessions,
+  type OpenSession,
+} from './open-sessions.js'
+import {Segment} from './segment.js'
+
+export interface SpoolOptions {
+  readonly directory: string
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Size at which the next segment begins; 8 MiB unless told. */
+  readonly segmentBytes?: number | undefined
+}
+
+export interface Batch {
+  readonly events: readonly AuditEvent[]
+  /** They need not be read again. */
+  acknowledge(): Promise<void>
+}
+
+const defaultSegmentBytes = 8 * 1024 * 1024
+const syncMilliseconds = 1000
+/** One batch: parsed and sent as one, so small enough not to hold up the sessions. */
+const batchBytes = 256 * 1024
+const batchEvents = 500
+const segmentName = /^\d{15}-\d+-\d{6}\.ndjson$/
+
+export class Spool {
+  /** Called after events were appended. */
+  onAppend: () => void = () => undefined
+  readonly #options: SpoolOptions
+  /** Oldest first; the last one is written to. */
+  readonly #segments: Segment[]
+  readonly #open = new Map<string, OpenSession>()
+  readonly #timer: NodeJS.Timeout
+  #current: Segment
+  #created = 0
+  #syncing: Promise<void> = Promise.resolve()
+  #nextSync: Promise<void> | undefined
+  #closed = false
+
+  private constructor(options: SpoolOptions, leftovers: readonly Segment[]) {
+    this.#options = options
+    this.#current = this.#create()
+    this.#segments = [...leftovers, this.#current]
+    this.#timer = setInterval(() => {
+      this.sync().catch((error: unknown) => {
+        options.logger.error('The audit spool cannot be synced to disk.', {reason: messageOf(error)})
+      })
+    }, syncMilliseconds)
+    this.#timer.unref()
+  }
+
+  /**
+   * Opens the spool of a data directory that no other process uses, with what earlier processes left in it: their events
+   * are sent as if nothing had happened, and sessions that they could not end are ended.
+   * @throws PosternError FAILED when the directory cannot be used
+   */
+  static async open(options: SpoolOptions): Promise<Spool> {
+    const {directory, clock, logger} = options
+    try {
+      await mkdir(directory, {recursive: true, mode: 0o700})
+      const unfinished = new UnfinishedSessions()
+      const leftovers = await readLeftovers(directory, unfinished, logger)
+      const spool = new Spool(options, leftovers)
+      const ends = endUnfinished(unfinished, clock.now())
+      if (ends !== '') spool.append(ends)
+      await spool.sync()
+      return spool
+    } catch (error) {
+      throw new PosternError('FAILED', `The audit spool ${directory} cannot be opened: ${messageOf(error)}.`, {
+        cause: error,
+        hint: 'Check that the data directory belongs to the user who runs the agent, and that the disk is not full.',
+      })
+    }
+  }
+
+  /** Bytes that the control plane has not acknowledged. */
+  get backlogBytes(): number {
+    return this.#segments.reduce((total, {size, acknowledged}) => total + size - acknowledged, 0)
+  }
+
+  /** Writes lines with write(2). @throws PosternError FAILED when they cannot be kept */
+  append(lines: string): void {
+    const bytes = Buffer.from(lines)
+    try {
+      if (this.#current.size > 0 && this.#current.size + bytes.length > this.#segmentBytes) this.#rotate()
+      this.#current.append(bytes)
+    } catch (error) {
+      throw new PosternError('FAILED', `The audit spool cannot be written: ${messageOf(error)}.`, {
+        cause: error,
+        hint: 'Make room on the disk of the agent.',
+      })
+    }
+    this.onAppend()
+  }
+
+  /** Writes the first lines of a session, and that it is open from here on. */
+  begin(session: OpenSession, lines: string): void {
+    this.append(formatOpenSessions([session]) + lines)
+    this.#open.set(session.sid, session)
+  }
+
+  /** Writes the last lines of a session. */
+  end(session: OpenSession, lines: string): void {
+    this.#open.delete(session.sid)
+    this.append(lines)
+  }
+
+  /** Resolves when everything appended so far is on the disk; callers that come together share one fsync. */
+  sync(): Promise<void> {
+    this.#nextSync ??= this.#syncing
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextSync = undefined
+        return (this.#syncing = this.#syncSegments())
+      })
+    return this.#nextSync
+  }
+
+  /** The oldest events that are not acknowledged; undefined when there are none. One reader at a time. */
+  async read(): Promise<Batch | undefined> {
+    for (const segment of [...this.#segments]) {
+      while (segment.acknowledged < segment.size) {
+        const lines = await segment.read(batchBytes)
+        const {events, bytes} = lines.length > 0 ? this.#parse(lines) : this.#giveUp(segment)
+        if (events.length > 0) return {events, acknowledge: () => this.#acknowledge(segment, bytes)}
+        await this.#acknowledge(segment, bytes)
+      }
+    }
+    return undefined
+  }
+
+  /** Everything is on disk afterwards; what is not acknowledged stays for the next process. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearInterval(this.#timer)
+    await this.sync()
+    for (const segment of this.#segments) {
+      if (segment.acknowledged >= segment.size && this.#open.size === 0) await segment.remove()
+      else await segment.close()
+    }
+  }
+
+  get #segmentBytes(): number {
+    return this.#options.segmentBytes ?? defaultSegmentBytes
+  }
+
+  #create(): Segment {
+    const {directory, clock} = this.#options
+    this.#created += 1
+    const began = String(clock.now()).padStart(15, '0')
+    const number = String(this.#created).padStart(6, '0')
+    return Segment.create(join(directory, `${began}-${process.pid}-${number}.ndjson`))
+  }
+
+  /** Begins a segment that by itself tells which sessions are open. */
+  #rotate(): void {
+    const next = this.#create()
+    if (this.#open.size > 0) next.append(Buffer.from(formatOpenSessions([...this.#open.values()])))
+    this.#segments.push(next)
+    this.#current = next
+  }
+
+  async #syncSegments(): Promise<void> {
+    for (const segment of [...this.#segments]) {
+      await segment.sync()
+      if (segment !== this.#current) segment.seal()
+    }
+  }
+
+  async #acknowledge(segment: Segment, bytes: number): Promise<void> {
+    segment.acknowledged += bytes
+    if (segment === this.#current || segment.acknowledged < segment.size) return
+    this.#segments.splice(this.#segments.indexOf(segment), 1)
+    await segment.remove()
+  }
+
+  /** For a file that somebody cut. */
+  #giveUp({path, size, acknowledged}: Segment): {events: AuditEvent[]; bytes: number} {
+    this.#options.logger.error('A segment of the audit spool is shorter than it was.', {path})
+    return {events: [], bytes: size - acknowledged}
+  }
+
+  /** Events of whole lines, at most one batch of them, and the bytes they take. */
+  #parse(lines: Buffer): {events: AuditEvent[]; bytes: number} {
+    const events: AuditEvent[] = []
+    let start = 0
+    while (start < lines.length && events.length < batchEvents) {
+      const end = lines.indexOf('\n', start)
+      const event = parseLine(lines.toString('utf8', start, end))
+      if (event === 'damaged') this.#options.logger.error('A line of the audit spool is damaged and was left out.')
+      else if (event) events.push(event)
+      start = end + 1
+    }
+    return {events, bytes: start}
+  }
+}
+
+function parseLine(line: string): AuditEvent | 'damaged' | undefined {
+  if (isOpenSessionsLine(line)) return undefined
+  try {
+    return JSON.parse(line) as AuditEvent
+  } catch {
+    return 'damaged'
+  }
+}
+
+/** Segments of earlier processes in their order, each also shown to `unfinished`. */
+async function readLeftovers(directory: string, unfinished: UnfinishedSessions, logger: Logger): Promise<Segment[]> {
+  const names = (await readdir(directory)).filter((name) => segmentName.test(name)).sort()
+  const segments: Segment[] = []
+  for (const name of names) {
+    const path = join(directory, name)
+    const bytes = await readFile(path)
+    const size = bytes.lastIndexOf('\n') + 1
+    if (size < bytes.length) logger.warn('The audit spool ends in a torn line, which was left out.', {segment: name})
+    for (const line of bytes.toString('utf8', 0, size).split('\n')) unfinished.read(line)
+    if (size > 0) segments.push(Segment.leftover(path, size))
+    else await rm(path)
+  }
+  return segments
+}

@@ -1,0 +1,209 @@
+import {randomBytes, randomUUID} from 'node:crypto'
+import type {AddTokenRequest, JoinRequest} from '../api/requests.js'
+import type {JoinResponse, RenewHostResponse, TokenResponse} from '../api/responses.js'
+import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {Secret} from '../core/secret.js'
+import type {HostIdentity} from '../pki/identity.js'
+import {formatAddress, type Address} from '../resources/endpoint.js'
+import {parseResource} from '../resources/resource.js'
+import type {JoinRole, Token} from '../resources/token.js'
+import {hashOf} from './accounts.js'
+import {noExpiry, type AuditLog} from './audit-log.js'
+import type {Authorities} from './authorities.js'
+import {actorFields, type Caller, type HostCaller} from './caller.js'
+import type {CertificateIssuer} from './certificate-issuer.js'
+import {RateLimit} from './rate-limit.js'
+import type {Client} from './route.js'
+import type {Stores} from './stores.js'
+
+const minute = 60_000
+const usualTokenLifetime = 30 * minute
+const longestTokenLifetime = 10 * 365 * 24 * 60 * minute
+const tokenBytes = 16
+/** Joining hosts of one process wait for nothing: their tokens only have to bridge its start. */
+const internalTokenLifetime = 10 * minute
+/** Bad tokens per second, of everyone together; a good one among a flood of them waits. */
+const badTokens = {perSecond: 5, burst: 50}
+
+/** A token in the configuration: it never expires, and the API cannot remove it. */
+export interface StaticToken {
+  readonly roles: readonly JoinRole[]
+  readonly token: Secret
+}
+
+export interface JoiningOptions {
+  readonly stores: Stores
+  readonly authorities: Authorities
+  readonly issuer: CertificateIssuer
+  readonly audit: AuditLog
+  readonly clock: Clock
+  readonly staticTokens: readonly StaticToken[]
+  readonly publicAddress: Address
+  readonly counters: {joins: number; failedJoins: number}
+}
+
+/** What a token lets a host do. */
+interface Admission {
+  readonly roles: readonly JoinRole[]
+  readonly databases?: Token['spec']['databases']
+}
+
+/** Join tokens, and the hosts that come with them. A host names itself nowhere: the id and all names are made here. */
+export class Joining {
+  readonly #options: JoiningOptions
+  readonly #static: ReadonlyMap<string, Admission>
+  /** Tokens for hosts in this process, by hash; each works once. */
+  readonly #internal = new Map<string, {readonly role: JoinRole; readonly expires: number}>()
+  readonly #badTokens: RateLimit
+
+  constructor(options: JoiningOptions) {
+    this.#options = options
+    this.#static = new Map(options.staticTokens.map(({roles, token}) => [hashOf(token.reveal()), {roles}]))
+    this.#badTokens = new RateLimit(badTokens, options.clock)
+  }
+
+  /** A new join token. @throws PosternError ALREADY_EXISTS, INVALID */
+  async addToken({roles, ttlSeconds, value, databases}: AddTokenRequest, caller: Caller): Promise<TokenResponse> {
+    const {clock, authorities, publicAddress} = this.#options
+    const lifetime = ttlSeconds === undefined ? usualTokenLifetime : ttlSeconds * 1000
+    if (lifetime > longestTokenLifetime) throw new PosternError('INVALID', 'A join token lives at most ten years.')
+    const secret = value ?? randomBytes(tokenBytes).toString('hex')
+    const expires = new Date(clock.now() + lifetime).toISOString()
+    const token = parseResource('token', {
+      kind: 'token',
+      version: 'v2',
+      metadata: {name: secret, expires},
+      spec: {roles, join_method: 'token', ...(databases ? {databases} : {})},
+    })
+    await this.createToken(token, caller)
+    return {
+      token: secret,
+      roles,
+      expires,
+      ttlSeconds: Math.round(lifetime / 1000),
+      caPins: authorities.pins(),
+      proxy: formatAddress(publicAddress),
+    }
+  }
+
+  /** @throws PosternError ALREADY_EXISTS */
+  async createToken(token: Token, caller: Caller): Promise<void> {
+    const {stores, audit} = this.#options
+    const {name, expires} = token.metadata
+    await stores.tokens
+      .create(hashOf(name), token, expires === undefined ? undefined : Date.parse(expires))
+      .catch((error: unknown) => {
+        if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
+        throw new PosternError('ALREADY_EXISTS', 'There is a join token with this value already.', {
+          hint: 'Choose another value, or leave it out to get a random one.',
+          cause: error,
+        })
+      })
+    await audit.append('join_token.create', {
+      ...actorFields(caller),
+      name: maskToken(name),
+      expires: expires ?? noExpiry,
+      roles: token.spec.roles,
+      join_method: token.spec.join_method,
+      updated_by: actorFields(caller).user,
+    })
+  }
+
+  /** A token for a host that runs in this process. */
+  issueInternalToken(role: JoinRole): string {
+    const secret = randomBytes(tokenBytes).toString('hex')
+    this.#internal.set(hashOf(secret), {role, expires: this.#options.clock.now() + internalTokenLifetime})
+    return secret
+  }
+
+  /** A host comes in. @throws PosternError ACCESS_DENIED, TOO_MANY_REQUESTS */
+  async join(request: JoinRequest, client: Client): Promise<JoinResponse> {
+    const {stores, authorities, issuer, audit, clock, counters} = this.#options
+    const fields = {
+      node_name: request.hostname,
+      role: request.systemRole,
+      method: 'token',
+      token_name: maskToken(request.token),
+      'addr.remote': client.source,
+    }
+    let admission: Admission
+    try {
+      admission = await this.#admit(request)
+    } catch (error) {
+      if (!(error instanceof PosternError) || error.code !== 'ACCESS_DENIED') throw error
+      counters.failedJoins++
+      await audit.append('instance.join', {...fields, success: false, error: error.message, message: error.message})
+      throw error
+    }
+    const identity: HostIdentity = {
+      kind: 'host',
+      hostId: randomUUID(),
+      systemRoles: [request.systemRole],
+      ...(admission.databases?.names ? {databases: admission.databases.names} : {}),
+      ...(admission.databases?.labels ? {labels: admission.databases.labels} : {}),
+    }
+    const {certificate} = await issuer.host(identity, request.publicKey)
+    await stores.hosts.create(identity.hostId, {
+      hostId: identity.hostId,
+      systemRoles: identity.systemRoles,
+      hostname: request.hostname,
+      joined: new Date(clock.now()).toISOString(),
+      serving: [],
+    })
+    await audit.append('instance.join', {...fields, success: true, host_id: identity.hostId})
+    counters.joins++
+    return {
+      cluster: issuer.cluster,
+      hostId: identity.hostId,
+      certificate,
+      hostAuthorities: authorities.trusted('host'),
+    }
+  }
+
+  /** The same identity with a new key, for 90 more days. */
+  async renew(publicKey: string, {identity}: HostCaller): Promise<RenewHostResponse> {
+    const {stores, authorities, issuer} = this.#options
+    const record = await stores.hosts.get(identity.hostId)
+    const {certificate} = await issuer.host(identity, publicKey, record?.value.certsValidFrom)
+    return {certificate, hostAuthorities: authorities.trusted('host')}
+  }
+
+  async #admit({token, systemRole}: JoinRequest): Promise<Admission> {
+    if (!this.#badTokens.hasRoom()) {
+      throw new PosternError('TOO_MANY_REQUESTS', 'Too many hosts try to join with bad tokens.', {
+        hint: 'Try again in a few seconds.',
+      })
+    }
+    const admission = await this.#find(hashOf(token), systemRole)
+    if (!admission) {
+      this.#badTokens.take()
+      // The same for a token that never was, one that expired and one that was removed.
+      throw new PosternError('ACCESS_DENIED', 'The join token has expired or is not valid.', {
+        hint: `Make a new one on the control plane: \`postern tokens add --type=${systemRole.toLowerCase()}\`.`,
+      })
+    }
+    if (!admission.roles.includes(systemRole)) {
+      this.#badTokens.take()
+      throw new PosternError('ACCESS_DENIED', `The join token is not for the role ${systemRole}.`, {
+        hint: `It is for: ${admission.roles.join(', ')}.`,
+      })
+    }
+    return admission
+  }
+
+  async #find(key: string, systemRole: JoinRole): Promise<Admission | undefined> {
+    const internal = this.#internal.get(key)
+    if (internal) {
+      if (internal.role === systemRole) this.#internal.delete(key)
+      return internal.expires > this.#options.clock.now() ? {roles: [internal.role]} : undefined
+    }
+    return this.#static.get(key) ?? (await this.#options.stores.tokens.get(key))?.value.spec
+  }
+}
+
+/** Stars, and the last quarter: enough to tell tokens apart, too little to join with. */
+export function maskToken(token: string): string {
+  const shown = Math.min(8, Math.floor(token.length / 4))
+  return '*'.repeat(token.length - shown) + token.slice(token.length - shown)
+}

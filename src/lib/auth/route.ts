@@ -1,0 +1,102 @@
+import type {IncomingHttpHeaders} from 'node:http'
+import type {z} from 'zod'
+import type {SystemRole} from '../pki/identity.js'
+import type {Verb} from '../resources/role.js'
+import type {Caller, HostCaller, UserCaller} from './caller.js'
+
+/** Who may call a route. There is no default: a route without it does not start. */
+export type Access =
+  /** Anyone who can connect; login, joining, invites, the web. */
+  | {readonly kind: 'public'}
+  /** Any user or host of the cluster. */
+  | {readonly kind: 'member'}
+  /** Any user, for what is their own. */
+  | {readonly kind: 'user'}
+  /** Users whose roles grant it, and the admin identity. */
+  | {readonly kind: 'permission'; readonly resource: string; readonly verb: Verb}
+  | {readonly kind: 'host'; readonly systemRoles: readonly SystemRole[]}
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+/** What a handler sees of a request. */
+export interface Call<Body = unknown, Who = undefined> {
+  readonly caller: Who
+  readonly body: Body
+  readonly parameters: Readonly<Record<string, string>>
+  readonly query: unknown
+  readonly headers: IncomingHttpHeaders
+  /** Where the connection comes from. */
+  readonly client: Client
+}
+
+export interface Client {
+  /** `ip:port` for the audit log. */
+  readonly source: string
+  /** The client's own address for limits; undefined where a proxy may stand between, whose users share one. */
+  readonly address: string | undefined
+}
+
+/** An answer that is not JSON with status 200. */
+export class Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+
+  constructor(status: number, headers: Readonly<Record<string, string>>, body: string) {
+    this.status = status
+    this.headers = headers
+    this.body = body
+  }
+}
+
+/** An answer that goes on: lines are pushed until either side closes. */
+export class LineStream {
+  readonly begin: (sink: LineSink) => void
+
+  constructor(begin: (sink: LineSink) => void) {
+    this.begin = begin
+  }
+}
+
+export interface LineSink {
+  /** Whether the line fits the queue; when not, the reader was too slow and is cut off. */
+  write(line: string): boolean
+  /** Settles when the queue has room again, or the other end is gone. */
+  drained(): Promise<void>
+  end(): void
+  onClose(listener: () => void): void
+}
+
+export interface Route {
+  readonly method: Method
+  readonly path: string
+  readonly access: Access
+  readonly schema?: z.ZodType | undefined
+  readonly bodyLimit?: number | undefined
+  readonly handle: (call: Call<never, never>) => unknown
+}
+
+interface Details<Body> {
+  readonly body?: z.ZodType<Body>
+  /** Bytes; 64 KiB unless told. */
+  readonly bodyLimit?: number
+}
+
+type Maker<Who> = <Body = undefined>(
+  method: Method,
+  path: string,
+  details: Details<Body>,
+  handle: (call: Call<Body, Who>) => unknown,
+) => Route
+
+/** Gives handlers the type of caller that the access lets through. */
+const makerOf =
+  <Who>(access: Access): Maker<Who> =>
+  (method, path, {body, bodyLimit}, handle) => ({method, path, access, schema: body, bodyLimit, handle})
+
+export const publicRoute = makerOf<undefined>({kind: 'public'})
+export const memberRoute = makerOf<Caller>({kind: 'member'})
+export const userRoute = makerOf<UserCaller>({kind: 'user'})
+export const permittedRoute = (resource: string, verb: Verb): Maker<Caller> =>
+  makerOf({kind: 'permission', resource, verb})
+export const hostRoute = (...systemRoles: SystemRole[]): Maker<HostCaller> => makerOf({kind: 'host', systemRoles})

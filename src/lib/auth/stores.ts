@@ -1,0 +1,83 @@
+import type {SystemRole} from '../pki/identity.js'
+import type {Database} from '../resources/database.js'
+import type {DatabaseServer} from '../resources/database-server.js'
+import type {Lock} from '../resources/lock.js'
+import type {Role} from '../resources/role.js'
+import type {Token} from '../resources/token.js'
+import type {User} from '../resources/user.js'
+import type {Backend} from '../storage/backend.js'
+import type {PasswordRecord} from './passwords.js'
+import {Records} from './records.js'
+
+/** A user with what never leaves the control plane. */
+export interface UserRecord {
+  readonly user: User
+  readonly password?: PasswordRecord
+  /** Hash of the only invite or reset token that works for this user. */
+  readonly setup?: string
+}
+
+export interface HostRecord {
+  readonly hostId: string
+  readonly systemRoles: readonly SystemRole[]
+  readonly hostname: string
+  /** RFC 3339. */
+  readonly joined: string
+  readonly certsValidFrom?: string
+  /** Keys of the databases in its newest heartbeat. */
+  readonly serving: readonly string[]
+}
+
+export interface InviteRecord {
+  readonly user: string
+  readonly purpose: 'invite' | 'reset'
+}
+
+/** Everything that the control plane keeps, besides its authorities and events. */
+export class Stores {
+  readonly backend: Backend
+  readonly users: Records<UserRecord>
+  readonly roles: Records<Role>
+  readonly locks: Records<Lock>
+  /** By the hash of the secret. */
+  readonly tokens: Records<Token>
+  /** Dynamic databases, by `databaseKey`. */
+  readonly databases: Records<Database>
+  /** Heartbeats, by `databaseKey/hostId`. */
+  readonly databaseServers: Records<DatabaseServer>
+  readonly hosts: Records<HostRecord>
+  /** By the hash of the secret. */
+  readonly invites: Records<InviteRecord>
+
+  constructor(backend: Backend) {
+    this.backend = backend
+    this.users = new Records(backend, 'user/')
+    this.roles = new Records(backend, 'role/')
+    this.locks = new Records(backend, 'lock/')
+    this.tokens = new Records(backend, 'token/')
+    this.databases = new Records(backend, 'db/')
+    this.databaseServers = new Records(backend, 'db_server/')
+    this.hosts = new Records(backend, 'host/')
+    this.invites = new Records(backend, 'invite/')
+  }
+
+  /** The definitions of these roles; a name without one is left out. */
+  async rolesNamed(names: readonly string[]): Promise<ReadonlyMap<string, Role>> {
+    const found = await Promise.all(names.map((name) => this.roles.get(name)))
+    return new Map(found.flatMap((role) => (role ? [[role.value.metadata.name, role.value]] : [])))
+  }
+
+  async allLocks(): Promise<Lock[]> {
+    return (await this.locks.list()).map(({value}) => value)
+  }
+
+  /** Live heartbeats for a database. */
+  async serversOf(database: string): Promise<DatabaseServer[]> {
+    return (await this.databaseServers.list(`${databaseKey(database)}/`)).map(({value}) => value)
+  }
+}
+
+/** Names of databases are unique ignoring case; they hold ASCII only. */
+export function databaseKey(name: string): string {
+  return name.toLowerCase()
+}

@@ -1,0 +1,123 @@
+import {parseDuration} from '../core/duration.js'
+import type {LoginRequest, UserCertificateRequest} from '../api/requests.js'
+import type {LoginResponse} from '../api/responses.js'
+import {findLock} from '../access/decision.js'
+import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {Role} from '../resources/role.js'
+import type {User} from '../resources/user.js'
+import type {AuditLog, EventFields} from './audit-log.js'
+import type {Authorities} from './authorities.js'
+import {actorFields, lockedOut, type Caller} from './caller.js'
+import type {CertificateIssuer} from './certificate-issuer.js'
+import type {LoginLimits} from './login-limits.js'
+import type {Passwords} from './passwords.js'
+import type {Client} from './route.js'
+import type {Stores} from './stores.js'
+
+/** What an administrator can sign for a machine, where its roles say nothing. */
+const longestSigned = 365 * 24 * 3_600_000
+
+export interface UserCertificatesOptions {
+  readonly stores: Stores
+  readonly authorities: Authorities
+  readonly issuer: CertificateIssuer
+  readonly passwords: Passwords
+  readonly limits: LoginLimits
+  readonly audit: AuditLog
+  readonly clock: Clock
+  readonly defaultSessionTtlMilliseconds: number
+  readonly counters: {logins: number; failedLogins: number}
+}
+
+/** Login certificates: for a password, or from an administrator. */
+export class UserCertificates {
+  readonly #options: UserCertificatesOptions
+
+  constructor(options: UserCertificatesOptions) {
+    this.#options = options
+  }
+
+  /** @throws PosternError ACCESS_DENIED for a wrong name or password alike, TOO_MANY_REQUESTS */
+  async login(request: LoginRequest, client: Client, userAgent: string | undefined): Promise<LoginResponse> {
+    const {audit, counters, defaultSessionTtlMilliseconds} = this.#options
+    const fields = {user: request.user, method: 'local', 'addr.remote': client.source, user_agent: userAgent}
+    const user = await this.#authenticate(request, client, fields)
+    const response = await this.#issue(user, request.publicKey, request.ttlSeconds, defaultSessionTtlMilliseconds)
+    await audit.append('user.login', {...fields, success: true, user_kind: 1, user_roles: user.spec.roles})
+    counters.logins++
+    return response
+  }
+
+  /** For a machine, without a password. @throws PosternError NOT_FOUND */
+  async sign({user: name, publicKey, ttlSeconds}: UserCertificateRequest, caller: Caller): Promise<LoginResponse> {
+    const record = await this.#options.stores.users.get(name)
+    if (!record) throw new PosternError('NOT_FOUND', `There is no user "${name}".`)
+    return this.#issue(record.value.user, publicKey, ttlSeconds, longestSigned, caller)
+  }
+
+  async #authenticate(request: LoginRequest, client: Client, fields: EventFields): Promise<User> {
+    const {stores, passwords, limits, audit, counters, clock} = this.#options
+    limits.begin(request.user, client.address)
+    try {
+      const record = (await stores.users.get(request.user))?.value
+      const right = await passwords.verify(request.password, record?.password)
+      if (!record || !right) throw new PosternError('ACCESS_DENIED', 'The user name or the password is wrong.')
+      limits.clear(request.user, client.address)
+      const lock = findLock(await stores.allLocks(), {user: request.user, roles: record.user.spec.roles}, clock.now())
+      if (lock) throw lockedOut(lock)
+      return record.user
+    } catch (error) {
+      if (!(error instanceof PosternError) || error.code !== 'ACCESS_DENIED') throw error
+      counters.failedLogins++
+      await audit.append('user.login', {...fields, success: false, error: error.message, message: error.message})
+      if (limits.isLocked(request.user)) {
+        await audit.append('user.lockout', {user: request.user, 'addr.remote': client.source})
+      }
+      throw error
+    }
+  }
+
+  async #issue(
+    user: User,
+    publicKey: string,
+    ttlSeconds: number | undefined,
+    longest: number,
+    by?: Caller,
+  ): Promise<LoginResponse> {
+    const {stores, authorities, issuer, audit, clock, defaultSessionTtlMilliseconds} = this.#options
+    const {name} = user.metadata
+    const {roles, traits} = user.spec
+    const wanted = ttlSeconds === undefined ? defaultSessionTtlMilliseconds : ttlSeconds * 1000
+    const lifetime = Math.min(wanted, longest, ...sessionLimits((await stores.rolesNamed(roles)).values()))
+    const end = Math.floor((clock.now() + lifetime) / 1000) * 1000
+    const {certificate, expires} = await issuer.user(
+      {kind: 'user', usage: 'login', user: name, roles, traits, loginExpires: new Date(end).toISOString()},
+      publicKey,
+      end,
+      user.status?.certs_valid_from,
+    )
+    await audit.append('cert.create', {
+      ...(by ? actorFields(by) : {user: name, user_kind: 1}),
+      cert_type: 'user',
+      identity: {user: name, roles, traits, expires, usage: ['login']},
+      certificate_authority: {type: 'user', domain: issuer.cluster},
+    })
+    return {
+      cluster: issuer.cluster,
+      user: name,
+      roles,
+      traits,
+      certificate,
+      hostAuthorities: authorities.trusted('host'),
+      expires,
+    }
+  }
+}
+
+function sessionLimits(roles: Iterable<Role>): number[] {
+  return [...roles].flatMap((role) => {
+    const limit = role.spec.options?.max_session_ttl
+    return limit === undefined ? [] : [parseDuration(limit)]
+  })
+}

@@ -1,0 +1,186 @@
+import type {ApiClient} from '../api/client.js'
+import type {DatabaseCertificate, DatabaseCertificates, StoredRoute} from '../config/database-certificates.js'
+import {systemClock, type Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {Secret} from '../core/secret.js'
+import type {Upstream, UpstreamSource} from '../localproxy/upstream.js'
+import {publicKeyOf} from '../pki/keys.js'
+import {isFresh} from '../pki/renewal.js'
+import {chooseAccount} from './database-account.js'
+import {isEmpty, selectDatabase, type DatabaseSelector} from './database-selection.js'
+import type {UserLogin} from './user-login.js'
+
+export interface DatabaseSessionOptions {
+  readonly login: UserLogin
+  readonly selector: DatabaseSelector
+  readonly dbUser?: string | undefined
+  readonly dbName?: string | undefined
+  readonly clock?: Clock
+}
+
+/**
+ * One database as one database user, ready to be dialled. A certificate that was fetched before for the same route is
+ * used without asking the control plane.
+ */
+export class DatabaseSession implements UpstreamSource {
+  /** What the user should be told, on standard error. */
+  readonly notices: readonly string[]
+  readonly #login: UserLogin
+  readonly #privateKey: Secret
+  readonly #clock: Clock
+  #certificate: DatabaseCertificate
+  #renewal: Promise<Upstream> | undefined
+
+  constructor(
+    certificate: DatabaseCertificate,
+    privateKey: Secret,
+    {login, clock, notices}: {login: UserLogin; clock: Clock; notices: readonly string[]},
+  ) {
+    this.#certificate = certificate
+    this.#privateKey = privateKey
+    this.#login = login
+    this.#clock = clock
+    this.notices = notices
+  }
+
+  get route(): StoredRoute {
+    return this.#certificate.route
+  }
+
+  /** End of the certificate, in milliseconds since 1970. */
+  get expires(): number {
+    return Date.parse(this.#certificate.expires)
+  }
+
+  /** What to dial and with what, as it is now. */
+  get upstream(): Upstream {
+    const {proxy, cluster, hostAuthorities} = this.#login
+    const {certificate, agents} = this.#certificate
+    return {proxy, cluster, hostAuthorities, agents, credentials: {certificate, privateKey: this.#privateKey}}
+  }
+
+  /** With a certificate that is good for a new connection: renewed when its end is near. @throws PosternError */
+  async current(): Promise<Upstream> {
+    return isFresh(this.expires, this.#clock.now()) ? this.upstream : this.refreshed()
+  }
+
+  /** With a new certificate and a new list of agents; callers at the same time share one exchange. @throws PosternError */
+  refreshed(): Promise<Upstream> {
+    this.#renewal ??= this.#renew().finally(() => {
+      this.#renewal = undefined
+    })
+    return this.#renewal
+  }
+
+  async #renew(): Promise<Upstream> {
+    const login = this.#login
+    this.#certificate = await login.ask((client) => fetchCertificate(client, login.databases, this.route))
+    return this.upstream
+  }
+}
+
+/**
+ * Finds out which database is meant, as which user, and has a certificate for it.
+ * @throws PosternError NOT_FOUND, USAGE, ACCESS_DENIED, NOT_LOGGED_IN, EXPIRED, UNREACHABLE
+ */
+export async function openDatabaseSession(options: DatabaseSessionOptions): Promise<DatabaseSession> {
+  const {login, clock = systemClock} = options
+  const stored = await findStored(options)
+  const open = async (certificate: DatabaseCertificate, notices: readonly string[]): Promise<DatabaseSession> =>
+    new DatabaseSession(certificate, await login.databases.privateKey(certificate.route.database), {
+      login,
+      clock,
+      notices,
+    })
+  if (stored && isSameRoute(stored.route, options) && isFresh(Date.parse(stored.expires), clock.now())) {
+    return open(stored, [])
+  }
+  const {certificate, notices} = await login.ask((client) => requestSession(client, options, stored))
+  return open(certificate, notices)
+}
+
+/** The stored certificate that the selector means: of this name, or the only one when nothing is selected. */
+async function findStored({login, selector}: DatabaseSessionOptions): Promise<DatabaseCertificate | undefined> {
+  if (isEmpty(selector)) return onlyStored(await login.databases.list())
+  // Labels can only be judged by the control plane's list.
+  return selector.name !== undefined && !selector.labels ? login.databases.read(selector.name) : undefined
+}
+
+/** @throws PosternError USAGE when there is none, or more than one */
+export function onlyStored(stored: readonly DatabaseCertificate[]): DatabaseCertificate {
+  const [first, ...others] = stored
+  if (!first) {
+    throw new PosternError('USAGE', 'No database is named.', {
+      hint: 'Name one, or select it with --labels; `postern db ls` lists them.',
+    })
+  }
+  if (others.length > 0) {
+    const names = stored.map(({route}) => route.database)
+    throw new PosternError('USAGE', `You are logged in to several databases: ${names.join(', ')}.`, {
+      hint: 'Name the one you mean.',
+    })
+  }
+  return first
+}
+
+/** Whether a stored route is what the user asks for: what is left out is as it was. */
+function isSameRoute(stored: StoredRoute, {dbUser, dbName}: DatabaseSessionOptions): boolean {
+  return (dbUser ?? stored.dbUser) === stored.dbUser && (dbName ?? stored.dbName) === stored.dbName
+}
+
+interface Granted {
+  readonly certificate: DatabaseCertificate
+  readonly notices: readonly string[]
+}
+
+async function requestSession(
+  client: ApiClient,
+  {login, selector, dbUser, dbName}: DatabaseSessionOptions,
+  stored: DatabaseCertificate | undefined,
+): Promise<Granted> {
+  const wish = {dbUser: dbUser ?? stored?.route.dbUser, dbName: dbName ?? sameUsersName(stored?.route, dbUser)}
+  const fetch = (route: StoredRoute): Promise<DatabaseCertificate> => fetchCertificate(client, login.databases, route)
+  const exact = exactRoute(stored ? {name: stored.route.database} : selector, wish)
+  if (exact) {
+    try {
+      return {certificate: await fetch(exact), notices: []}
+    } catch (error) {
+      // Perhaps it is the name that a discovered database has in its cloud: the list tells.
+      if (!(error instanceof PosternError) || error.code !== 'NOT_FOUND') throw error
+    }
+  }
+  const {databases} = await client.visibleDatabases()
+  const database = selectDatabase(databases, stored ? {name: stored.route.database} : selector)
+  const {notices, ...account} = chooseAccount(database, wish)
+  return {certificate: await fetch({database: database.database.metadata.name, ...account}), notices}
+}
+
+function sameUsersName(stored: StoredRoute | undefined, dbUser: string | undefined): string | undefined {
+  return dbUser === undefined || dbUser === stored?.dbUser ? stored?.dbName : undefined
+}
+
+/** A route that is named completely needs no list of databases. */
+function exactRoute(
+  {name, labels}: DatabaseSelector,
+  {dbUser, dbName}: {readonly dbUser: string | undefined; readonly dbName: string | undefined},
+): StoredRoute | undefined {
+  if (name === undefined || labels || dbUser === undefined || dbName === undefined) return undefined
+  return {database: name, dbUser, dbName}
+}
+
+async function fetchCertificate(
+  client: ApiClient,
+  certificates: DatabaseCertificates,
+  {database, dbUser, dbName}: StoredRoute,
+): Promise<DatabaseCertificate> {
+  const publicKey = publicKeyOf(await certificates.privateKey(database))
+  const answer = await client.databaseCertificate({publicKey, database, dbUser, dbName})
+  const certificate: DatabaseCertificate = {
+    route: {database: answer.route.database, dbUser: answer.route.dbUser, dbName: answer.route.dbName},
+    certificate: answer.certificate,
+    agents: answer.agents.map(({hostId}) => hostId),
+    expires: answer.expires,
+  }
+  await certificates.save(certificate)
+  return certificate
+}

@@ -1,0 +1,55 @@
+import {PosternError, toPosternError} from '../core/errors.js'
+import {printable} from './table.js'
+
+/** Ctrl-C at a prompt, as a shell counts it: 128 and the number of the signal. */
+const interruptedExit = 130
+
+/** What the shell does about something that was thrown. */
+export interface Failure {
+  readonly exitCode: number
+  /** For standard error; absent when there is nothing to say. */
+  readonly text?: string
+}
+
+interface FailureOptions {
+  readonly json: boolean
+  readonly colour: boolean
+}
+
+/** Turns anything thrown by a command, or by oclif before one, into an exit code and a text. */
+export function describeFailure(thrown: unknown, {json, colour}: FailureOptions): Failure {
+  const shell = thrown as {code?: unknown; name?: unknown; oclif?: {exit?: unknown}; message?: unknown}
+  if (shell.code === 'EEXIT') return {exitCode: Number(shell.oclif?.exit ?? 0)}
+  // The reader of our output has gone: there is nobody to tell.
+  if (shell.code === 'EPIPE') return {exitCode: 0}
+  if (shell.name === 'ExitPromptError') return {exitCode: interruptedExit}
+  const error = shell.oclif === undefined ? toPosternError(thrown) : usageError(String(shell.message))
+  const exitCode = error.exitCode
+  return {exitCode, text: json ? renderJson(error) : renderText(error, colour)}
+}
+
+/** oclif's own complaints, about flags and arguments, as ours. */
+function usageError(message: string): PosternError {
+  const [first = '', ...rest] = message.replace('See more help with --help', '').trim().split('\n')
+  const details = rest.map((line) => line.trim()).filter(Boolean)
+  return new PosternError('USAGE', /[.:]$/.test(first) ? first : `${first}.`, {
+    hint: [...details, 'Add --help to see what the command takes.'],
+  })
+}
+
+function renderText({message, hints}: PosternError, colour: boolean): string {
+  const label = colour ? '\u001b[31mERROR\u001b[39m' : 'ERROR'
+  return [`${label}: ${printable(message)}`, ...hints.map((hint) => `  ${printable(hint)}`)].join('\n')
+}
+
+function renderJson({code, message, hints}: PosternError): string {
+  return JSON.stringify({error: {code, message, hints}}, null, 4)
+}
+
+/** Whether the words after the command ask for JSON, told before they are parsed: parsing may be what failed. */
+export function wantsJson(argv: readonly string[]): boolean {
+  return argv.some(
+    (word, index) =>
+      /^(--format=|-f=?)json$/.test(word) || (word === 'json' && /^(--format|-f)$/.test(argv[index - 1] ?? '')),
+  )
+}

@@ -1,0 +1,32 @@
+import {createRequire} from 'node:module'
+import {describeFailure, wantsJson} from './failure.js'
+import {useColour} from './terminal.js'
+
+/** Runs the command line of this process. `metaUrl` is that of bin/run.js, from which oclif finds the package. */
+export async function run(metaUrl: string): Promise<void> {
+  const argv = process.argv.slice(2)
+  // Whoever reads our output may leave early, as `head` does.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly)
+  if (argv[0] === '--version') {
+    process.stdout.write(`postern ${readVersion(metaUrl)}\n`)
+    return
+  }
+  try {
+    const {run: runCommand} = await import('@oclif/core/run')
+    await runCommand(argv, metaUrl)
+  } catch (error) {
+    // Errors of a command are told by the command: this one comes from finding it.
+    const {exitCode, text} = describeFailure(error, {json: wantsJson(argv), colour: useColour(process.stderr)})
+    if (text !== undefined) process.stderr.write(`${text}\n`)
+    process.exitCode = exitCode
+  }
+}
+
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+}
+
+function readVersion(metaUrl: string): string {
+  const {version} = createRequire(metaUrl)('../package.json') as {version: string}
+  return version
+}

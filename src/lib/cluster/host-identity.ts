@@ -1,0 +1,201 @@
+import {mkdir, readFile, rename, writeFile} from 'node:fs/promises'
+import {hostname} from 'node:os'
+import {join} from 'node:path'
+import {X509Certificate} from 'node:crypto'
+import {ApiClient} from '../api/client.js'
+import type {Endpoint} from '../api/transport.js'
+import type {Clock} from '../core/clock.js'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import {Secret} from '../core/secret.js'
+import type {Credentials} from '../pki/credentials.js'
+import {generateKeys} from '../pki/keys.js'
+import {hostRenewalTime} from '../pki/renewal.js'
+import type {JoinRole} from '../resources/token.js'
+import {authServerName} from '../resources/route.js'
+
+/** Retries of a failed renewal; there are weeks left when the first one starts. */
+const renewalRetry = 60 * 60_000
+/** setTimeout takes no more than 31 bits of milliseconds. */
+const longestTimer = 2 ** 31 - 1
+const firstJoinRetry = 500
+const longestJoinRetry = 30_000
+
+export interface HostOptions {
+  readonly dataDir: string
+  readonly systemRole: JoinRole
+  readonly version: string
+  /** Where the API is reached, for joining: with the trust that the configuration gives. Asked only without a stored identity. */
+  readonly firstContact: () => Promise<Endpoint>
+  readonly token: () => Promise<Secret | undefined>
+  /** The address of the API afterwards: the proxy, or the Auth Service itself. */
+  readonly address: {readonly host: string; readonly port: number}
+  readonly nodename?: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly signal?: AbortSignal
+}
+
+interface Stored {
+  readonly hostId: string
+  readonly cluster: string
+  readonly certificate: string
+  readonly privateKey: string
+  readonly hostAuthorities: readonly string[]
+}
+
+/** The identity of this host for one system role: kept in the data directory, renewed at half of its life. */
+export class HostIdentity {
+  #stored: Stored
+  readonly #options: HostOptions
+  #timer: NodeJS.Timeout | undefined
+  readonly api: ApiClient
+
+  private constructor(stored: Stored, options: HostOptions) {
+    this.#stored = stored
+    this.#options = options
+    this.api = new ApiClient({
+      ...options.address,
+      serverName: authServerName(stored.cluster),
+      authorities: stored.hostAuthorities,
+      credentials: () => this.credentials(),
+    })
+    this.#schedule()
+  }
+
+  /**
+   * The stored identity, or a new one by joining.
+   * @throws PosternError ACCESS_DENIED when the token is refused, INVALID when there is none; waits for an unreachable cluster
+   */
+  static async open(options: HostOptions): Promise<HostIdentity> {
+    const file = identityFile(options)
+    const stored = await readStored(file)
+    if (stored && Date.parse(new X509Certificate(stored.certificate).validTo) > options.clock.now()) {
+      return new HostIdentity(stored, options)
+    }
+    const joined = await joinCluster(options)
+    await writeStored(file, joined)
+    return new HostIdentity(joined, options)
+  }
+
+  get hostId(): string {
+    return this.#stored.hostId
+  }
+
+  get cluster(): string {
+    return this.#stored.cluster
+  }
+
+  readonly credentials = (): Credentials => ({
+    certificate: this.#stored.certificate,
+    privateKey: new Secret(this.#stored.privateKey),
+  })
+
+  readonly hostAuthorities = (): readonly string[] => this.#stored.hostAuthorities
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.api.close()
+  }
+
+  #schedule(at?: number): void {
+    const certificate = new X509Certificate(this.#stored.certificate)
+    const due =
+      at ?? hostRenewalTime({notBefore: Date.parse(certificate.validFrom), notAfter: Date.parse(certificate.validTo)})
+    const wait = Math.min(Math.max(due - this.#options.clock.now(), 0), longestTimer)
+    this.#timer = setTimeout(() => {
+      if (this.#options.clock.now() < due) this.#schedule(at)
+      else void this.#renew()
+    }, wait)
+    this.#timer.unref()
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      const keys = await generateKeys()
+      const {certificate, hostAuthorities} = await this.api.renewHost({publicKey: keys.publicKey})
+      this.#stored = {...this.#stored, certificate, hostAuthorities, privateKey: keys.privateKey.reveal()}
+      await writeStored(identityFile(this.#options), this.#stored)
+      this.#options.logger.info('The host certificate was renewed.', {hostId: this.hostId})
+      this.#schedule()
+    } catch (error) {
+      this.#options.logger.warn('The host certificate could not be renewed; it will be tried again.', {
+        reason: messageOf(error),
+      })
+      this.#schedule(this.#options.clock.now() + renewalRetry)
+    }
+  }
+}
+
+async function joinCluster(options: HostOptions): Promise<Stored> {
+  const token = await options.token()
+  if (!token) {
+    throw new PosternError(
+      'INVALID',
+      `This host has not joined yet and has no join token for the role ${options.systemRole}.`,
+      {
+        hint: [
+          `Make one with \`postern tokens add --type=${options.systemRole.toLowerCase()}\` on the control plane.`,
+          'Give it as auth_token in the configuration, or with --token.',
+        ],
+      },
+    )
+  }
+  for (let wait = firstJoinRetry; ; wait = Math.min(wait * 2, longestJoinRetry)) {
+    try {
+      const keys = await generateKeys()
+      const api = new ApiClient(await options.firstContact())
+      try {
+        const joined = await api.join({
+          token: token.reveal(),
+          systemRole: options.systemRole,
+          hostname: options.nodename ?? hostname(),
+          version: options.version,
+          publicKey: keys.publicKey,
+        })
+        options.logger.info('This host joined the cluster.', {cluster: joined.cluster, hostId: joined.hostId})
+        return {...joined, privateKey: keys.privateKey.reveal()}
+      } finally {
+        await api.close()
+      }
+    } catch (error) {
+      // A cluster that is still starting is waited for; a refusal is final.
+      if (!(error instanceof PosternError) || error.code !== 'UNREACHABLE') throw error
+      options.logger.warn('The cluster cannot be reached yet; joining is tried again.', {reason: error.message})
+      await new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(resolve, wait)
+        options.signal?.addEventListener('abort', () => {
+          clearTimeout(timer)
+          reject(new PosternError('FAILED', 'Joining was given up.', {cause: error}))
+        })
+      })
+    }
+  }
+}
+
+function identityFile({dataDir, systemRole}: HostOptions): string {
+  return join(dataDir, 'host', `${systemRole.toLowerCase()}.json`)
+}
+
+async function readStored(file: string): Promise<Stored | undefined> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new PosternError('FAILED', `The host identity ${file} cannot be read.`, {cause: error})
+  })
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text) as Stored
+  } catch (error) {
+    throw new PosternError('INVALID', `The host identity ${file} is damaged.`, {
+      cause: error,
+      hint: `Remove it (\`rm ${file}\`) and start again with a join token.`,
+    })
+  }
+}
+
+/** Written beside and renamed, so that a crash leaves the old identity or the new one. */
+async function writeStored(file: string, stored: Stored): Promise<void> {
+  await mkdir(join(file, '..'), {recursive: true, mode: 0o700})
+  await writeFile(`${file}.new`, JSON.stringify(stored), {mode: 0o600, flush: true})
+  await rename(`${file}.new`, file)
+}

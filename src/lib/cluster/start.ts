@@ -1,0 +1,301 @@
+/**
+ * Composes the services that a configuration names into one running process:
+ *
+ *   auth ──► accepts what the proxy splices; in one process by a function call
+ *   proxy ─► joins (a token of its own in one process), listens, follows the directory of agents
+ *   db ────► joins through the proxy, serves databases through the tunnel
+ */
+import {readFile} from 'node:fs/promises'
+import {contactCluster} from '../api/contact.js'
+import type {Endpoint} from '../api/transport.js'
+import {WatchClient} from '../api/watch-client.js'
+import {resolvePins, readToken, resolveToken} from '../config/join.js'
+import type {Config} from '../config/settings.js'
+import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import {Secret} from '../core/secret.js'
+import type {Agent} from '../agent/agent.js'
+import type {Auth} from '../auth/auth.js'
+import type {Proxy} from '../proxy/options.js'
+import type {Address} from '../resources/endpoint.js'
+import {startDiagnostics, type Diagnostics, type Gauge, type Readiness} from './diagnostics.js'
+import {HostIdentity} from './host-identity.js'
+import {ProxyDirectory} from './proxy-directory.js'
+
+export interface StartOptions {
+  readonly config: Config
+  /** Of this program. */
+  readonly version: string
+  /** Overrides the configuration's join token. */
+  readonly token?: Secret | undefined
+  /** Extra roots for the first contact with the cluster. */
+  readonly caFile?: string | undefined
+  readonly rootsFile?: string | undefined
+  readonly logger: Logger
+  readonly clock: Clock
+  /** Gives up a start that is still waiting, for example for a cluster that cannot be reached. */
+  readonly signal?: AbortSignal
+}
+
+export interface Cluster {
+  readonly auth: Auth | undefined
+  readonly proxy: Proxy | undefined
+  readonly agent: Agent | undefined
+  readonly diagnostics: Diagnostics | undefined
+  /** Takes no new sessions, lets running ones end until the deadline, then closes everything. */
+  stop(drainMilliseconds: number): Promise<void>
+}
+
+/** What has to be undone at the end, last first. */
+type Cleanup = () => Promise<void>
+
+/**
+ * Starts the services that are enabled.
+ * @throws PosternError when one cannot start; the others are closed again
+ */
+export async function startCluster(options: StartOptions): Promise<Cluster> {
+  const {config, logger} = options
+  for (const warning of config.warnings) logger.warn(warning)
+  const cleanups: Cleanup[] = []
+  const undo = async (): Promise<void> => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+  }
+  const state: Services = {auth: undefined, proxy: undefined, agent: undefined}
+  try {
+    let diagnostics: Diagnostics | undefined
+    if (config.diagAddr) {
+      diagnostics = await startDiagnostics({
+        listen: config.diagAddr,
+        readiness: () => readinessOf(config, state),
+        gauges: gaugesOf(state),
+      })
+      cleanups.push(() => diagnostics?.close() ?? Promise.resolve())
+    }
+    if (config.authService.enabled) state.auth = await runAuth(options, cleanups)
+    if (config.proxyService.enabled) state.proxy = await runProxy(options, state.auth, cleanups)
+    if (config.dbService.enabled) state.agent = await runAgent(options, state, cleanups)
+    return {
+      ...state,
+      diagnostics,
+      stop: async (drainMilliseconds) => {
+        await Promise.all([state.agent?.drain(drainMilliseconds), state.proxy?.drain(drainMilliseconds)])
+        await undo()
+      },
+    }
+  } catch (error) {
+    await undo()
+    throw error
+  }
+}
+
+interface Services {
+  auth: Auth | undefined
+  proxy: Proxy | undefined
+  agent: Agent | undefined
+}
+
+async function runAuth({config, version, logger, clock}: StartOptions, cleanups: Cleanup[]): Promise<Auth> {
+  const {startAuth} = await import('../auth/auth.js')
+  const {authService} = config
+  const httpsKeypairs = await Promise.all(
+    authService.httpsKeypairs.map(async ({certFile, keyFile}) => ({
+      certificate: await readKeypairFile(certFile),
+      privateKey: new Secret(await readKeypairFile(keyFile)),
+    })),
+  )
+  const staticTokens = await Promise.all(
+    authService.staticTokens.map(async ({roles, source}) => ({roles, token: await readToken(source)})),
+  )
+  const auth = await startAuth({
+    dataDir: config.dataDir,
+    cluster: authService.clusterName,
+    listen: authService.listenAddr,
+    publicAddresses: publicAddresses(config),
+    httpsKeypairs,
+    staticTokens,
+    defaultSessionTtlMilliseconds: authService.defaultSessionTtl,
+    version,
+    logger: logger.with({service: 'auth'}),
+    clock,
+  })
+  cleanups.push(() => auth.close())
+  logger.info('The Auth Service is up.', {address: formatAddress(auth.address), cluster: auth.cluster})
+  return auth
+}
+
+/** Where people and agents reach the proxy, first the one that is printed. */
+function publicAddresses({authService, proxyService}: Config): readonly Address[] {
+  if (proxyService.publicAddrs.length > 0) return proxyService.publicAddrs
+  if (authService.publicAddrs.length > 0) return authService.publicAddrs
+  const {host, port} = proxyService.webListenAddr
+  const anywhere = host === '0.0.0.0' || host === '::'
+  return [{host: anywhere ? authService.clusterName : host, port}]
+}
+
+async function readKeypairFile(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    throw new PosternError('INVALID', `The file ${path} of https_keypairs cannot be read.`, {cause: error})
+  })
+}
+
+async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups: Cleanup[]): Promise<Proxy> {
+  const {config, version, logger: parentLogger, clock} = options
+  const logger = parentLogger.with({service: 'proxy'})
+  const authAddress = auth?.address ?? config.authServer
+  if (!authAddress) {
+    throw new PosternError('INVALID', 'A proxy on a host of its own needs the address of the Auth Service.', {
+      hint: 'Set auth_server, auth_token and ca_pin in the configuration.',
+    })
+  }
+  const host = await HostIdentity.open({
+    dataDir: config.dataDir,
+    systemRole: 'Proxy',
+    version,
+    nodename: config.nodename,
+    token: auth ? async () => new Secret(await auth.issueInternalToken('Proxy')) : () => joinToken(options),
+    firstContact: () => firstContact(options, authAddress, auth),
+    address: authAddress,
+    clock,
+    logger,
+    ...(options.signal ? {signal: options.signal} : {}),
+  })
+  cleanups.push(() => host.close())
+  const directory = new ProxyDirectory()
+  const watch = new WatchClient({
+    client: host.api,
+    clock,
+    logger,
+    onStart: () => {
+      directory.start()
+    },
+    onEvent: (event) => {
+      directory.apply(event)
+    },
+  })
+  cleanups.push(() => watch.close())
+  const {startProxy} = await import('../proxy/proxy.js')
+  const proxy = await startProxy({
+    cluster: host.cluster,
+    listen: config.proxyService.webListenAddr,
+    proxyId: host.hostId,
+    credentials: host.credentials,
+    hostAuthorities: host.hostAuthorities,
+    upstream: auth
+      ? {
+          kind: 'local',
+          accept: (socket, head) => {
+            auth.accept(socket, head)
+          },
+        }
+      : {kind: 'address', ...authAddress},
+    agentsFor: directory.agentsFor,
+    mayServe: directory.mayServe,
+    logger,
+    clock,
+  })
+  cleanups.push(() => proxy.close())
+  logger.info('The Proxy Service is up.', {address: formatAddress(proxy.address)})
+  return proxy
+}
+
+async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups: Cleanup[]): Promise<Agent> {
+  const {config, version, logger: parentLogger, clock} = options
+  const logger = parentLogger.with({service: 'db'})
+  const proxyAddress = proxy ? reachable(proxy.address) : config.proxyServer
+  if (!proxyAddress) {
+    throw new PosternError('INVALID', 'The Database Service needs the address of a proxy.', {
+      hint: 'Set proxy_server in the configuration.',
+    })
+  }
+  const local = auth && proxy ? auth : undefined
+  const host = await HostIdentity.open({
+    dataDir: config.dataDir,
+    systemRole: 'Db',
+    version,
+    nodename: config.nodename,
+    token: local ? async () => new Secret(await local.issueInternalToken('Db')) : () => joinToken(options),
+    firstContact: () => firstContact(options, proxyAddress, local),
+    address: proxyAddress,
+    clock,
+    logger,
+    ...(options.signal ? {signal: options.signal} : {}),
+  })
+  cleanups.push(() => host.close())
+  const {startAgent} = await import('../agent/agent.js')
+  const {dbService} = config
+  const agent = await startAgent({
+    cluster: host.cluster,
+    hostId: host.hostId,
+    hostname: config.nodename,
+    version,
+    credentials: host.credentials,
+    hostAuthorities: host.hostAuthorities,
+    api: host.api,
+    proxyAddress,
+    databases: dbService.databases.map(({resource}) => resource),
+    selectors: dbService.resources.map(({labels}) => labels),
+    dataDir: config.dataDir,
+    cacheTtlMilliseconds: dbService.cacheTtl,
+    maxStaleMilliseconds: dbService.maxStale,
+    allowLoopback: dbService.allowLoopback,
+    logger,
+    clock,
+  })
+  cleanups.push(() => agent.close())
+  logger.info('The Database Service is up.', {proxy: formatAddress(proxyAddress), hostId: host.hostId})
+  return agent
+}
+
+async function joinToken({config, token}: StartOptions): Promise<Secret | undefined> {
+  return token ?? (await resolveToken(config))
+}
+
+/** With the pins of the Auth Service in this process, or with the trust that the configuration gives. */
+async function firstContact(options: StartOptions, address: Address, auth: Auth | undefined): Promise<Endpoint> {
+  const pins = auth ? auth.caPins() : await resolvePins(options.config)
+  const {host, port} = auth ? reachable(auth.address) : address
+  const {endpoint} = await contactCluster(host, port, {pins, caFile: options.caFile, rootsFile: options.rootsFile})
+  return endpoint
+}
+
+/** A listening address as one that this machine can dial. */
+function reachable({host, port}: Address): Address {
+  if (host === '0.0.0.0') return {host: '127.0.0.1', port}
+  return host === '::' ? {host: '::1', port} : {host, port}
+}
+
+function formatAddress({host, port}: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** The worst of the enabled services. */
+function readinessOf({authService, proxyService, dbService}: Config, {auth, proxy, agent}: Services): Readiness {
+  const missing = (authService.enabled && !auth) || (proxyService.enabled && !proxy) || (dbService.enabled && !agent)
+  if (missing) return 'starting'
+  return agent && !agent.ready() ? 'degraded' : 'ok'
+}
+
+function gaugesOf(state: Services): Gauge[] {
+  const proxy = (): ReturnType<Proxy['statistics']> | undefined => state.proxy?.statistics()
+  return [
+    {name: 'proxy_sessions', help: 'Sessions that the proxy splices.', read: () => proxy()?.sessions ?? 0},
+    {name: 'proxy_agents', help: 'Agents connected to the proxy.', read: () => proxy()?.agents ?? 0},
+    {
+      name: 'proxy_connections_accepted_total',
+      help: 'Connections accepted by the proxy.',
+      read: () => proxy()?.connectionsAccepted ?? 0,
+    },
+    {
+      name: 'proxy_connections_refused_total',
+      help: 'Connections refused by the proxy.',
+      read: () => proxy()?.connectionsRefused ?? 0,
+    },
+    {name: 'agent_sessions', help: 'Database sessions of the agent.', read: () => state.agent?.sessions() ?? 0},
+    {
+      name: 'agent_databases',
+      help: 'Databases that the agent serves.',
+      read: () => state.agent?.databases().length ?? 0,
+    },
+  ]
+}

@@ -1,0 +1,131 @@
+import type {LogLevel} from '../core/log.js'
+import type {Secret} from '../core/secret.js'
+import type {Database} from '../resources/database.js'
+import type {Address, DatabaseType} from '../resources/endpoint.js'
+import type {JoinRole} from '../resources/token.js'
+
+/** Where the configuration is when nothing else is said. */
+export const defaultConfigPath = '/etc/postern.yaml'
+export const defaultDataDir = '/var/lib/postern'
+
+/** What one process can run. */
+export const services = ['auth', 'proxy', 'db', 'discovery'] as const
+export type Service = (typeof services)[number]
+
+/** A token as written in the file, or the absolute path of the file that holds it. */
+export type TokenSource = {readonly token: Secret} | {readonly path: string}
+
+export interface LogSettings {
+  /** A stream of the process, or the absolute path of a file. */
+  readonly output: 'stderr' | 'stdout' | {readonly path: string}
+  readonly level: LogLevel
+  readonly format: 'text' | 'json'
+}
+
+/** A certificate from a public authority, as absolute paths of PEM files. */
+export interface KeypairFiles {
+  readonly keyFile: string
+  readonly certFile: string
+}
+
+/** A token of the file itself, which never expires. */
+export interface StaticToken {
+  readonly roles: readonly JoinRole[]
+  readonly source: TokenSource
+}
+
+export interface AuthServiceSettings {
+  readonly enabled: boolean
+  readonly listenAddr: Address
+  readonly clusterName: string
+  readonly publicAddrs: readonly Address[]
+  /** For the web endpoint, whose TLS ends at the Auth Service; none means a certificate of the host CA. */
+  readonly httpsKeypairs: readonly KeypairFiles[]
+  readonly staticTokens: readonly StaticToken[]
+  readonly sessionRecording: 'node' | 'off'
+  /** Milliseconds. */
+  readonly defaultSessionTtl: number
+}
+
+export interface ProxyServiceSettings {
+  readonly enabled: boolean
+  readonly webListenAddr: Address
+  readonly publicAddrs: readonly Address[]
+}
+
+/** Labels and the values that each may have; `*` stands for all. */
+export type LabelSelector = Readonly<Record<string, readonly string[]>>
+
+export interface AssumedRole {
+  readonly assumeRoleArn?: string | undefined
+  readonly externalId?: string | undefined
+}
+
+/** Which dynamic `db` resources an agent serves, and the role it assumes for them. */
+export interface ResourceSelector extends AssumedRole {
+  readonly labels: LabelSelector
+}
+
+export interface AwsMatcher extends AssumedRole {
+  readonly types: readonly Exclude<DatabaseType, 'self-hosted'>[]
+  readonly regions: readonly string[]
+  readonly tags: LabelSelector
+}
+
+/** A label whose value is what a command prints. */
+export interface DynamicLabel {
+  readonly name: string
+  /** Milliseconds. */
+  readonly period: number
+  readonly command: readonly string[]
+}
+
+/** A database of the file. */
+export interface StaticDatabase {
+  /** As the resource that the agent announces; a CA file's content is in it. */
+  readonly resource: Database
+  readonly type: DatabaseType
+  readonly dynamicLabels: readonly DynamicLabel[]
+  readonly adminUser?: {readonly name: string; readonly defaultDatabase?: string | undefined} | undefined
+}
+
+export interface DbServiceSettings {
+  readonly enabled: boolean
+  readonly resources: readonly ResourceSelector[]
+  readonly aws: readonly AwsMatcher[]
+  readonly databases: readonly StaticDatabase[]
+  /** New sessions are refused when roles and locks are older; milliseconds. */
+  readonly cacheTtl: number
+  /** Running sessions end when roles and locks are older; milliseconds. */
+  readonly maxStale: number
+  /** Whether dynamic databases may be on this host's loopback addresses. */
+  readonly allowLoopback: boolean
+}
+
+export interface DiscoveryServiceSettings {
+  readonly enabled: boolean
+  readonly discoveryGroup?: string | undefined
+  /** Milliseconds. */
+  readonly pollInterval: number
+  readonly aws: readonly AwsMatcher[]
+}
+
+/** A configuration file, checked, with defaults filled in. */
+export interface Config {
+  readonly nodename: string
+  readonly dataDir: string
+  readonly pidFile?: string | undefined
+  readonly joinToken?: TokenSource | undefined
+  readonly proxyServer?: Address | undefined
+  readonly authServer?: Address | undefined
+  /** Pins, or absolute paths of files that hold them. */
+  readonly caPins: readonly string[]
+  readonly diagAddr?: Address | undefined
+  readonly log: LogSettings
+  readonly authService: AuthServiceSettings
+  readonly proxyService: ProxyServiceSettings
+  readonly dbService: DbServiceSettings
+  readonly discoveryService: DiscoveryServiceSettings
+  /** What the file says and Postern does not do, one sentence each with its line; to be logged at start. */
+  readonly warnings: readonly string[]
+}

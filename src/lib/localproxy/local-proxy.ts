@@ -1,0 +1,118 @@
+import {createServer, type Server, type Socket} from 'node:net'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Secret} from '../core/secret.js'
+import {encodeErrorResponse} from '../pgwire/server-error.js'
+import {serveClient} from './connection.js'
+import {peerUid} from './peer-uid.js'
+import {describePortOwner} from './port-owner.js'
+import type {UpstreamSource} from './upstream.js'
+
+export type ListenAt =
+  /** A UNIX socket whose directory only its owner can enter. */
+  | {readonly kind: 'unix'; readonly path: string}
+  /** 127.0.0.1 and ::1; port 0 takes a free one. */
+  | {readonly kind: 'loopback'; readonly port: number}
+
+export interface LocalProxyOptions {
+  readonly listen: ListenAt
+  readonly source: UpstreamSource
+  /** Who may connect over loopback: this user alone. Needs Linux; `undefined` lets anyone on this machine in. */
+  readonly onlyUid?: number | undefined
+  /** Asked for from each client, where the system cannot tell whose connection it is. */
+  readonly password?: Secret | undefined
+}
+
+export interface LocalProxy {
+  /** The TCP port; 0 for a UNIX socket. */
+  readonly port: number
+  readonly connections: () => number
+  /** Stops listening and ends the connections. */
+  close(): Promise<void>
+}
+
+/**
+ * Listens on this machine and carries each connection to an agent.
+ * @throws PosternError ALREADY_EXISTS when the port is taken
+ */
+export async function startLocalProxy(options: LocalProxyOptions): Promise<LocalProxy> {
+  const clients = new Set<Socket>()
+  const serve = (client: Socket): void => {
+    clients.add(client)
+    client.once('close', () => clients.delete(client))
+    void admit(client, options).then((admitted) =>
+      admitted ? serveClient(client, options.source, options.password) : undefined,
+    )
+  }
+  const servers: Server[] = []
+  const listen = async (at: {path: string} | {host: string; port: number}): Promise<Server> => {
+    const server = createServer({allowHalfOpen: true, noDelay: true, pauseOnConnect: false}, serve)
+    await listening(server, at)
+    servers.push(server)
+    return server
+  }
+
+  let port = 0
+  if (options.listen.kind === 'unix') {
+    await listen({path: options.listen.path})
+  } else {
+    const server = await listen({host: '127.0.0.1', port: options.listen.port})
+    const address = server.address()
+    port = typeof address === 'object' && address ? address.port : 0
+    // A machine without IPv6 does without.
+    await listen({host: '::1', port}).catch((error: unknown) => {
+      if (error instanceof PosternError && error.code === 'ALREADY_EXISTS') {
+        server.close()
+        throw error
+      }
+    })
+  }
+
+  return {
+    port,
+    connections: () => clients.size,
+    close: async () => {
+      const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+      for (const client of clients) client.destroy()
+      await Promise.all(closed)
+    },
+  }
+}
+
+/** Whether the client belongs to the user who may use this tunnel (case D09). */
+async function admit(client: Socket, {listen, onlyUid}: LocalProxyOptions): Promise<boolean> {
+  client.on('error', ignore)
+  if (listen.kind === 'unix' || onlyUid === undefined) return true
+  if ((await peerUid(client)) === onlyUid) return true
+  client.end(
+    encodeErrorResponse({
+      severity: 'FATAL',
+      code: '28000',
+      message: 'This tunnel serves only the user who started it.',
+      hint: 'Start your own with `postern proxy db --tunnel`.',
+    }),
+  )
+  return false
+}
+
+async function listening(server: Server, at: {path: string} | {host: string; port: number}): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(at, resolve)
+    })
+  } catch (error) {
+    const where = 'path' in at ? at.path : `${at.host}:${at.port}`
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
+      throw new PosternError('FAILED', `Cannot listen on ${where}: ${messageOf(error)}.`, {cause: error})
+    }
+    const owner = 'port' in at ? await describePortOwner(at.port) : undefined
+    throw new PosternError('ALREADY_EXISTS', `${where} is already in use${owner ? ` by ${owner}` : ''}.`, {
+      cause: error,
+      hint: 'End that, or choose another port with --port.',
+    })
+  }
+}
+
+function ignore(): void {
+  // `close` follows.
+}

@@ -1,0 +1,58 @@
+/** The client's side of a session after sign-in, walked so that the relay can audit a message before it forwards its end. */
+import {FrameWalker, type Frame, type FrameRule, type Walked} from './frames.js'
+import {frontend} from './message-types.js'
+
+/** PostgreSQL's own limits (pqcomm.h), so that we refuse what the server would refuse and nothing else. */
+const largeLength = 0x3fff_fffe
+const smallLength = 10_000
+
+const audited: FrameRule = {maximumLength: largeLength, report: 'capture'}
+const counted: FrameRule = {maximumLength: largeLength, report: 'header'}
+const auditedSmall: FrameRule = {maximumLength: smallLength, report: 'capture'}
+const countedSmall: FrameRule = {maximumLength: smallLength, report: 'header'}
+
+/** A type that is not here must not come after sign-in: a password or a second startup message least of all. */
+const rules: ReadonlyMap<number, FrameRule> = new Map([
+  [frontend.query, audited],
+  [frontend.parse, audited],
+  [frontend.bind, audited],
+  [frontend.functionCall, audited],
+  [frontend.execute, auditedSmall],
+  [frontend.close, auditedSmall],
+  [frontend.copyData, counted],
+  [frontend.copyDone, countedSmall],
+  [frontend.copyFail, countedSmall],
+  [frontend.describe, countedSmall],
+  [frontend.flush, countedSmall],
+  [frontend.sync, countedSmall],
+  [frontend.terminate, countedSmall],
+])
+
+export interface ClientChunk extends Walked {
+  /** Messages that end in the chunk, in order. */
+  readonly frames: readonly Frame[]
+}
+
+/**
+ * Reads what a client sends. The server acts on a message only when it has its last byte, so a relay that audits `frames`
+ * and then forwards the chunk up to `safe` (or up to an earlier frame's `end`) has audited before the server acts.
+ */
+export class ClientStream {
+  readonly #walker: FrameWalker
+
+  /** @param captureBytes how much of one message's payload is kept for the audit. */
+  constructor({captureBytes}: {readonly captureBytes: number}) {
+    this.#walker = new FrameWalker({sender: 'client', captureBytes, ruleOf: (type) => rules.get(type)})
+  }
+
+  /** Whether the client stands between two messages; false at its end means that it left in the middle of one. */
+  get atBoundary(): boolean {
+    return this.#walker.atBoundary
+  }
+
+  read(chunk: Buffer): ClientChunk {
+    const frames: Frame[] = []
+    const walked = this.#walker.walk(chunk, (frame) => frames.push(frame))
+    return {...walked, frames}
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What servers send: encoders for a proxy that speaks as one, decoders for one that listens (PostgreSQL documentation,
+ * "Message Formats"). Decoders give undefined when the payload contradicts itself.
+ */
+import {cstring, encodeMessage, int32} from './message.js'
+import {backend} from './message-types.js'
+import {PayloadCursor, type Payload} from './payload.js'
+
+/** Idle, in a transaction block, in a failed transaction block. */
+export type TransactionStatus = 'I' | 'T' | 'E'
+
+/** What a client presents on another connection to have its query cancelled. */
+export interface BackendKey {
+  /** The process id of the server, or whatever number a pooler gave; libpq compares it. */
+  readonly pid: number
+  /** 4 bytes in protocol 3.0, up to 256 in 3.2. */
+  readonly secret: Buffer
+}
+
+export interface CommandTag {
+  /** The command's words: `SELECT`, `CREATE TABLE`. */
+  readonly command: string
+  /** Rows read or changed, where the server counts them. */
+  readonly rows?: number
+}
+
+export interface Column {
+  readonly name: string
+  /** Object id of the column's type. */
+  readonly type: number
+}
+
+const secretBytes = {smallest: 4, largest: 256} as const
+
+/** Whether a cancel secret has a length that protocol 3.2 knows. */
+export function isSecretLength(length: number): boolean {
+  return length >= secretBytes.smallest && length <= secretBytes.largest
+}
+
+export const authenticationOk = encodeMessage(backend.authentication, int32(0))
+
+export function encodeParameterStatus(name: string, value: string): Buffer {
+  return encodeMessage(backend.parameterStatus, cstring(name), cstring(value))
+}
+
+export function encodeBackendKeyData({pid, secret}: BackendKey): Buffer {
+  return encodeMessage(backend.backendKeyData, int32(pid), secret)
+}
+
+export function encodeReadyForQuery(status: TransactionStatus): Buffer {
+  return encodeMessage(backend.readyForQuery, Buffer.from(status))
+}
+
+export function decodeParameterStatus(payload: Payload): {name: string; value: string} | undefined {
+  const cursor = new PayloadCursor(payload)
+  const name = cursor.text()
+  const value = cursor.text()
+  return cursor.finish({name, value})
+}
+
+export function decodeBackendKeyData(payload: Payload): BackendKey | undefined {
+  const cursor = new PayloadCursor(payload)
+  const pid = cursor.int32()
+  const secret = cursor.rest()
+  return isSecretLength(secret.length) ? cursor.finish({pid, secret}) : undefined
+}
+
+export function decodeReadyForQuery(payload: Payload): TransactionStatus | undefined {
+  const cursor = new PayloadCursor(payload)
+  const status = String.fromCharCode(cursor.uint8())
+  return status === 'I' || status === 'T' || status === 'E' ? cursor.finish(status) : undefined
+}
+
+/** `SELECT 5`, `INSERT 0 5` (an object id before the count), `CREATE TABLE`. */
+export function decodeCommandComplete(payload: Payload): CommandTag | undefined {
+  const cursor = new PayloadCursor(payload)
+  const tag = cursor.text()
+  const counted = /^(\D+?)(?: \d+)? (\d+)$/.exec(tag)
+  return cursor.finish(counted?.[1] ? {command: counted[1], rows: Number(counted[2])} : {command: tag})
+}
+
+export function decodeRowDescription(payload: Payload): Column[] | undefined {
+  const cursor = new PayloadCursor(payload)
+  const count = cursor.uint16()
+  const columns: Column[] = []
+  while (columns.length < count) {
+    const name = cursor.text()
+    cursor.uint32() // table
+    cursor.uint16() // number of the column in it
+    const type = cursor.uint32()
+    cursor.uint16() // type's size
+    cursor.int32() // type's modifier
+    cursor.uint16() // format
+    if (cursor.stopped) break
+    columns.push({name, type})
+  }
+  return cursor.finish(columns)
+}

@@ -1,0 +1,20 @@
+/** The server's side of a session after sign-in, walked by headers; only what the relay asks for is opened. */
+import {FrameWalker, type FrameRule} from './frames.js'
+
+/** The server's lengths are signed, and libpq takes any; nothing is ever allocated from them. */
+const maximumLength = 0x7fff_ffff
+
+const skipped: FrameRule = {maximumLength, report: 'skip'}
+const captured: FrameRule = {maximumLength, report: 'capture'}
+
+/**
+ * A walker for what a server sends, which visits the wanted types with at most `captureBytes` of their payload. A type we
+ * do not know passes: newer servers and poolers may have some, and the client is who must understand it.
+ */
+export function walkServer(wanted: readonly number[], captureBytes = 65_536): FrameWalker {
+  return new FrameWalker({
+    sender: 'server',
+    captureBytes,
+    ruleOf: (type) => (wanted.includes(type) ? captured : skipped),
+  })
+}

@@ -1,0 +1,89 @@
+import type {Socket} from 'node:net'
+import type {Clock} from '../core/clock.js'
+import type {Logger} from '../core/log.js'
+import type {Credentials} from '../pki/credentials.js'
+import type {HostIdentity} from '../pki/identity.js'
+import {defaultPulse, type PulseTiming} from '../tunnel/control-channel.js'
+
+/** Where connections go that are for no agent: the Auth Service. */
+export type Upstream =
+  | {readonly kind: 'address'; readonly host: string; readonly port: number}
+  /** In one process: takes the connection over, `head` first (see tunnel/hand-over). */
+  | {readonly kind: 'local'; accept(socket: Socket, head: Buffer): void}
+
+export interface ProxyLimits {
+  /** ClientHellos for agents and for the tunnel that one address may have unanswered. */
+  readonly hellosPerAddress: number
+  /** ClientHellos that one agent may have unanswered. */
+  readonly hellosPerAgent: number
+  /** Connections that have not said what they want; above it the oldest is closed. */
+  readonly undecided: number
+}
+
+export const defaultLimits: ProxyLimits = {hellosPerAddress: 64, hellosPerAgent: 256, undecided: 2048}
+
+/** Deadlines in milliseconds. */
+export interface ProxyTiming {
+  /** For a connection's first message. */
+  readonly peekMilliseconds: number
+  /** For the tunnel's TLS handshake. */
+  readonly handshakeMilliseconds: number
+  /** For an agent to dial back. */
+  readonly openMilliseconds: number
+  /** For an agent's first byte after the ClientHello. */
+  readonly answerMilliseconds: number
+  readonly pulse: PulseTiming
+}
+
+export const defaultTiming: ProxyTiming = {
+  peekMilliseconds: 10_000,
+  handshakeMilliseconds: 10_000,
+  openMilliseconds: 1500,
+  answerMilliseconds: 1500,
+  pulse: defaultPulse,
+}
+
+export interface ProxyOptions {
+  readonly cluster: string
+  readonly listen: {readonly host: string; readonly port: number}
+  /** Names this proxy in preambles: letters, digits and `-`, at most 64. */
+  readonly proxyId: string
+  /** The host certificate, with the name `tunnel.<cluster>`. */
+  readonly credentials: () => Credentials
+  readonly hostAuthorities: () => readonly string[]
+  readonly upstream: Upstream
+  /** Host ids that serve a database (its name in lower case), best first. */
+  readonly agentsFor: (database: string) => readonly string[]
+  /** False for a host that is locked or was removed; asked at each connection and each ping. */
+  readonly mayServe?: (identity: HostIdentity) => boolean
+  readonly limits?: Partial<ProxyLimits>
+  readonly timing?: Partial<ProxyTiming>
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+/** Counters since the start, and what there is now. */
+export interface ProxyStatistics {
+  readonly connectionsAccepted: number
+  readonly connectionsRefused: number
+  readonly sessionsOpened: number
+  /** ClientHellos sent a second time because an agent did not answer. */
+  readonly helloReplays: number
+  /** Of ended sessions. */
+  readonly bytesToAgents: number
+  readonly bytesToClients: number
+  readonly sessions: number
+  readonly agents: number
+  readonly spareConnections: number
+}
+
+export interface Proxy {
+  readonly address: {readonly host: string; readonly port: number}
+  /** Host ids of the connected agents. */
+  agents(): readonly string[]
+  statistics(): ProxyStatistics
+  /** Takes no more connections, asks the agents to end their sessions, and resolves when all ended or the time is over. */
+  drain(deadlineMilliseconds: number): Promise<void>
+  /** Closes everything at once. */
+  close(): Promise<void>
+}

@@ -1,0 +1,307 @@
+/**
+ * The Proxy Service: one port, routed by the first bytes of each connection. It ends no TLS but that of the agents'
+ * control connections, and holds no key but its own host certificate's.
+ *
+ *   client ── ClientHello ─► peek ─► <host>.agent, <database>.db ─► an agent's data connection, spliced
+ *                                 ─► tunnel ─────────────────────► an agent's control connection, TLS ends here
+ *                                 ─► any other, or no name ──────► Auth Service, spliced or handed over
+ *   agent ─── POSTERN/1 ───► peek ─► the session or the spare it was ordered for
+ */
+import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
+import {messageOf, PosternError} from '../core/errors.js'
+import {parseRoute} from '../resources/route.js'
+import {formatSource, remoteAddressOf} from '../tunnel/hand-over.js'
+import {peek, type Peeked} from '../tunnel/peek.js'
+import {splice, tuneSocket} from '../tunnel/splice.js'
+import type {DataConnection} from './agent-link.js'
+import {Agents} from './agents.js'
+import {Cap} from './cap.js'
+import {Nonces} from './nonces.js'
+import {
+  defaultLimits,
+  defaultTiming,
+  type Proxy,
+  type ProxyLimits,
+  type ProxyOptions,
+  type ProxyStatistics,
+  type ProxyTiming,
+} from './options.js'
+import {openSession} from './session-opening.js'
+import {TunnelEndpoint} from './tunnel-endpoint.js'
+import {spliceToAddress} from './upstream.js'
+
+type Hello = Extract<Peeked, {kind: 'tls'}>
+
+/** One worker so far; the name leaves room for more behind one port. */
+const worker = '0'
+const tooManyHellos = 'its address has too many unanswered connections'
+
+/**
+ * Starts a proxy.
+ * @throws PosternError UNREACHABLE when it cannot listen on its address.
+ */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const service = new ProxyService(options)
+  await service.listen()
+  return service
+}
+
+class ProxyService implements Proxy {
+  readonly #options: ProxyOptions
+  readonly #limits: ProxyLimits
+  readonly #timing: ProxyTiming
+  readonly #server: Server
+  readonly #nonces = new Nonces()
+  readonly #agents: Agents
+  readonly #tunnel: TunnelEndpoint
+  readonly #hellosByAddress: Cap
+  readonly #hellosByAgent: Cap
+  readonly #sockets = new Set<Socket>()
+  /** Connections that have not said what they want, oldest first. */
+  readonly #undecided = new Set<Socket>()
+  readonly #sessions = new Map<string, DataConnection>()
+  readonly #counters = {accepted: 0, refused: 0, sessions: 0, replays: 0, toAgents: 0, toClients: 0}
+  #draining = false
+  #address = {host: '', port: 0}
+  #onSessionsEnded: (() => void) | undefined
+
+  constructor(options: ProxyOptions) {
+    this.#options = options
+    this.#limits = {...defaultLimits, ...options.limits}
+    this.#timing = {...defaultTiming, ...options.timing}
+    this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress)
+    this.#hellosByAgent = new Cap(this.#limits.hellosPerAgent)
+    const {clock, logger, credentials, hostAuthorities} = options
+    const mayServe = options.mayServe ?? (() => true)
+    this.#agents = new Agents({
+      place: `${options.proxyId}.${worker}`,
+      nonces: this.#nonces,
+      mayServe,
+      clock,
+      logger,
+      pulse: this.#timing.pulse,
+      openMilliseconds: this.#timing.openMilliseconds,
+    })
+    this.#tunnel = new TunnelEndpoint({
+      credentials,
+      hostAuthorities,
+      mayServe,
+      clock,
+      handshakeMilliseconds: this.#timing.handshakeMilliseconds,
+      onAgent: (agent) => {
+        this.#agents.add(agent)
+      },
+      onRefused: (source, reason) => {
+        this.#logRefusal(source, reason)
+      },
+    })
+    // Half-open: the end of one direction is passed on, not answered.
+    this.#server = createServer({allowHalfOpen: true}, (socket) => {
+      this.#accept(socket)
+    })
+  }
+
+  get address(): {host: string; port: number} {
+    return this.#address
+  }
+
+  agents(): readonly string[] {
+    return this.#agents.hostIds
+  }
+
+  statistics(): ProxyStatistics {
+    const {accepted, refused, sessions, replays, toAgents, toClients} = this.#counters
+    return {
+      connectionsAccepted: accepted,
+      connectionsRefused: refused,
+      sessionsOpened: sessions,
+      helloReplays: replays,
+      bytesToAgents: toAgents,
+      bytesToClients: toClients,
+      sessions: this.#sessions.size,
+      agents: this.#agents.hostIds.length,
+      spareConnections: this.#agents.spares,
+    }
+  }
+
+  listen(): Promise<void> {
+    const {host, port} = this.#options.listen
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error) => {
+        reject(
+          new PosternError('UNREACHABLE', `The proxy cannot listen on ${host}:${port}: ${error.message}.`, {
+            hint: 'Stop what uses the port, or set another one as web_listen_addr.',
+            cause: error,
+          }),
+        )
+      })
+      this.#server.listen({host, port}, () => {
+        const bound = this.#server.address() as AddressInfo
+        this.#address = {host: bound.address, port: bound.port}
+        resolve()
+      })
+    })
+  }
+
+  async drain(deadlineMilliseconds: number): Promise<void> {
+    this.#draining = true
+    this.#server.close()
+    for (const hostId of this.#agents.hostIds) {
+      const sessions = [...this.#sessions.values()].filter((session) => session.hostId === hostId)
+      const nonces = sessions.map((session) => session.nonce)
+      this.#agents.find(hostId)?.drain(nonces, deadlineMilliseconds)
+    }
+    if (this.#sessions.size === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, deadlineMilliseconds)
+      this.#onSessionsEnded = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        resolve()
+      })
+      this.#agents.close()
+      for (const socket of this.#sockets) socket.destroy()
+    })
+  }
+
+  #accept(socket: Socket): void {
+    this.#counters.accepted += 1
+    this.#sockets.add(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      this.#undecided.delete(socket)
+    })
+    tuneSocket(socket)
+    const [oldest] = this.#undecided
+    // Who means well speaks at once, so it is the silent that give way.
+    if (oldest && this.#undecided.size >= this.#limits.undecided) oldest.destroy()
+    this.#undecided.add(socket)
+    this.#serve(socket).catch((error: unknown) => {
+      this.#options.logger.error('A connection failed.', {source: formatSource(socket), error: messageOf(error)})
+      socket.destroy()
+    })
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    const source = formatSource(socket)
+    const peeked = await peek(socket, {
+      timeoutMilliseconds: this.#timing.peekMilliseconds,
+      postgres: true,
+      preamble: true,
+    })
+    this.#undecided.delete(socket)
+    switch (peeked.kind) {
+      case 'tls':
+        await this.#route(socket, source, peeked)
+        return
+      case 'preamble': {
+        const mine = peeked.proxy === this.#options.proxyId && peeked.worker === worker
+        // An agent's end is a TLS server, which waits for the ClientHello.
+        if (!mine || peeked.head.length > 0 || !this.#nonces.claim(peeked.nonce, socket)) {
+          this.#refuse(socket, source, 'no one waits for this data connection')
+        }
+        return
+      }
+      case 'closed':
+        socket.destroy()
+        return
+      case 'rubbish':
+        this.#refuse(socket, source, peeked.reason)
+    }
+  }
+
+  async #route(client: Socket, source: string, hello: Hello): Promise<void> {
+    const route = parseRoute(hello.serverName, this.#options.cluster)
+    switch (route.kind) {
+      case 'agent':
+        await this.#connect(client, source, hello, [route.hostId])
+        return
+      case 'database':
+        await this.#connect(client, source, hello, this.#options.agentsFor(route.database))
+        return
+      case 'tunnel': {
+        const leave = this.#hellosByAddress.enter(remoteAddressOf(client))
+        if (leave) this.#tunnel.accept(client, hello.head, leave)
+        else this.#refuse(client, source, tooManyHellos)
+        return
+      }
+      case 'auth':
+      case 'web':
+        await this.#passOn(client, source, hello.head)
+    }
+  }
+
+  /** Joins a client with an agent that answers its ClientHello. */
+  async #connect(client: Socket, source: string, hello: Hello, hostIds: readonly string[]): Promise<void> {
+    const leave = this.#hellosByAddress.enter(remoteAddressOf(client))
+    if (!leave) {
+      this.#refuse(client, source, tooManyHellos)
+      return
+    }
+    const opened = await openSession(
+      {hostIds, hello: hello.head, source},
+      {
+        agents: this.#agents,
+        hellosByAgent: this.#hellosByAgent,
+        answerMilliseconds: this.#timing.answerMilliseconds,
+        onReplay: () => {
+          this.#counters.replays += 1
+        },
+      },
+    ).finally(leave)
+    if ('refused' in opened) {
+      this.#refuse(client, source, opened.refused, hello.serverName)
+      return
+    }
+    if (this.#draining) {
+      opened.socket.destroy()
+      this.#refuse(client, source, 'the proxy is about to stop')
+      return
+    }
+    await this.#run(client, source, opened)
+  }
+
+  async #run(client: Socket, source: string, session: DataConnection): Promise<void> {
+    this.#counters.sessions += 1
+    this.#sessions.set(session.nonce, session)
+    const counts = await splice(client, session.socket)
+    this.#sessions.delete(session.nonce)
+    this.#counters.toAgents += counts.leftToRightBytes
+    this.#counters.toClients += counts.rightToLeftBytes
+    this.#options.logger.debug('Session ended.', {
+      source,
+      agent: session.hostId,
+      session: session.nonce,
+      bytesToAgent: counts.leftToRightBytes,
+      bytesToClient: counts.rightToLeftBytes,
+    })
+    if (this.#sessions.size === 0) this.#onSessionsEnded?.()
+  }
+
+  async #passOn(client: Socket, source: string, head: Buffer): Promise<void> {
+    const {upstream} = this.#options
+    if (upstream.kind === 'local') {
+      upstream.accept(client, head)
+      return
+    }
+    const {failed} = await spliceToAddress(client, head, upstream)
+    if (failed !== undefined) this.#logRefusal(source, `the Auth Service cannot be reached: ${failed}`)
+  }
+
+  #refuse(socket: Socket, source: string, reason: string, serverName?: string): void {
+    socket.destroy()
+    this.#logRefusal(source, reason, serverName)
+  }
+
+  #logRefusal(source: string, reason: string, serverName?: string): void {
+    this.#counters.refused += 1
+    this.#options.logger.warn('Connection refused.', {source, reason, ...(serverName ? {serverName} : {})})
+  }
+}

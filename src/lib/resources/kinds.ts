@@ -1,0 +1,51 @@
+import {PosternError} from '../core/errors.js'
+
+/** Resources that administrators read and write; light on purpose, so that commands need no schema to name a kind. */
+export const kinds = ['role', 'user', 'token', 'db', 'db_server', 'lock'] as const
+export type Kind = (typeof kinds)[number]
+
+const aliases: Readonly<Record<string, Kind>> = {
+  roles: 'role',
+  users: 'user',
+  tokens: 'token',
+  provision_token: 'token',
+  dbs: 'db',
+  database: 'db',
+  databases: 'db',
+  db_servers: 'db_server',
+  database_server: 'db_server',
+  database_servers: 'db_server',
+  locks: 'lock',
+}
+
+/** What people call a kind in sentences. */
+export const kindNouns: Readonly<Record<Kind, string>> = {
+  role: 'role',
+  user: 'user',
+  token: 'token',
+  db: 'database',
+  db_server: 'database server',
+  lock: 'lock',
+}
+
+/** @throws PosternError USAGE when the word names no kind. */
+export function parseKind(word: string): Kind {
+  const lower = word.toLowerCase()
+  const kind =
+    kinds.find((candidate) => candidate === lower) ?? (Object.hasOwn(aliases, lower) ? aliases[lower] : undefined)
+  if (kind) return kind
+  throw new PosternError('USAGE', `"${word}" is not a kind of resource.`, {hint: `Kinds: ${kinds.join(', ')}.`})
+}
+
+export interface Reference {
+  readonly kind: Kind
+  readonly name?: string
+}
+
+/** `kind` or `kind/name`. @throws PosternError USAGE */
+export function parseReference(text: string): Reference {
+  const slash = text.indexOf('/')
+  if (slash < 0) return {kind: parseKind(text)}
+  const name = text.slice(slash + 1)
+  return {kind: parseKind(text.slice(0, slash)), ...(name ? {name} : {})}
+}

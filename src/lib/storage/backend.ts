@@ -1,0 +1,95 @@
+/** One stored value. */
+export interface Item {
+  readonly key: string
+  readonly value: string
+  /** Larger than that of every write before. */
+  readonly revision: number
+  /** Milliseconds since 1970; from then on the item is gone. */
+  readonly expires?: number
+}
+
+/** What must hold for a change to be made: the key is free, or the item still has this revision. */
+export type Expectation = 'absent' | number
+
+export type Change =
+  | {
+      readonly type: 'put'
+      readonly key: string
+      readonly value: string
+      readonly expires?: number | undefined
+      readonly expect?: Expectation
+    }
+  | {readonly type: 'delete'; readonly key: string; readonly expect?: number}
+
+/** What a watcher hears, in the order of the writes. */
+export type Notice =
+  | {readonly type: 'put'; readonly item: Item}
+  | {readonly type: 'delete'; readonly key: string; readonly revision: number}
+
+export interface RangeOptions {
+  /** Only keys behind this one. */
+  readonly after?: string
+  readonly limit?: number
+}
+
+export interface EventRecord {
+  /** Milliseconds since 1970. */
+  readonly time: number
+  readonly event: string
+  readonly user?: string | undefined
+  /** With `ei` unique for ever. */
+  readonly sid?: string | undefined
+  readonly ei?: number | undefined
+  /** Tells a repetition from a forgery. */
+  readonly hash: string
+  readonly body: string
+}
+
+/** `duplicate`: the same event was there already; `conflict`: another one with its session and index was. */
+export type AppendOutcome = 'stored' | 'duplicate' | 'conflict'
+
+export interface EventQuery {
+  readonly event?: string | undefined
+  readonly user?: string | undefined
+  readonly sid?: string | undefined
+  /** Milliseconds since 1970, inclusive. */
+  readonly from?: number | undefined
+  readonly to?: number | undefined
+  readonly limit: number
+  /** Events behind this position; without it the newest. */
+  readonly after?: number | undefined
+}
+
+export interface EventPage {
+  /** Oldest first. */
+  readonly bodies: readonly string[]
+  /** Position of the last event; absent when nothing is behind it. */
+  readonly next?: number
+}
+
+/**
+ * Keys, values and audit events that survive a crash from the moment a write is answered.
+ * A write is all or nothing, and its revisions are allocated inside it, in order.
+ */
+export interface Backend {
+  get(key: string): Promise<Item | undefined>
+  /** Items whose key starts with the prefix, in the order of their keys (by bytes). */
+  range(prefix: string, options?: RangeOptions): Promise<Item[]>
+  /**
+   * Makes all changes or none. The answer holds the revision of each; undefined for a delete of what was not there.
+   * @throws PosternError ALREADY_EXISTS or CONFLICT when an expectation does not hold
+   */
+  write(changes: readonly Change[]): Promise<(number | undefined)[]>
+  /** @throws PosternError ALREADY_EXISTS */
+  create(key: string, value: string, expires?: number): Promise<number>
+  put(key: string, value: string, expires?: number): Promise<number>
+  /** @throws PosternError CONFLICT when the item is gone or has another revision */
+  compareAndSwap(key: string, revision: number, value: string, expires?: number): Promise<number>
+  /** Whether there was something to delete. */
+  delete(key: string): Promise<boolean>
+  /** Calls the listener after each write below the prefix, in order, until the returned function is called. */
+  watch(prefix: string, listener: (notice: Notice) => void): () => void
+  appendEvents(records: readonly EventRecord[]): Promise<AppendOutcome[]>
+  listEvents(query: EventQuery): Promise<EventPage>
+  close(): Promise<void>
+}

@@ -1,0 +1,249 @@
+import type {Kysely, Transaction} from 'kysely'
+import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {
+  AppendOutcome,
+  Backend,
+  Change,
+  EventPage,
+  EventQuery,
+  EventRecord,
+  Item,
+  Notice,
+  RangeOptions,
+} from './backend.js'
+import {migrate, type Tables} from './tables.js'
+
+const sweepInterval = 5000
+/** Expired items that one sweep removes in one transaction. */
+const sweepBatch = 1000
+
+interface Watcher {
+  readonly prefix: string
+  readonly listener: (notice: Notice) => void
+}
+
+type Database = Kysely<Tables> | Transaction<Tables>
+
+/** The backend in SQL, the same text for every database that Kysely speaks to. */
+export class SqlBackend implements Backend {
+  readonly #db: Kysely<Tables>
+  readonly #clock: Clock
+  readonly #watchers = new Set<Watcher>()
+  readonly #sweeper: NodeJS.Timeout
+  /** The write that comes last so far: each waits for the one before, so that notices keep the order of commits. */
+  #lastWrite: Promise<unknown> = Promise.resolve()
+
+  private constructor(db: Kysely<Tables>, clock: Clock) {
+    this.#db = db
+    this.#clock = clock
+    this.#sweeper = setInterval(() => {
+      // A failed sweep is repeated by the next one; reads do not depend on it.
+      this.#sweep().catch(() => undefined)
+    }, sweepInterval).unref()
+  }
+
+  static async open(db: Kysely<Tables>, clock: Clock): Promise<SqlBackend> {
+    await db.transaction().execute(migrate)
+    return new SqlBackend(db, clock)
+  }
+
+  async get(key: string): Promise<Item | undefined> {
+    const row = await this.#live(this.#db).where('key', '=', key).executeTakeFirst()
+    return row && toItem(row)
+  }
+
+  async range(prefix: string, {after, limit}: RangeOptions = {}): Promise<Item[]> {
+    let query = this.#live(this.#db).where('key', '>=', prefix).orderBy('key')
+    const end = endOf(prefix)
+    if (end !== undefined) query = query.where('key', '<', end)
+    if (after !== undefined) query = query.where('key', '>', after)
+    if (limit !== undefined) query = query.limit(limit)
+    return (await query.execute()).map(toItem)
+  }
+
+  async write(changes: readonly Change[]): Promise<(number | undefined)[]> {
+    return this.#inOrder(async () => {
+      const notices = await this.#db.transaction().execute(async (db) => {
+        let revision = await reserveRevisions(db, changes.length)
+        const made: (Notice | undefined)[] = []
+        for (const change of changes) made.push(await this.#change(db, change, revision++))
+        return made
+      })
+      this.#announce(notices)
+      return notices.map((notice) => notice && (notice.type === 'put' ? notice.item.revision : notice.revision))
+    })
+  }
+
+  async create(key: string, value: string, expires?: number): Promise<number> {
+    return this.#writeOne({type: 'put', key, value, expires, expect: 'absent'})
+  }
+
+  async put(key: string, value: string, expires?: number): Promise<number> {
+    return this.#writeOne({type: 'put', key, value, expires})
+  }
+
+  async compareAndSwap(key: string, revision: number, value: string, expires?: number): Promise<number> {
+    return this.#writeOne({type: 'put', key, value, expires, expect: revision})
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const [revision] = await this.write([{type: 'delete', key}])
+    return revision !== undefined
+  }
+
+  watch(prefix: string, listener: (notice: Notice) => void): () => void {
+    const watcher = {prefix, listener}
+    this.#watchers.add(watcher)
+    return () => {
+      this.#watchers.delete(watcher)
+    }
+  }
+
+  async appendEvents(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
+    return this.#inOrder(() =>
+      this.#db.transaction().execute(async (db) => {
+        let position = await reserveRevisions(db, records.length)
+        const outcomes: AppendOutcome[] = []
+        for (const record of records) outcomes.push(await appendEvent(db, record, position++))
+        return outcomes
+      }),
+    )
+  }
+
+  async listEvents({event, user, sid, from, to, limit, after}: EventQuery): Promise<EventPage> {
+    let query = this.#db.selectFrom('events').select(['position', 'body'])
+    if (event !== undefined) query = query.where('event', '=', event)
+    if (user !== undefined) query = query.where('user', '=', user)
+    if (sid !== undefined) query = query.where('sid', '=', sid)
+    if (from !== undefined) query = query.where('time', '>=', from)
+    if (to !== undefined) query = query.where('time', '<=', to)
+    if (after === undefined) {
+      const newest = await query.orderBy('position', 'desc').limit(limit).execute()
+      return {bodies: newest.map((row) => row.body).reverse()}
+    }
+    const rows = await query
+      .where('position', '>', after)
+      .orderBy('position')
+      .limit(limit + 1)
+      .execute()
+    const page = rows.slice(0, limit)
+    const last = page.at(-1)
+    return {bodies: page.map((row) => row.body), ...(rows.length > limit && last ? {next: last.position} : {})}
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper)
+    this.#watchers.clear()
+    await this.#inOrder(() => this.#db.destroy())
+  }
+
+  async #writeOne(change: Change & {type: 'put'}): Promise<number> {
+    const [revision] = await this.write([change])
+    return revision ?? 0
+  }
+
+  async #change(db: Database, change: Change, revision: number): Promise<Notice | undefined> {
+    const {key, expect} = change
+    const current = await this.#live(db).where('key', '=', key).executeTakeFirst()
+    if (expect === 'absent' && current) {
+      throw new PosternError('ALREADY_EXISTS', 'There is an item with this key already.')
+    }
+    if (typeof expect === 'number' && current?.revision !== expect) {
+      throw new PosternError('CONFLICT', 'The item was changed or deleted by someone else in between.', {
+        hint: 'Read it again and repeat the change.',
+      })
+    }
+    if (change.type === 'delete') {
+      if (!current) return undefined
+      await db.deleteFrom('items').where('key', '=', key).execute()
+      return {type: 'delete', key, revision}
+    }
+    const row = {key, value: change.value, revision, expires: change.expires ?? null}
+    await db
+      .insertInto('items')
+      .values(row)
+      .onConflict((conflict) => conflict.column('key').doUpdateSet(row))
+      .execute()
+    return {type: 'put', item: toItem(row)}
+  }
+
+  async #sweep(): Promise<void> {
+    await this.#inOrder(async () => {
+      const notices = await this.#db.transaction().execute(async (db) => {
+        const expired = await db
+          .selectFrom('items')
+          .select('key')
+          .where('expires', '<=', this.#clock.now())
+          .limit(sweepBatch)
+          .execute()
+        if (expired.length === 0) return []
+        const keys = expired.map(({key}) => key)
+        await db.deleteFrom('items').where('key', 'in', keys).execute()
+        const revision = await reserveRevisions(db, keys.length)
+        return keys.map((key, index) => ({type: 'delete' as const, key, revision: revision + index}))
+      })
+      this.#announce(notices)
+    })
+  }
+
+  #live(db: Database) {
+    return db
+      .selectFrom('items')
+      .selectAll()
+      .where((eb) => eb.or([eb('expires', 'is', null), eb('expires', '>', this.#clock.now())]))
+  }
+
+  #announce(notices: readonly (Notice | undefined)[]): void {
+    for (const notice of notices) {
+      if (!notice) continue
+      const key = notice.type === 'put' ? notice.item.key : notice.key
+      for (const {prefix, listener} of this.#watchers) if (key.startsWith(prefix)) listener(notice)
+    }
+  }
+
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#lastWrite.then(work)
+    this.#lastWrite = result.catch(() => undefined)
+    return result
+  }
+}
+
+/**
+ * The first of so many numbers in a row. One counter for everything, moved inside the write's own transaction: a later
+ * commit has larger numbers.
+ */
+async function reserveRevisions(db: Database, count: number): Promise<number> {
+  await db
+    .updateTable('counters')
+    .set((eb) => ({value: eb('value', '+', count)}))
+    .where('name', '=', 'revision')
+    .execute()
+  const counter = db.selectFrom('counters').select('value').where('name', '=', 'revision')
+  return (await counter.executeTakeFirstOrThrow()).value - count + 1
+}
+
+async function appendEvent(db: Database, record: EventRecord, position: number): Promise<AppendOutcome> {
+  const {time, event, user = null, sid = null, ei = null, hash, body} = record
+  if (sid !== null && ei !== null) {
+    const known = await db
+      .selectFrom('events')
+      .select('hash')
+      .where('sid', '=', sid)
+      .where('ei', '=', ei)
+      .executeTakeFirst()
+    if (known) return known.hash === hash ? 'duplicate' : 'conflict'
+  }
+  await db.insertInto('events').values({position, time, event, user, sid, ei, hash, body}).execute()
+  return 'stored'
+}
+
+function toItem({key, value, revision, expires}: Tables['items']): Item {
+  return {key, value, revision, ...(expires === null ? {} : {expires})}
+}
+
+/** The first string behind every string with this prefix; undefined when there is none. */
+function endOf(prefix: string): string | undefined {
+  const last = prefix.codePointAt(prefix.length - 1)
+  return last === undefined ? undefined : prefix.slice(0, -1) + String.fromCodePoint(last + 1)
+}

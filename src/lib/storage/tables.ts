@@ -1,0 +1,74 @@
+import type {Kysely} from 'kysely'
+import {PosternError} from '../core/errors.js'
+
+export interface Tables {
+  items: {key: string; value: string; revision: number; expires: number | null}
+  events: {
+    position: number
+    time: number
+    event: string
+    user: string | null
+    sid: string | null
+    ei: number | null
+    hash: string
+    body: string
+  }
+  counters: {name: string; value: number}
+  schema_version: {version: number}
+}
+
+type Migration = (db: Kysely<Tables>) => Promise<void>
+
+/** Steps from an empty file to today's tables. A released step never changes; new ones go to the end. */
+const migrations: readonly Migration[] = [createTables]
+
+/**
+ * Brings the tables up to date; call it inside a transaction.
+ * @throws PosternError INVALID when a newer version wrote them
+ */
+export async function migrate(db: Kysely<Tables>): Promise<void> {
+  await db.schema.createTable('schema_version').ifNotExists().addColumn('version', 'integer').execute()
+  const current = (await db.selectFrom('schema_version').select('version').executeTakeFirst())?.version ?? 0
+  if (current > migrations.length) {
+    throw new PosternError('INVALID', 'The storage was written by a newer version of Postern.', {
+      hint: 'Start the version that wrote it, or a later one.',
+    })
+  }
+  if (current === migrations.length) return
+  for (const step of migrations.slice(current)) await step(db)
+  await db.deleteFrom('schema_version').execute()
+  await db.insertInto('schema_version').values({version: migrations.length}).execute()
+}
+
+async function createTables(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable('items')
+    .addColumn('key', 'text', (column) => column.primaryKey())
+    .addColumn('value', 'text', (column) => column.notNull())
+    .addColumn('revision', 'bigint', (column) => column.notNull())
+    .addColumn('expires', 'bigint')
+    .execute()
+  await db.schema.createIndex('items_expires').on('items').column('expires').execute()
+  await db.schema
+    .createTable('events')
+    .addColumn('position', 'bigint', (column) => column.primaryKey())
+    .addColumn('time', 'bigint', (column) => column.notNull())
+    .addColumn('event', 'text', (column) => column.notNull())
+    .addColumn('user', 'text')
+    .addColumn('sid', 'text')
+    .addColumn('ei', 'bigint')
+    .addColumn('hash', 'text', (column) => column.notNull())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .execute()
+  // Both SQLite and PostgreSQL hold rows with a null in a unique index apart: events outside sessions do not collide.
+  await db.schema.createIndex('events_session').on('events').columns(['sid', 'ei']).unique().execute()
+  await db.schema.createIndex('events_time').on('events').column('time').execute()
+  await db.schema.createIndex('events_user').on('events').columns(['user', 'position']).execute()
+  await db.schema.createIndex('events_event').on('events').columns(['event', 'position']).execute()
+  await db.schema
+    .createTable('counters')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('value', 'bigint', (column) => column.notNull())
+    .execute()
+  await db.insertInto('counters').values({name: 'revision', value: 0}).execute()
+}

@@ -1,0 +1,114 @@
+import {connect, type Socket} from 'node:net'
+import type {Logger} from '../core/log.js'
+import {formatPreamble} from './preamble.js'
+import {tuneSocket} from './splice.js'
+
+export interface ProxyAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface SessionSource {
+  /** `ip:port` of the client, as the proxy saw it. */
+  readonly source: string
+  /** The session's name between proxy and agent, as in a drain. */
+  readonly nonce: string
+}
+
+/** The socket is paused and still holds the first bytes: give it to a TLS server, or read it. */
+export type OnConnection = (socket: Socket, session: SessionSource) => void
+
+/** A hostile proxy must not make an agent dial without end. */
+const maximumWaiting = 1024
+/** From dialling to the first byte, and between a spare's first byte and its `use`. */
+const startMilliseconds = 10_000
+/** The proxy recycles spares; one that outlives its time this often was forgotten. */
+const forgottenFactor = 3
+
+interface Waiting {
+  readonly socket: Socket
+  timer: NodeJS.Timeout
+  source: string | undefined
+  hasBytes: boolean
+}
+
+/**
+ * The agent's data connections that carry no session yet. A session starts when two things came together: the proxy's
+ * word on the control connection that the nonce is in use, and the client's first byte on the connection itself.
+ */
+export class DataConnections {
+  readonly #proxy: ProxyAddress
+  readonly #onConnection: OnConnection
+  readonly #logger: Logger
+  readonly #idleMilliseconds: number
+  readonly #waiting = new Map<string, Waiting>()
+
+  constructor(proxy: ProxyAddress, recycleMilliseconds: number, onConnection: OnConnection, logger: Logger) {
+    this.#proxy = proxy
+    this.#onConnection = onConnection
+    this.#logger = logger
+    this.#idleMilliseconds = recycleMilliseconds * forgottenFactor
+  }
+
+  /** Dials back under a nonce; without a source the connection stays idle until `use`. */
+  dial(nonce: string, place: string, source?: string): void {
+    if (this.#waiting.size >= maximumWaiting || this.#waiting.has(nonce)) {
+      this.#logger.warn('The proxy asks for more data connections than an agent may open.', {
+        limit: maximumWaiting,
+      })
+      return
+    }
+    const socket = connect({host: this.#proxy.host, port: this.#proxy.port, allowHalfOpen: false})
+    const limit = source === undefined ? this.#idleMilliseconds : startMilliseconds
+    const entry: Waiting = {socket, source, hasBytes: false, timer: this.#expire(socket, limit)}
+    this.#waiting.set(nonce, entry)
+    socket.on('error', (error) => {
+      this.#logger.debug('A data connection failed.', {error: error.message})
+    })
+    socket.once('close', () => {
+      this.#forget(nonce, entry)
+    })
+    socket.once('connect', () => {
+      tuneSocket(socket)
+    })
+    socket.write(formatPreamble(place, nonce))
+    socket.once('data', (bytes: Buffer) => {
+      socket.pause()
+      socket.unshift(bytes)
+      entry.hasBytes = true
+      this.#startWhenMatched(nonce, entry)
+    })
+  }
+
+  /** The proxy's word that a session begins on a spare. */
+  use(nonce: string, source: string): void {
+    const entry = this.#waiting.get(nonce)
+    if (!entry || entry.source !== undefined) return
+    entry.source = source
+    this.#startWhenMatched(nonce, entry)
+  }
+
+  /** Closes all that carry no session yet. */
+  close(): void {
+    for (const {socket} of this.#waiting.values()) socket.destroy()
+  }
+
+  #startWhenMatched(nonce: string, entry: Waiting): void {
+    clearTimeout(entry.timer)
+    if (entry.source === undefined || !entry.hasBytes) {
+      entry.timer = this.#expire(entry.socket, startMilliseconds)
+      return
+    }
+    this.#forget(nonce, entry)
+    this.#onConnection(entry.socket, {source: entry.source, nonce})
+  }
+
+  #forget(nonce: string, entry: Waiting): void {
+    clearTimeout(entry.timer)
+    if (this.#waiting.get(nonce) === entry) this.#waiting.delete(nonce)
+  }
+
+  #expire(socket: Socket, milliseconds: number): NodeJS.Timeout {
+    return setTimeout(() => socket.destroy(), milliseconds)
+  }
+}

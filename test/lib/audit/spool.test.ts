@@ -1,0 +1,185 @@
+import {spawn} from 'node:child_process'
+import {once} from 'node:events'
+import {appendFile, mkdtemp, readdir, readFile, rm, stat, truncate} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {createInterface} from 'node:readline'
+import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import type {AuditEvent} from '../../../src/lib/audit/event.js'
+import {SessionAudit} from '../../../src/lib/audit/session-audit.js'
+import {Spool} from '../../../src/lib/audit/spool.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import {silentLogger} from '../../../src/lib/core/log.js'
+import {compile} from './compiled.js'
+import {sessionFacts} from './facts.js'
+
+let directory: string
+const opened: Spool[] = []
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-spool-'))
+})
+
+afterEach(async () => {
+  for (const spool of opened.splice(0)) await spool.close()
+  await rm(directory, {recursive: true, force: true})
+})
+
+async function openSpool(segmentBytes?: number): Promise<Spool> {
+  const spool = await Spool.open({directory, clock: systemClock, logger: silentLogger, segmentBytes})
+  opened.push(spool)
+  return spool
+}
+
+/** Everything in the spool, acknowledged batch by batch. */
+async function drain(spool: Spool): Promise<AuditEvent[]> {
+  const events: AuditEvent[] = []
+  for (let batch = await spool.read(); batch; batch = await spool.read()) {
+    events.push(...batch.events)
+    await batch.acknowledge()
+  }
+  return events
+}
+
+const codes = (events: readonly AuditEvent[]): unknown[] => events.map(({code}) => code)
+
+describe('Spool', () => {
+  it('has written an event when append returns, into a file that only its owner can read', async () => {
+    const spool = await openSpool()
+    const audit = new SessionAudit(spool, systemClock, sessionFacts())
+    audit.started({pid: 7, userAgent: 'psql'})
+    audit.query({text: 'select 1'})
+    audit.flush()
+    const [name = ''] = await readdir(directory)
+    const path = join(directory, name)
+    expect(await readFile(path, 'utf8')).toContain('"db_query":"select 1"')
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
+  it('writes nothing before flush', async () => {
+    const spool = await openSpool()
+    const audit = new SessionAudit(spool, systemClock, sessionFacts())
+    audit.query({text: 'select 1'})
+    expect(await spool.read()).toBeUndefined()
+  })
+
+  it('gives events back in order until they are acknowledged', async () => {
+    const spool = await openSpool()
+    const audit = new SessionAudit(spool, systemClock, sessionFacts())
+    audit.started({})
+    audit.query({text: 'select 1'})
+    await audit.ended({reason: 'done', bytesFromClient: 3, bytesFromServer: 4})
+    const first = await spool.read()
+    const again = await spool.read()
+    expect(codes(first?.events ?? [])).toEqual(['TDB00I', 'TDB02I', 'TDB01I'])
+    expect(again?.events).toEqual(first?.events)
+    expect(first?.events.map(({ei}) => ei)).toEqual([0, 1, 2])
+    await again?.acknowledge()
+    expect(await spool.read()).toBeUndefined()
+    expect(spool.backlogBytes).toBe(0)
+  })
+
+  it('deletes segments as they are acknowledged, and the last one when it closes', async () => {
+    const spool = await openSpool(4000)
+    const audit = new SessionAudit(spool, systemClock, sessionFacts())
+    audit.started({})
+    for (let number = 0; number < 50; number += 1) {
+      audit.query({text: `select ${number}`})
+      audit.flush()
+    }
+    expect((await readdir(directory)).length).toBeGreaterThan(5)
+    const events = await drain(spool)
+    expect(events.filter(({code}) => code === 'TDB02I').map(({db_query}) => db_query)).toEqual(
+      Array.from({length: 50}, (_, number) => `select ${number}`),
+    )
+    expect(await readdir(directory)).toHaveLength(1)
+    await audit.ended({reason: 'done', bytesFromClient: 0, bytesFromServer: 0})
+    await drain(spool)
+    await spool.close()
+    expect(await readdir(directory)).toEqual([])
+  })
+
+  it('hands what was not acknowledged to the next process', async () => {
+    const before = await openSpool()
+    const audit = new SessionAudit(before, systemClock, sessionFacts())
+    audit.started({})
+    await audit.ended({reason: 'done', bytesFromClient: 0, bytesFromServer: 0})
+    await before.close()
+    expect(codes(await drain(await openSpool()))).toEqual(['TDB00I', 'TDB01I'])
+  })
+
+  it('reads a line larger than a batch', async () => {
+    const spool = await openSpool()
+    spool.append(`${JSON.stringify({event: 'large', text: 'x'.repeat(1_500_000)})}\n`)
+    spool.append('{"event":"small"}\n')
+    expect((await drain(spool)).map(({event}) => event)).toEqual(['large', 'small'])
+  })
+
+  it('leaves out a torn last line and a damaged one', async () => {
+    const before = await openSpool()
+    before.append('{"event":"first"}\n')
+    await before.close()
+    const [name = ''] = await readdir(directory)
+    await appendFile(join(directory, name), '\0\0\0\n{"event":"second"}\n{"event":"tor')
+    expect((await drain(await openSpool())).map(({event}) => event)).toEqual(['first', 'second'])
+  })
+
+  it('goes on when somebody cut a segment', async () => {
+    const spool = await openSpool(100)
+    spool.append(`{"event":"first","text":"${'x'.repeat(100)}"}\n`)
+    spool.append('{"event":"second"}\n')
+    const [name = ''] = (await readdir(directory)).sort()
+    await truncate(join(directory, name), 0)
+    expect((await drain(spool)).map(({event}) => event)).toEqual(['second'])
+  })
+
+  it('refuses to go on when it cannot write', async () => {
+    const spool = await openSpool()
+    await spool.close()
+    expect(() => {
+      spool.append('{}\n')
+    }).toThrow('The audit spool cannot be written')
+  })
+
+  it('ends the sessions of an agent that stopped, also when their beginning is long gone', async () => {
+    const before = await openSpool(3000)
+    const audit = new SessionAudit(before, systemClock, sessionFacts())
+    audit.started({})
+    for (let number = 0; number < 40; number += 1) {
+      audit.query({text: `select ${number}`})
+      audit.flush()
+    }
+    await drain(before)
+    await before.close()
+    const events = await drain(await openSpool())
+    const end = events.at(-1)
+    expect(end).toMatchObject({event: 'db.session.end', code: 'TDB01I', ei: 41, sid: sessionFacts().sid, user: 'alice'})
+    expect(end?.reason).toContain('The agent stopped without warning')
+    expect(end).not.toHaveProperty('end_time')
+    expect(Date.parse(String(end?.start_time))).toBeGreaterThan(0)
+  })
+
+  it('keeps every event that was spooled before a kill -9', async () => {
+    const compiled = await compile(['src/lib/core', 'src/lib/audit', 'test/lib/audit'])
+    const child = spawn(process.execPath, [join(compiled, 'test/lib/audit/spool-writer.js'), directory], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let last = -1
+    for await (const line of createInterface(child.stdout)) {
+      last = Number(line)
+      if (last === 500) child.kill('SIGKILL')
+    }
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    await rm(compiled, {recursive: true})
+
+    const events = await drain(await openSpool())
+    expect(codes(events.slice(0, 3))).toEqual(['TDB00I', 'TDB01I', 'TDB00I'])
+    const queries = events.filter(({code}) => code === 'TDB02I')
+    expect(queries.length).toBeGreaterThan(last)
+    expect(queries.map(({db_query}) => db_query)).toEqual(queries.map((_, number) => `select ${number}`))
+    const ends = events.filter(({code}) => code === 'TDB01I')
+    expect(ends).toHaveLength(2)
+    expect(ends[1]).toMatchObject({sid: sessionFacts().sid, ei: queries.length + 1})
+    expect(events.at(-1)).toBe(ends[1])
+  })
+})

@@ -1,0 +1,184 @@
+import {once} from 'node:events'
+import {afterEach, describe, expect, it} from '@jest/globals'
+import {newNonce} from '../../../src/lib/tunnel/preamble.js'
+import {handOver} from '../../../src/lib/tunnel/hand-over.js'
+import {cluster, issueAgent} from '../tunnel/certificates.js'
+import {closeOpened, track, until} from '../tunnel/sockets.js'
+import {closed, echo, firstHost, ManualAgent, Rig, secondHost} from './rig.js'
+
+let rig: Rig
+
+afterEach(async () => {
+  closeOpened()
+  await rig.close()
+})
+
+const notExpected = 'no one waits for this data connection'
+const brief = {openMilliseconds: 100, answerMilliseconds: 100}
+
+async function manualAgent(spares: number): Promise<ManualAgent> {
+  const agent = rig.manualAgent(await issueAgent(rig.authority, firstHost))
+  await agent.next('welcome')
+  agent.send({spares, recycle: 60_000})
+  return agent
+}
+
+describe('a data connection', () => {
+  it('with an unknown nonce is closed without a word', async () => {
+    rig = await Rig.start()
+    const socket = rig.dataConnection(newNonce())
+    const received: Buffer[] = []
+    socket.on('data', (bytes: Buffer) => received.push(bytes))
+    await closed(socket)
+    expect(received).toEqual([])
+    expect(rig.refusals()).toEqual([notExpected])
+  })
+
+  it('uses its nonce up', async () => {
+    rig = await Rig.start()
+    const agent = await manualAgent(1)
+    const {spare} = await agent.next('spare')
+    rig.dataConnection(spare)
+    await until(() => rig.proxy.statistics().spareConnections === 1)
+    await closed(rig.dataConnection(spare))
+    expect(rig.refusals()).toEqual([notExpected])
+    expect(rig.proxy.statistics().spareConnections).toBe(1)
+  })
+
+  it('of a session cannot be opened again with the session’s nonce', async () => {
+    rig = await Rig.start()
+    const agent = await rig.agent(firstHost)
+    const client = rig.clientOf(firstHost)
+    await echo(client, 'hello')
+    await closed(rig.dataConnection(agent.nonces[0]))
+    expect(rig.refusals()).toEqual([notExpected])
+    expect(await echo(client, 'still here')).toBe('still here')
+  })
+
+  it('for another proxy or worker is closed', async () => {
+    rig = await Rig.start()
+    const agent = await manualAgent(1)
+    const {spare} = await agent.next('spare')
+    await closed(rig.dataConnection(spare, 'proxy-2.0'))
+    await closed(rig.dataConnection(spare, 'proxy-1.1'))
+    expect(rig.refusals()).toEqual([notExpected, notExpected])
+  })
+
+  it('that speaks first is closed', async () => {
+    rig = await Rig.start()
+    const agent = await manualAgent(1)
+    const {spare} = await agent.next('spare')
+    const socket = rig.dataConnection(spare)
+    await until(() => rig.proxy.statistics().spareConnections === 1)
+    socket.write('x')
+    await closed(socket)
+    expect(rig.proxy.statistics().spareConnections).toBe(0)
+  })
+
+  it('is announced as in use, with its client, before the session begins', async () => {
+    rig = await Rig.start()
+    const agent = await manualAgent(1)
+    const {spare} = await agent.next('spare')
+    const socket = rig.dataConnection(spare)
+    await until(() => rig.proxy.statistics().spareConnections === 1)
+    const client = rig.clientOf(firstHost)
+    expect(await agent.next('use')).toEqual({use: spare, src: `127.0.0.1:${client.localPort ?? 0}`})
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    expect(first[0]).toBe(0x16)
+  })
+
+  it('that a thief opened with a stolen nonce gets a ClientHello, and the client gets its session elsewhere', async () => {
+    rig = await Rig.start({timing: brief, agentsFor: () => [firstHost, secondHost]})
+    const agent = await manualAgent(1)
+    const {spare} = await agent.next('spare')
+    const thief = rig.dataConnection(spare)
+    await until(() => rig.proxy.statistics().spareConnections === 1)
+    await rig.agent(secondHost)
+    const client = rig.client(`orders.db.${cluster}`)
+    expect(await echo(client, 'hello')).toBe('hello')
+    await closed(thief)
+    await closed(rig.dataConnection(spare))
+    expect(rig.proxy.statistics().helloReplays).toBe(1)
+  })
+})
+
+describe('a ClientHello that is not answered', () => {
+  it('is replayed once on a fresh connection to the same agent', async () => {
+    rig = await Rig.start({timing: brief})
+    const hung: string[] = []
+    const working = await rig.agent(secondHost)
+    expect(working.tunnel.state).toBe('connected')
+    const agent = await manualAgent(1)
+    const {spare} = await agent.next('spare')
+    rig.dataConnection(spare)
+    await until(() => rig.proxy.statistics().spareConnections === 5)
+    const client = rig.clientOf(firstHost)
+    await agent.next('use')
+    const {open, src} = await agent.next('open')
+    hung.push(String(src))
+    const fresh = rig.dataConnection(open)
+    const [hello] = (await once(fresh, 'data')) as [Buffer]
+    expect(hello[0]).toBe(0x16)
+    expect(hung).toEqual([`127.0.0.1:${client.localPort ?? 0}`])
+    expect(rig.proxy.statistics().helloReplays).toBe(1)
+    await closed(client)
+    expect(rig.refusals()).toEqual(['its agent did not answer'])
+    expect(agent.messages.filter((message) => 'open' in message)).toEqual([])
+  })
+
+  it('reaches the session when the agent hangs once', async () => {
+    rig = await Rig.start({timing: brief})
+    let hang = true
+    const agent = await rig.agent(firstHost)
+    const clients = rig.clientOf(firstHost)
+    expect(await echo(clients, 'one')).toBe('one')
+    agent.tunnel.close()
+    await until(() => rig.proxy.agents().length === 0)
+    const server = (await import('node:tls')).createServer(await serverOptions())
+    server.on('secureConnection', (socket) => track(socket).pipe(socket))
+    await rig.agent(firstHost, {
+      onConnection: (socket) => {
+        track(socket)
+        if (!hang) handOver(socket, Buffer.alloc(0), server)
+        hang = false
+      },
+    })
+    expect(await echo(rig.clientOf(firstHost), 'two')).toBe('two')
+    expect(rig.proxy.statistics().helloReplays).toBe(1)
+  })
+
+  it('goes to another agent of the database when one hangs, closes, or does not dial back', async () => {
+    rig = await Rig.start({timing: brief, agentsFor: () => [firstHost, secondHost]})
+    await rig.agent(secondHost)
+    let behave: 'hang' | 'close' = 'hang'
+    const failing = await rig.agent(firstHost, {
+      onConnection: (socket) => {
+        track(socket)
+        if (behave === 'close') socket.destroy()
+      },
+    })
+    expect(await echo(rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
+    behave = 'close'
+    expect(await echo(rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
+    failing.tunnel.close()
+    const silent = await manualAgent(0)
+    expect(await echo(rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
+    await silent.next('open')
+    expect(rig.proxy.statistics()).toMatchObject({helloReplays: 3, sessionsOpened: 3})
+  })
+
+  it('costs nothing when the agent’s control connection ends meanwhile', async () => {
+    rig = await Rig.start({timing: {openMilliseconds: 60_000}, agentsFor: () => [firstHost, secondHost]})
+    await rig.agent(secondHost)
+    const agent = await manualAgent(0)
+    const client = rig.client(`orders.db.${cluster}`)
+    await agent.next('open')
+    agent.socket.destroy()
+    expect(await echo(client, 'hello')).toBe('hello')
+  })
+
+  async function serverOptions(): Promise<{cert: string; key: string}> {
+    const {certificate, privateKey} = await issueAgent(rig.authority, firstHost)
+    return {cert: certificate, key: privateKey.reveal()}
+  }
+})
