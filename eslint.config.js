@@ -27,4 +27,5 @@ export default tseslint.config(
     },
   },
   {files: ['bin/**', 'test/helpers/*.js'], ...tseslint.configs.disableTypeChecked},
+  {files: ['bin/**', 'test/helpers/*.js'], languageOptions: {globals: {process: 'readonly'}}},
 )

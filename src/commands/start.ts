@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../lib/cli/base-command.js'
-import {list, seconds} from '../lib/cli/flags.js'
+import {list, seconds, trustFlags} from '../lib/cli/flags.js'
 import {askedToEnd} from '../lib/cli/terminal.js'
 
 export default class Start extends BaseCommand {
@@ -31,6 +31,7 @@ alone on its host. On SIGTERM no new sessions are taken; running ones get --drai
       helpValue: 'HOST:PORT',
     }),
     drain: seconds({default: 30, description: 'how long sessions may go on after SIGTERM'}),
+    'ca-file': trustFlags['ca-file'],
     debug: Flags.boolean({char: 'd', description: 'log more'}),
   }
 
@@ -46,7 +47,7 @@ alone on its host. On SIGTERM no new sessions are taken; running ones get --drai
       drainMilliseconds: flags.drain * 1000,
       debug: flags.debug,
       version: this.config.version,
-      caFile: environment.caFile,
+      caFile: flags['ca-file'],
       rootsFile: environment.rootsFile,
       clock,
       streams: process,

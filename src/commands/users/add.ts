@@ -5,6 +5,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag, list, seconds} from '../../lib/cli/flags.js'
 import {renderInvite} from '../../lib/cli/invite-text.js'
+import {pinOf} from '../../lib/pki/pin.js'
 
 export default class UsersAdd extends BaseCommand {
   static override summary = 'Create a user and print the link with which they set their password.'
@@ -48,6 +49,8 @@ export default class UsersAdd extends BaseCommand {
     const invite = await connection.ask((client) =>
       client.addUser({name: args.user, roles: flags.roles, traits, ttlSeconds: flags.ttl}),
     )
-    return this.show(flags.format, invite, () => renderInvite(invite, 'created'))
+    return this.show(flags.format, invite, () =>
+      renderInvite(invite, {done: 'created', caPins: connection.hostAuthorities.map(pinOf)}),
+    )
   }
 }

@@ -4,6 +4,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag, seconds} from '../../lib/cli/flags.js'
 import {renderInvite} from '../../lib/cli/invite-text.js'
+import {pinOf} from '../../lib/pki/pin.js'
 
 export default class UsersReset extends BaseCommand {
   static override summary = "Take a user's password away and print the link with which they set a new one."
@@ -20,6 +21,8 @@ export default class UsersReset extends BaseCommand {
     const {args, flags} = await this.parse(UsersReset)
     const connection = await openAdminConnection(flags, this.surroundings)
     const invite = await connection.ask((client) => client.resetUser(args.user, {ttlSeconds: flags.ttl}))
-    return this.show(flags.format, invite, () => renderInvite(invite, 'reset'))
+    return this.show(flags.format, invite, () =>
+      renderInvite(invite, {done: 'reset', caPins: connection.hostAuthorities.map(pinOf)}),
+    )
   }
 }

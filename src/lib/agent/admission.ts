@@ -3,7 +3,6 @@ import {decide, findLock, type Decision} from '../access/decision.js'
 import {PosternError} from '../core/errors.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseRoute, UserIdentity} from '../pki/identity.js'
-import {decodeIdentity} from '../pki/identity.js'
 import {verifyPeer} from '../pki/peer.js'
 import type {Cache} from './cache.js'
 
@@ -24,53 +23,49 @@ export interface Guest {
   readonly dbName: string
 }
 
-/** Who a certificate claims to speak for, before any check: only for the audit of a refusal. */
-export function claimedGuest(certificate: X509Certificate): Guest | undefined {
-  try {
-    const identity = decodeIdentity(certificate.raw)
-    if (identity.kind !== 'user' || identity.usage !== 'db' || !identity.route) return undefined
-    const {route} = identity
-    return {identity, route, certificate, dbName: route.dbName === '' ? route.dbUser : route.dbName}
-  } catch {
-    return undefined
-  }
-}
-
 /**
- * Checks a client's leaf certificate after each handshake, resumed or not: authority, purpose, validity, that it opens
- * databases and not the API, and what may have happened to the user since it was issued.
- * @throws PosternError ACCESS_DENIED, EXPIRED
+ * Who holds a client's leaf certificate: our authority signed it, for clients, and it opens databases and not the API.
+ * It may have expired: that is for `checkStanding` to say.
+ * @throws PosternError ACCESS_DENIED, or EXPIRED when it is not valid yet
  */
-export function admit(certificate: X509Certificate, rules: AdmissionRules): Guest {
-  return admitUntil(certificate, rules, rules.now)
-}
-
-/** The same, but an expired certificate still counts: enough to cancel a query of one's own. @throws as admit */
-export function admitExpired(certificate: X509Certificate, rules: AdmissionRules): Guest {
+export function identify(certificate: X509Certificate, {cache, now}: AdmissionRules): Guest {
   const lastMoment = Date.parse(certificate.validTo) - 1
-  return admitUntil(certificate, rules, Math.min(rules.now, lastMoment))
-}
-
-function admitUntil(certificate: X509Certificate, {cache, hostId, now}: AdmissionRules, validAt: number): Guest {
-  verifyPeer(certificate, {authorities: cache.authorities('user'), purpose: 'client', now: validAt})
-  const guest = claimedGuest(certificate)
-  if (!guest) {
+  const {identity} = verifyPeer(certificate, {
+    authorities: cache.authorities('user'),
+    purpose: 'client',
+    now: Math.min(now, lastMoment),
+  })
+  if (identity.kind !== 'user' || identity.usage !== 'db' || !identity.route) {
     throw new PosternError('ACCESS_DENIED', 'The certificate is not for databases.', {
       hint: 'Get one with `postern db login`, or connect with `postern db connect`.',
     })
   }
+  const {route} = identity
+  return {identity, route, certificate, dbName: route.dbName === '' ? route.dbUser : route.dbName}
+}
+
+/** Whether the certificate is still valid. @throws PosternError EXPIRED */
+export function checkExpiry({certificate}: Guest, {now}: AdmissionRules): void {
+  if (now < Date.parse(certificate.validTo)) return
+  throw new PosternError('EXPIRED', `The certificate expired at ${certificate.validTo}.`, {hint: 'Log in again.'})
+}
+
+/**
+ * What may have happened to the user since the certificate was issued: removal, revocation, locks.
+ * @throws PosternError ACCESS_DENIED, EXPIRED
+ */
+export function checkStanding(guest: Guest, {cache, hostId, now}: AdmissionRules): void {
   const {user} = guest.identity
   const record = cache.users.get(user)
   if (!record) throw new PosternError('ACCESS_DENIED', `The user "${user}" no longer exists.`)
   const {certsValidFrom} = record
-  if (certsValidFrom !== undefined && Date.parse(certificate.validFrom) < Date.parse(certsValidFrom)) {
+  if (certsValidFrom !== undefined && Date.parse(guest.certificate.validFrom) < Date.parse(certsValidFrom)) {
     throw new PosternError('EXPIRED', 'The certificate was revoked.', {hint: 'Log in again.'})
   }
   const lock = findLock(cache.locks.values(), {user, roles: effectiveRoles(guest, cache), serverId: hostId}, now)
   if (lock) {
     throw new PosternError('ACCESS_DENIED', `Access is locked${lock.spec.message ? `: ${lock.spec.message}` : ''}.`)
   }
-  return guest
 }
 
 /** Roles that the certificate names and the user still has. */

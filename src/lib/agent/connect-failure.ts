@@ -8,7 +8,11 @@ const trustHint =
 
 /** The failure of a connection attempt as a sentence that names the step and the address. */
 export function connectFailure(error: unknown, address: string): PosternError {
-  if (error instanceof PosternError) return withAddress(error, address)
+  if (error instanceof PosternError) {
+    // The codec knows sentences for what it does itself, not for what TLS says while it reads.
+    const inner = error.code === 'INTERNAL' ? error.cause : undefined
+    return inner === undefined ? withAddress(error, address) : connectFailure(inner, address)
+  }
   const code = (error as NodeJS.ErrnoException).code ?? ''
   const failure = (kind: 'UNREACHABLE' | 'UNTRUSTED' | 'ACCESS_DENIED', message: string, hint: string): PosternError =>
     new PosternError(kind, message, {cause: error, hint})
@@ -64,8 +68,12 @@ export function signInRefused(error: ServerError, database: string): PosternErro
       ]
     : []
   const hint = [...(error.hint === undefined ? [] : [error.hint]), ...advice]
-  return new PosternError(denied ? 'ACCESS_DENIED' : 'FAILED', `Database "${database}" refused the sign-in: ${error.message}`, {
-    cause: error,
-    hint,
-  })
+  return new PosternError(
+    denied ? 'ACCESS_DENIED' : 'FAILED',
+    `Database "${database}" refused the sign-in: ${error.message}`,
+    {
+      cause: error,
+      hint,
+    },
+  )
 }

@@ -9,7 +9,7 @@
  *     ── StartupMessage, sign-in ─────────────►
  *     ◄─ … ReadyForQuery ──────────────────────
  */
-import {connect, type Socket} from 'node:net'
+import {connect, type Socket, type TcpNetConnectOpts} from 'node:net'
 import type {TLSSocket} from 'node:tls'
 import type {Authorization} from '../access/authorization.js'
 import {encodeCancel} from '../pgwire/first-packet.js'
@@ -40,7 +40,7 @@ export interface DatabaseSession {
   readonly socket: TLSSocket
   readonly signedIn: SignedIn
   /** Asks the server to cancel what the session is doing, at the address where it is. Never rejects. */
-  cancel(): Promise<void>
+  readonly cancel: () => Promise<void>
 }
 
 const timeouts = {tcp: 10_000, tls: 10_000, signIn: 30_000, cancel: 5000} as const
@@ -109,7 +109,7 @@ async function cancelQuery(at: {host: string; port: number}, tls: ServerTls, key
   }
 }
 
-function connectTcp(at: Parameters<typeof connect>[0] & object): Promise<Socket> {
+function connectTcp(at: TcpNetConnectOpts): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(at)
     const timer = setTimeout(() => {

@@ -1,4 +1,3 @@
-import {isDeepStrictEqual} from 'node:util'
 import {toPosternError, type ErrorCode, type PosternError} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
 
@@ -13,7 +12,6 @@ export const sqlStates = {
   noSuchDatabase: '3D000',
   insufficientPrivilege: '42501',
   endedByAdministrator: '57P01',
-  cannotConnectNow: '57P03',
   auditFailed: '58030',
   internalError: 'XX000',
 } as const
@@ -37,7 +35,10 @@ export function fatal(code: string, message: string, hint?: string): ServerError
 /** What the client is told about a failure: the cause and what to do, never the inside of a defect. */
 export function describeFailure(error: unknown): ServerError {
   const failure = toPosternError(error)
-  if (isServerError(failure.cause)) return {...failure.cause, severity: 'FATAL', hint: hintOf(failure)}
+  if (isServerError(failure.cause)) {
+    const {code, detail} = failure.cause
+    return {severity: 'FATAL', code, message: failure.message, detail, hint: hintOf(failure)}
+  }
   const code = statesByCode[failure.code]
   if (code === undefined) {
     return fatal(sqlStates.internalError, 'The agent failed to handle this session.', 'Its log says why.')
@@ -47,4 +48,8 @@ export function describeFailure(error: unknown): ServerError {
 
 function hintOf({hints}: PosternError): string | undefined {
   return hints.length > 0 ? hints.join(' ') : undefined
+}
+
+function isServerError(value: unknown): value is ServerError {
+  return typeof value === 'object' && value !== null && !(value instanceof Error) && 'severity' in value
 }

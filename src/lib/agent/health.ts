@@ -26,15 +26,48 @@ export interface HealthOptions {
   readonly allowLoopback: boolean
   readonly clock: Clock
   /** The status of a database changed. */
-  readonly onChange: (name: string) => void
+  readonly onChange: () => void
 }
 
 /** Share of the interval by which checks are spread. */
 const jitter = 1 / 7
 const maximumError = 1024
 
+/** The health checks of all databases that this agent serves. */
+export class HealthChecks {
+  readonly #options: HealthOptions
+  readonly #checks = new Map<string, HealthCheck>()
+
+  constructor(options: HealthOptions) {
+    this.#options = options
+  }
+
+  /** Begins to check a database, anew if its definition changed. */
+  start(served: Served): void {
+    const {name} = served.database.metadata
+    this.forget(name)
+    this.#checks.set(name.toLowerCase(), new HealthCheck(served, this.#options))
+  }
+
+  forget(name: string): void {
+    this.#checks.get(name.toLowerCase())?.stop()
+    this.#checks.delete(name.toLowerCase())
+  }
+
+  /** The health of a database that `start` was called for. */
+  of(name: string): TargetHealth {
+    const check = this.#checks.get(name.toLowerCase())
+    if (!check) throw new Error(`the database "${name}" is not checked`)
+    return check.health
+  }
+
+  stop(): void {
+    for (const check of this.#checks.values()) check.stop()
+  }
+}
+
 /** Whether a database can be reached over TCP from here, tried again and again. */
-export class HealthCheck {
+class HealthCheck {
   readonly #served: Served
   readonly #options: HealthOptions
   #health: TargetHealth
@@ -110,7 +143,7 @@ export class HealthCheck {
       ...(error !== undefined && {transition_error: error}),
       message: `${length} health check${length === 1 ? '' : 's'} ${passed ? 'passed' : 'failed'}`,
     }
-    onChange(this.#served.database.metadata.name)
+    onChange()
   }
 
   #timestamp(): string {

@@ -10,6 +10,8 @@ export interface HeartbeatOptions {
   readonly intervalMilliseconds: number
   /** What to say, asked for each time. */
   readonly state: () => HeartbeatRequest
+  /** The control plane has taken one. */
+  readonly onTaken: () => void
 }
 
 /** Changes that come together are told together. */
@@ -66,12 +68,13 @@ export class Heartbeat {
   }
 
   async #beat(): Promise<void> {
-    const {api, logger, intervalMilliseconds, state} = this.#options
+    const {api, logger, intervalMilliseconds, state, onTaken} = this.#options
     let wait = intervalMilliseconds
     try {
       const {refused} = await api.heartbeat(state())
       this.#takeRefusals(refused)
       this.#acknowledged = true
+      onTaken()
       if (this.#failures > 0) logger.info('Heartbeats reach the control plane again.')
       this.#failures = 0
     } catch (error) {

@@ -104,8 +104,8 @@ export class Accounts {
     const lifetime = linkLifetime('reset', ttlSeconds)
     const current = await stores.users.get(name)
     if (!current) throw unknownUser(name)
-    const {password: _gone, ...record} = current.value
-    await this.#revoke({...current, value: record})
+    const {user, setup} = current.value
+    await this.#revoke({...current, value: {user, ...(setup === undefined ? {} : {setup})}})
     await audit.append('reset_password_token.create', {
       ...actorFields(caller),
       name,
@@ -136,12 +136,11 @@ export class Accounts {
     await this.#openLink(secret)
     const hashed = await passwords.hash(password)
     const {invite, record, key} = await this.#openLink(secret)
-    const {setup: _used, ...rest} = record.value
     try {
       // One write: of two that come together, one finds the user changed.
       await stores.backend.write([
         {
-          ...stores.users.putting(invite.user, {...rest, password: hashed}, record.expires),
+          ...stores.users.putting(invite.user, {user: record.value.user, password: hashed}, record.expires),
           expect: record.revision,
         },
         stores.invites.deleting(key),

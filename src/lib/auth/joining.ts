@@ -21,6 +21,8 @@ const minute = 60_000
 const usualTokenLifetime = 30 * minute
 const longestTokenLifetime = 10 * 365 * 24 * 60 * minute
 const tokenBytes = 16
+/** Of a token that someone chose. */
+const minimumTokenLength = 16
 /** Joining hosts of one process wait for nothing: their tokens only have to bridge its start. */
 const internalTokenLifetime = 10 * minute
 /** Bad tokens per second, of everyone together; a good one among a flood of them waits. */
@@ -59,6 +61,7 @@ export class Joining {
 
   constructor(options: JoiningOptions) {
     this.#options = options
+    for (const {token} of options.staticTokens) checkTokenLength(token.reveal())
     this.#static = new Map(options.staticTokens.map(({roles, token}) => [hashOf(token.reveal()), {roles}]))
     this.#badTokens = new RateLimit(badTokens, options.clock)
   }
@@ -91,6 +94,7 @@ export class Joining {
   async createToken(token: Token, caller: Caller): Promise<void> {
     const {stores, audit} = this.#options
     const {name, expires} = token.metadata
+    checkTokenLength(name)
     await stores.tokens
       .create(hashOf(name), token, expires === undefined ? undefined : Date.parse(expires))
       .catch((error: unknown) => {
@@ -199,6 +203,14 @@ export class Joining {
       return internal.expires > this.#options.clock.now() ? {roles: [internal.role]} : undefined
     }
     return this.#static.get(key) ?? (await this.#options.stores.tokens.get(key))?.value.spec
+  }
+}
+
+function checkTokenLength(token: string): void {
+  if (token.length < minimumTokenLength) {
+    throw new PosternError('INVALID', `A join token has at least ${minimumTokenLength} characters.`, {
+      hint: 'Take a random one: `openssl rand -hex 16`.',
+    })
   }
 }
 

@@ -2,10 +2,12 @@ import {access, constants} from 'node:fs/promises'
 import {join} from 'node:path'
 import {readIdentityFile} from '../config/identity-file.js'
 import {ProfileStore, type Profile} from '../config/profile.js'
+import {defaultConfigPath} from '../config/settings.js'
 import {PosternError} from '../core/errors.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
 import type {Surroundings} from './environment.js'
 import {parseProxyAddress} from './proxy-address.js'
+import {asUsage} from './usage.js'
 import {askThrough, identityLogin, profileLogin, type Connection, type UserLogin} from './user-login.js'
 
 /** The values of `loginFlags`. */
@@ -23,9 +25,9 @@ export interface AdminChoice extends LoginChoice {
 
 /** Where the control plane of this host leaves the identity with which its administrator works. */
 const adminIdentityFile = 'admin-identity.pem'
-const defaultConfigFile = '/etc/postern.yaml'
 /** Where a proxy is dialled when an identity file names no port. */
 const defaultProxyPort = 443
+const defaultAuthPort = 3025
 
 /**
  * The login that `db` commands use: an identity file when one is named, else the profile.
@@ -46,7 +48,8 @@ export async function openUserLogin(choice: LoginChoice, {environment, clock}: S
  * @throws PosternError NOT_LOGGED_IN, or about the identity or configuration file
  */
 export async function openAdminConnection(choice: AdminChoice, surroundings: Surroundings): Promise<Connection> {
-  const authServer = choice['auth-server'] === undefined ? undefined : parseAddress(choice['auth-server'], 3025)
+  const named = choice['auth-server']
+  const authServer = named === undefined ? undefined : asUsage(() => parseAddress(named, defaultAuthPort))
   if (choice.identity !== undefined) {
     const identity = await readIdentityFile(choice.identity)
     const address = authServer ?? identityProxy(choice, identity.proxy)
@@ -57,7 +60,10 @@ export async function openAdminConnection(choice: AdminChoice, surroundings: Sur
 
 function identityProxy(choice: LoginChoice, known: string | undefined): Address {
   const proxy = choice.proxy ?? known
-  if (proxy !== undefined) return parseAddress(proxy, defaultProxyPort)
+  if (proxy !== undefined) {
+    const {host, port = defaultProxyPort} = parseProxyAddress(proxy)
+    return {host, port}
+  }
   throw new PosternError('USAGE', 'The identity file does not say which proxy it is for.', {
     hint: 'Name it with --proxy.',
   })
@@ -65,7 +71,7 @@ function identityProxy(choice: LoginChoice, known: string | undefined): Address 
 
 /** The administrator of the Auth Service on this host; undefined when there is none, or its files are not for us. */
 async function hostAdministrator(config: string | undefined, server?: Address): Promise<Connection | undefined> {
-  const file = config ?? defaultConfigFile
+  const file = config ?? defaultConfigPath
   // A file that was named must be there; loadConfig says so.
   if (config === undefined && !(await isReadable(file))) return undefined
   const {loadConfig} = await import('../config/file.js')
@@ -75,7 +81,11 @@ async function hostAdministrator(config: string | undefined, server?: Address): 
   if (!(await isReadable(identityFile))) return undefined
   const {cluster, hostAuthorities, credentials} = await readIdentityFile(identityFile)
   const address = server ?? reachable(authService.listenAddr)
-  return {cluster, ask: (question) => askThrough({address, cluster, hostAuthorities, credentials}, question)}
+  return {
+    cluster,
+    hostAuthorities,
+    ask: (question) => askThrough({address, cluster, hostAuthorities, credentials}, question),
+  }
 }
 
 /** Somebody who listens everywhere listens on loopback too. */

@@ -21,7 +21,10 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     const value = variables[name]?.trim()
     return value === '' ? undefined : value
   }
-  return {home: read('POSTERN_HOME') ?? join(homedir(), '.postern'), rootsFile: read('SSL_CERT_FILE')}
+  return {
+    home: read('POSTERN_HOME') ?? join(homedir(), '.postern'),
+    rootsFile: read('SSL_CERT_FILE'),
+  }
 }
 
 /** The POSTERN_* variables that are set, as `status` shows them. */

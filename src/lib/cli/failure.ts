@@ -1,5 +1,5 @@
 import {PosternError, toPosternError} from '../core/errors.js'
-import {printable} from './table.js'
+import {printable} from '../core/printable.js'
 
 /** Ctrl-C at a prompt, as a shell counts it: 128 and the number of the signal. */
 const interruptedExit = 130
@@ -30,6 +30,12 @@ export function describeFailure(thrown: unknown, {json, colour}: FailureOptions)
 
 /** oclif's own complaints, about flags and arguments, as ours. */
 function usageError(message: string): PosternError {
+  const unknown = /^command (.+) not found$/.exec(message)?.[1]
+  if (unknown !== undefined) {
+    return new PosternError('USAGE', `There is no command "${unknown.replaceAll(':', ' ')}".`, {
+      hint: 'Run `postern --help` to see the commands.',
+    })
+  }
   const [first = '', ...rest] = message.replace('See more help with --help', '').trim().split('\n')
   const details = rest.map((line) => line.trim()).filter(Boolean)
   return new PosternError('USAGE', /[.:]$/.test(first) ? first : `${first}.`, {

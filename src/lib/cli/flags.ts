@@ -1,7 +1,9 @@
 import * as Flags from '@oclif/core/flags'
+import type {FirstTrust} from '../api/contact.js'
 import {parseDuration} from '../core/duration.js'
-import {PosternError} from '../core/errors.js'
 import {parseLabels, type Labels} from '../core/labels.js'
+import type {Environment} from './environment.js'
+import {asUsage} from './usage.js'
 
 /** Flags that several commands share; spread the group you need into `static flags`. */
 
@@ -58,8 +60,8 @@ export const adminFlags = {
 export const trustFlags = {
   'ca-pin': Flags.string({
     ...list,
-    description: 'pin of the host CA, as `postern status` prints it on the control plane',
-    env: 'POSTERN_CA_PIN',
+    // oclif splits flags, but not the variables behind them: `firstTrust` reads this one.
+    description: '[env: POSTERN_CA_PIN] pin of the host CA, as `postern status` prints it on the control plane',
     helpValue: 'sha256:HEX',
   }),
   'ca-file': Flags.string({
@@ -70,6 +72,18 @@ export const trustFlags = {
   insecure: Flags.boolean({
     description: 'trust whoever answers: somebody in between can read what you send, passwords too',
   }),
+}
+
+/** The values of `trustFlags`. */
+interface TrustChoice {
+  readonly 'ca-pin'?: readonly string[] | undefined
+  readonly 'ca-file'?: string | undefined
+  readonly insecure: boolean
+}
+
+/** What the first contact may rely on, as the flags and the environment say. */
+export function firstTrust(choice: TrustChoice, {caPins, rootsFile}: Environment): FirstTrust {
+  return {pins: choice['ca-pin'] ?? caPins, caFile: choice['ca-file'], rootsFile, insecure: choice.insecure}
 }
 
 /** Which database, by its labels. */
@@ -88,16 +102,6 @@ export const seconds = Flags.custom<number>({
   parse: (text) => Promise.resolve(asUsage(() => parseDuration(text) / 1000)),
   helpValue: 'DURATION',
 })
-
-/** A flag's value that cannot be read is a mistake of usage. */
-function asUsage<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (!(error instanceof PosternError)) throw error
-    throw new PosternError('USAGE', error.message, {cause: error, hint: error.hints})
-  }
-}
 
 /** As whom in the database. */
 export const accountFlags = {

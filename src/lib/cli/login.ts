@@ -1,6 +1,7 @@
 import {contactCluster, type Contact, type FirstTrust} from '../api/contact.js'
 import {ApiClient} from '../api/client.js'
 import type {Profile, ProfileMaterial, ProfileStore} from '../config/profile.js'
+import {parseDuration} from '../core/duration.js'
 import {PosternError} from '../core/errors.js'
 import type {Secret} from '../core/secret.js'
 import {generateKeys} from '../pki/keys.js'
@@ -90,5 +91,23 @@ export async function logIn({proxy, contact}: Meeting, {user, password, ttlSecon
     }
   } finally {
     await client.close()
+  }
+}
+
+/** What somebody gives up who trusts whoever answers. */
+export function insecureWarning(host: string): string {
+  return `WARNING: --insecure: whoever answers as ${host} can read the password that you send, and act as you. A pin (--ca-pin) costs no more.`
+}
+
+/** `480` minutes, or a duration like `8h`, in seconds. @throws PosternError USAGE */
+export function parseTtl(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text) * 60
+  try {
+    return parseDuration(text) / 1000
+  } catch (error) {
+    throw new PosternError('USAGE', `"${text}" is not a length of time.`, {
+      cause: error,
+      hint: 'Write minutes, as 480, or a duration, as 8h.',
+    })
   }
 }

@@ -1,6 +1,7 @@
 import {connect, isIP} from 'node:net'
 import {PosternError} from '../core/errors.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
+import {asUsage} from './usage.js'
 
 /** Where a proxy may listen when nobody says a port, in production and by default. */
 const usualProxyPorts = [443, 3080] as const
@@ -12,14 +13,14 @@ export interface ProxyAddress {
   readonly port?: number
 }
 
-/** `host`, `host:port`, with `https://` before it or not. @throws PosternError INVALID */
+/** `host`, `host:port`, with `https://` before it or not. @throws PosternError USAGE */
 export function parseProxyAddress(text: string): ProxyAddress {
   const bare = text
     .trim()
     .replace(/^https:\/\//, '')
     .replace(/\/+$/, '')
   // Zero stands for none: no proxy listens there.
-  const {host, port} = parseAddress(isIP(bare) === 6 ? `[${bare}]` : bare, 0)
+  const {host, port} = asUsage(() => parseAddress(isIP(bare) === 6 ? `[${bare}]` : bare, 0))
   return port === 0 ? {host: host.toLowerCase()} : {host: host.toLowerCase(), port}
 }
 

@@ -4,7 +4,8 @@ import {useColour} from './terminal.js'
 
 /** Runs the command line of this process. `metaUrl` is that of bin/run.js, from which oclif finds the package. */
 export async function run(metaUrl: string): Promise<void> {
-  const argv = process.argv.slice(2)
+  const words = process.argv.slice(2)
+  const argv = words[0] === 'help' ? [...words.slice(1), '--help'] : words
   // Whoever reads our output may leave early, as `head` does.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly)
   if (argv[0] === '--version') {

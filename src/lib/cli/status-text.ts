@@ -1,8 +1,9 @@
 import type {StatusResponse} from '../api/responses.js'
 import type {Profile} from '../config/profile.js'
 import {formatDuration} from '../core/duration.js'
+import {printable} from '../core/printable.js'
 import {formatAddress} from '../resources/endpoint.js'
-import {printable, renderColumns} from './table.js'
+import {renderColumns} from './table.js'
 
 /** A profile with what is known about it beyond the file. */
 export interface ProfileStatus {

@@ -1,14 +1,4 @@
-/** Control characters and marks that reorder text: in a table they could forge rows or hide what is there. */
-const unprintable = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
-
-/** Text from other people, safe for a terminal: what cannot be seen is written out. */
-export function printable(text: string): string {
-  return text.replace(unprintable, (character) => {
-    if (character === '\n') return '\\n'
-    if (character === '\t') return '\\t'
-    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
-  })
-}
+import {printable} from '../core/printable.js'
 
 /** No lines, no padding, one space between columns. */
 const bare = {

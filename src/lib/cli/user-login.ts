@@ -11,6 +11,8 @@ import type {Credentials} from '../pki/credentials.js'
 /** Somebody whom the control plane knows. */
 export interface Connection {
   readonly cluster: string
+  /** PEM certificates of the host CA. */
+  readonly hostAuthorities: readonly string[]
   /** One exchange with the control plane. @throws PosternError NOT_LOGGED_IN, EXPIRED, or what the exchange throws */
   ask<T>(question: (client: ApiClient) => Promise<T>): Promise<T>
 }
@@ -19,8 +21,6 @@ export interface Connection {
 export interface UserLogin extends Connection {
   readonly user: string
   readonly proxy: Address
-  /** PEM certificates of the host CA. */
-  readonly hostAuthorities: readonly string[]
   readonly databases: DatabaseCertificates
 }
 

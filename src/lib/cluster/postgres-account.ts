@@ -1,7 +1,7 @@
 import {constants} from 'node:fs'
 import {readFile, stat} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
-import {dirname} from 'node:path'
+import {dirname, join} from 'node:path'
 import {PosternError} from '../core/errors.js'
 
 /** The account that PostgreSQL runs under. */
@@ -27,15 +27,17 @@ export async function accountForRoot(): Promise<Account | undefined> {
   })
 }
 
-/** Whether the account may enter every directory above the path, and read what is there. */
-export async function mayReach(path: string, account: Account | undefined): Promise<boolean> {
+/** Whether the account may pass every directory above the path. */
+export async function mayGetTo(path: string, account: Account | undefined): Promise<boolean> {
   if (!account) return true
-  const {X_OK, R_OK} = constants
-  for (let parent = dirname(path); ; parent = dirname(parent)) {
-    if (!(await mayUse(parent, account, X_OK))) return false
-    if (parent === dirname(parent)) break
-  }
-  return mayUse(path, account, (await stat(path)).isDirectory() ? R_OK | X_OK : R_OK)
+  const parent = dirname(path)
+  if (!(await mayUse(parent, account, constants.X_OK))) return false
+  return parent === dirname(parent) || mayGetTo(parent, account)
+}
+
+/** Whether the account may read the file, or list the directory, at the path. */
+export async function mayRead(path: string, account: Account | undefined): Promise<boolean> {
+  return !account || ((await mayGetTo(path, account)) && (await mayUse(path, account, constants.R_OK)))
 }
 
 async function mayUse(path: string, {uid, gid}: Account, wanted: number): Promise<boolean> {
@@ -44,8 +46,8 @@ async function mayUse(path: string, {uid, gid}: Account, wanted: number): Promis
   return (granted & wanted) === wanted
 }
 
-/** The temporary directory, or another when the account may not enter that one. */
+/** The temporary directory, or another when the account may not get into that one. */
 export async function temporaryDirectoryFor(account: Account | undefined): Promise<string> {
   const usual = tmpdir()
-  return (await mayReach(usual, account)) ? usual : '/tmp'
+  return (await mayGetTo(join(usual, 'file'), account)) ? usual : '/tmp'
 }

@@ -2,7 +2,7 @@ import {chmod, copyFile, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm,
 import {createRequire} from 'node:module'
 import {basename, dirname, join} from 'node:path'
 import {PosternError} from '../core/errors.js'
-import {mayReach, temporaryDirectoryFor, type Account} from './postgres-account.js'
+import {mayRead, temporaryDirectoryFor, type Account} from './postgres-account.js'
 
 /** A directory with `bin`, `lib` and `share` that the account may run. */
 export interface Binaries {
@@ -99,7 +99,7 @@ async function completeLinks(directory: string, links: readonly Link[]): Promise
 async function mayRun(directory: string, account: Account | undefined): Promise<boolean> {
   const [library = ''] = (await readdir(join(directory, 'lib'))).filter((name) => name.startsWith('libpq.'))
   const samples = ['bin/postgres', join('lib', library), 'share/postgresql/postgres.bki']
-  const answers = await Promise.all(samples.map((sample) => mayReach(join(directory, sample), account)))
+  const answers = await Promise.all(samples.map((sample) => mayRead(join(directory, sample), account)))
   return answers.every(Boolean)
 }
 

@@ -28,7 +28,7 @@ export interface AgentFileOptions {
   readonly awsRdsInstanceId?: string | undefined
   readonly awsRdsClusterId?: string | undefined
   /** Regions to look for databases in, for each type. */
-  readonly discovery?: Readonly<Partial<Record<AwsMatcher['types'][number], readonly string[]>>> | undefined
+  readonly discovery?: Readonly<Partial<Record<AwsMatcher['types'][number], readonly string[] | undefined>>> | undefined
   /** Comma list for all that are discovered; default: any tag. */
   readonly awsTags?: string | undefined
   /** One comma list for each selector of dynamic databases. */

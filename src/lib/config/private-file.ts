@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {link, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
+import {access, link, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import {messageOf, PosternError} from '../core/errors.js'
 
@@ -31,16 +31,27 @@ async function place(
     await writeFile(temporary, content, {mode: privateFile, flag: 'wx'})
     await put(temporary, file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-      throw new PosternError('ALREADY_EXISTS', `${file} already exists.`, {
-        cause: error,
-        hint: 'Choose another file, or replace this one with --overwrite.',
-      })
-    }
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw alreadyExists(file, error)
     throw new PosternError('FAILED', `${file} cannot be written: ${messageOf(error)}.`, {cause: error})
   } finally {
     await rm(temporary, {force: true}).catch(() => undefined)
   }
+}
+
+/** Finds out early that `createPrivateFile` would refuse. @throws PosternError ALREADY_EXISTS */
+export async function requireAbsent(file: string): Promise<void> {
+  const exists = await access(file).then(
+    () => true,
+    () => false,
+  )
+  if (exists) throw alreadyExists(file)
+}
+
+function alreadyExists(file: string, cause?: unknown): PosternError {
+  return new PosternError('ALREADY_EXISTS', `${file} already exists.`, {
+    cause,
+    hint: 'Choose another file, or replace this one with --overwrite.',
+  })
 }
 
 /** The text of a file, or undefined when there is none. @throws PosternError FAILED */

@@ -1,6 +1,7 @@
 /** The client's side of a session after sign-in, walked so that the relay can audit a message before it forwards its end. */
 import {FrameWalker, type Frame, type FrameRule, type Walked} from './frames.js'
 import {frontend} from './message-types.js'
+import {SqlDigest} from './sql-digest.js'
 
 /** PostgreSQL's own limits (pqcomm.h), so that we refuse what the server would refuse and nothing else. */
 const largeLength = 0x3fff_fffe
@@ -28,9 +29,14 @@ const rules: ReadonlyMap<number, FrameRule> = new Map([
   [frontend.terminate, countedSmall],
 ])
 
+export interface ClientFrame extends Frame {
+  /** Hex SHA-256 of the SQL of a Query or Parse whose payload was too large to be kept whole. */
+  readonly sqlSha256?: string | undefined
+}
+
 export interface ClientChunk extends Walked {
   /** Messages that end in the chunk, in order. */
-  readonly frames: readonly Frame[]
+  readonly frames: readonly ClientFrame[]
 }
 
 /**
@@ -39,10 +45,18 @@ export interface ClientChunk extends Walked {
  */
 export class ClientStream {
   readonly #walker: FrameWalker
+  readonly #digest = new SqlDigest()
 
   /** @param captureBytes how much of one message's payload is kept for the audit. */
   constructor({captureBytes}: {readonly captureBytes: number}) {
-    this.#walker = new FrameWalker({sender: 'client', captureBytes, ruleOf: (type) => rules.get(type)})
+    this.#walker = new FrameWalker({
+      sender: 'client',
+      captureBytes,
+      ruleOf: (type) => rules.get(type),
+      onOversize: (type, piece, offset) => {
+        this.#digest.update(type, piece, offset)
+      },
+    })
   }
 
   /** Whether the client stands between two messages; false at its end means that it left in the middle of one. */
@@ -51,8 +65,11 @@ export class ClientStream {
   }
 
   read(chunk: Buffer): ClientChunk {
-    const frames: Frame[] = []
-    const walked = this.#walker.walk(chunk, (frame) => frames.push(frame))
+    const frames: ClientFrame[] = []
+    const walked = this.#walker.walk(chunk, (frame) => {
+      const cut = frame.payload.length > 0 && frame.payload.length < frame.size
+      frames.push(cut ? {...frame, sqlSha256: this.#digest.finish()} : frame)
+    })
     return {...walked, frames}
   }
 }

@@ -46,6 +46,8 @@ export interface FrameRules {
   readonly captureBytes: number
   /** The rule of a type byte; undefined makes the type a violation. */
   readonly ruleOf: (type: number) => FrameRule | undefined
+  /** Sees each piece of a payload that is captured but too large to be kept whole; `offset` is its place in the payload. */
+  readonly onOversize?: (type: number, piece: Buffer, offset: number) => void
 }
 
 const headerBytes = 5
@@ -57,6 +59,7 @@ const nothing = Buffer.alloc(0)
 export class FrameWalker {
   readonly #sender: string
   readonly #captureBytes: number
+  readonly #onOversize: FrameRules['onOversize']
   /** By type byte; 0 marks a type that must not appear. */
   readonly #maximumLength = new Uint32Array(typeCount)
   readonly #reported = new Uint8Array(typeCount)
@@ -76,6 +79,7 @@ export class FrameWalker {
   constructor(rules: FrameRules) {
     this.#sender = rules.sender
     this.#captureBytes = rules.captureBytes
+    this.#onOversize = rules.onOversize
     for (let type = 0; type < typeCount; type += 1) {
       const rule = rules.ruleOf(type)
       if (!rule) continue
@@ -108,7 +112,12 @@ export class FrameWalker {
       offset = Math.min(chunk.length, start + this.#remaining)
       this.#remaining -= offset - start
       const whole = offset - start === this.#size
-      if (!whole && this.#captured[this.#type] === 1) this.#gather(chunk, start, offset)
+      if (this.#captured[this.#type] === 1) {
+        if (!whole) this.#gather(chunk, start, offset)
+        if (this.#size > this.#captureBytes) {
+          this.#onOversize?.(this.#type, chunk.subarray(start, offset), this.#size - this.#remaining - (offset - start))
+        }
+      }
       if (this.#remaining > 0) break
       this.#remaining = -1
       boundary = offset

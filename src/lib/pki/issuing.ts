@@ -83,7 +83,7 @@ export async function issueCertificate(request: LeafRequest): Promise<string> {
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerial(),
     subject: distinguishedName(request.commonName),
-    issuer: issuer.subjectName.toJSON(),
+    issuer: issuer.subjectName,
     notBefore: new Date(request.notBefore),
     notAfter: new Date(Math.min(request.notAfter, Date.parse(issuerEnd))),
     signingAlgorithm: signing,
@@ -105,10 +105,13 @@ function newSerial(): string {
   return bytes.toString('hex')
 }
 
-/** As structured values, so that a user's name can never add an attribute. */
-function distinguishedName(commonName: string, organization?: string): x509.JsonName {
+/**
+ * As structured values, so that a user's name can never add an attribute. Not as the library's JSON: it reads that with
+ * its own rules for quotes, backslashes and `#`, and `x"root"` would become `root`.
+ */
+function distinguishedName(commonName: string, organization?: string): x509.Name {
   const parts = [{CN: [{utf8String: commonName}]}, ...(organization ? [{O: [{utf8String: organization}]}] : [])]
-  return new x509.Name(parts).toJSON()
+  return new x509.Name(parts)
 }
 
 async function importPublicKey(key: string): Promise<webcrypto.CryptoKey> {

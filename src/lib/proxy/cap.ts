@@ -1,24 +1,60 @@
-/** Counts what is under way by key, up to a limit each. */
+/** Waiting places for each place there is. */
+const waitingShare = 4
+
+interface Queue {
+  taken: number
+  readonly waiting: Set<() => void>
+}
+
+/** Limits what is under way by key. Who comes in a burst waits for a short while; only a flood is turned away. */
 export class Cap {
   readonly #limit: number
-  readonly #counts = new Map<string, number>()
+  readonly #waitMilliseconds: number
+  readonly #queues = new Map<string, Queue>()
 
-  constructor(limit: number) {
+  constructor(limit: number, waitMilliseconds: number) {
     this.#limit = limit
+    this.#waitMilliseconds = waitMilliseconds
   }
 
-  /** Takes a place and returns how to give it back (once; again does nothing); undefined when all are taken. */
-  enter(key: string): (() => void) | undefined {
-    const count = this.#counts.get(key) ?? 0
-    if (count >= this.#limit) return undefined
-    this.#counts.set(key, count + 1)
+  /** Takes a place and gives what hands it back (once; again does nothing); nothing when none became free in time. */
+  async enter(key: string): Promise<(() => void) | undefined> {
+    const queue = this.#queues.get(key) ?? {taken: 0, waiting: new Set()}
+    this.#queues.set(key, queue)
+    if (queue.taken < this.#limit) queue.taken += 1
+    else if (!(await this.#wait(queue))) return undefined
     let left = false
     return () => {
       if (left) return
       left = true
-      const now = (this.#counts.get(key) ?? 1) - 1
-      if (now === 0) this.#counts.delete(key)
-      else this.#counts.set(key, now)
+      this.#leave(key, queue)
     }
+  }
+
+  /** Whether a place was passed on in time. */
+  #wait({waiting}: Queue): Promise<boolean> {
+    if (waiting.size >= this.#limit * waitingShare) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        waiting.delete(proceed)
+        resolve(false)
+      }, this.#waitMilliseconds)
+      const proceed = (): void => {
+        clearTimeout(timer)
+        waiting.delete(proceed)
+        resolve(true)
+      }
+      waiting.add(proceed)
+    })
+  }
+
+  #leave(key: string, queue: Queue): void {
+    const [next] = queue.waiting
+    if (next) {
+      next()
+      return
+    }
+    queue.taken -= 1
+    if (queue.taken === 0) this.#queues.delete(key)
   }
 }

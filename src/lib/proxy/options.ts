@@ -12,9 +12,9 @@ export type Upstream =
   | {readonly kind: 'local'; accept(socket: Socket, head: Buffer): void}
 
 export interface ProxyLimits {
-  /** ClientHellos for agents and for the tunnel that one address may have unanswered. */
+  /** ClientHellos for agents and for the tunnel that one address may have unanswered; more wait, four times more at most. */
   readonly hellosPerAddress: number
-  /** ClientHellos that one agent may have unanswered. */
+  /** ClientHellos that one agent may have unanswered; more wait as well. */
   readonly hellosPerAgent: number
   /** Connections that have not said what they want; above it the oldest is closed. */
   readonly undecided: number
@@ -32,6 +32,8 @@ export interface ProxyTiming {
   readonly openMilliseconds: number
   /** For an agent's first byte after the ClientHello. */
   readonly answerMilliseconds: number
+  /** For a ClientHello above a limit to become one of those under way. */
+  readonly waitMilliseconds: number
   readonly pulse: PulseTiming
 }
 
@@ -40,6 +42,7 @@ export const defaultTiming: ProxyTiming = {
   handshakeMilliseconds: 10_000,
   openMilliseconds: 1500,
   answerMilliseconds: 1500,
+  waitMilliseconds: 3000,
   pulse: defaultPulse,
 }
 

@@ -12,8 +12,7 @@ import {messageOf, PosternError} from '../core/errors.js'
 import {parseRoute} from '../resources/route.js'
 import {formatSource, remoteAddressOf} from '../tunnel/hand-over.js'
 import {peek, type Peeked} from '../tunnel/peek.js'
-import {splice, tuneSocket} from '../tunnel/splice.js'
-import type {DataConnection} from './agent-link.js'
+import {tuneSocket} from '../tunnel/splice.js'
 import {Agents} from './agents.js'
 import {Cap} from './cap.js'
 import {Nonces} from './nonces.js'
@@ -27,6 +26,7 @@ import {
   type ProxyTiming,
 } from './options.js'
 import {openSession} from './session-opening.js'
+import {Sessions} from './sessions.js'
 import {TunnelEndpoint} from './tunnel-endpoint.js'
 import {spliceToAddress} from './upstream.js'
 
@@ -59,19 +59,19 @@ class ProxyService implements Proxy {
   readonly #sockets = new Set<Socket>()
   /** Connections that have not said what they want, oldest first. */
   readonly #undecided = new Set<Socket>()
-  readonly #sessions = new Map<string, DataConnection>()
-  readonly #counters = {accepted: 0, refused: 0, sessions: 0, replays: 0, toAgents: 0, toClients: 0}
+  readonly #sessions: Sessions
+  readonly #counters = {accepted: 0, refused: 0, replays: 0}
   #draining = false
   #address = {host: '', port: 0}
-  #onSessionsEnded: (() => void) | undefined
 
   constructor(options: ProxyOptions) {
     this.#options = options
     this.#limits = {...defaultLimits, ...options.limits}
     this.#timing = {...defaultTiming, ...options.timing}
-    this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress)
-    this.#hellosByAgent = new Cap(this.#limits.hellosPerAgent)
+    this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress, this.#timing.waitMilliseconds)
+    this.#hellosByAgent = new Cap(this.#limits.hellosPerAgent, this.#timing.waitMilliseconds)
     const {clock, logger, credentials, hostAuthorities} = options
+    this.#sessions = new Sessions(logger)
     const mayServe = options.mayServe ?? (() => true)
     this.#agents = new Agents({
       place: `${options.proxyId}.${worker}`,
@@ -110,14 +110,14 @@ class ProxyService implements Proxy {
   }
 
   statistics(): ProxyStatistics {
-    const {accepted, refused, sessions, replays, toAgents, toClients} = this.#counters
+    const {opened, bytesToAgents, bytesToClients} = this.#sessions.counters
     return {
-      connectionsAccepted: accepted,
-      connectionsRefused: refused,
-      sessionsOpened: sessions,
-      helloReplays: replays,
-      bytesToAgents: toAgents,
-      bytesToClients: toClients,
+      connectionsAccepted: this.#counters.accepted,
+      connectionsRefused: this.#counters.refused,
+      sessionsOpened: opened,
+      helloReplays: this.#counters.replays,
+      bytesToAgents,
+      bytesToClients,
       sessions: this.#sessions.size,
       agents: this.#agents.hostIds.length,
       spareConnections: this.#agents.spares,
@@ -127,15 +127,16 @@ class ProxyService implements Proxy {
   listen(): Promise<void> {
     const {host, port} = this.#options.listen
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (error) => {
-        reject(
-          new PosternError('UNREACHABLE', `The proxy cannot listen on ${host}:${port}: ${error.message}.`, {
-            hint: 'Stop what uses the port, or set another one as web_listen_addr.',
-            cause: error,
-          }),
-        )
-      })
+      const onError = (error: Error): void => {
+        const message = `The proxy cannot listen on ${host}:${port}: ${error.message}.`
+        const hint = 'Stop what uses the port, or set another one as web_listen_addr.'
+        reject(new PosternError('UNREACHABLE', message, {hint, cause: error}))
+      }
+      this.#server.once('error', onError)
       this.#server.listen({host, port}, () => {
+        this.#server.off('error', onError).on('error', (error) => {
+          this.#options.logger.error('A connection could not be accepted.', {error: error.message})
+        })
         const bound = this.#server.address() as AddressInfo
         this.#address = {host: bound.address, port: bound.port}
         resolve()
@@ -146,19 +147,7 @@ class ProxyService implements Proxy {
   async drain(deadlineMilliseconds: number): Promise<void> {
     this.#draining = true
     this.#server.close()
-    for (const hostId of this.#agents.hostIds) {
-      const sessions = [...this.#sessions.values()].filter((session) => session.hostId === hostId)
-      const nonces = sessions.map((session) => session.nonce)
-      this.#agents.find(hostId)?.drain(nonces, deadlineMilliseconds)
-    }
-    if (this.#sessions.size === 0) return
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, deadlineMilliseconds)
-      this.#onSessionsEnded = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
+    await this.#sessions.drain(this.#agents, deadlineMilliseconds)
   }
 
   close(): Promise<void> {
@@ -227,7 +216,7 @@ class ProxyService implements Proxy {
         await this.#connect(client, source, hello, this.#options.agentsFor(route.database))
         return
       case 'tunnel': {
-        const leave = this.#hellosByAddress.enter(remoteAddressOf(client))
+        const leave = await this.#hellosByAddress.enter(remoteAddressOf(client))
         if (leave) this.#tunnel.accept(client, hello.head, leave)
         else this.#refuse(client, source, tooManyHellos)
         return
@@ -240,7 +229,7 @@ class ProxyService implements Proxy {
 
   /** Joins a client with an agent that answers its ClientHello. */
   async #connect(client: Socket, source: string, hello: Hello, hostIds: readonly string[]): Promise<void> {
-    const leave = this.#hellosByAddress.enter(remoteAddressOf(client))
+    const leave = await this.#hellosByAddress.enter(remoteAddressOf(client))
     if (!leave) {
       this.#refuse(client, source, tooManyHellos)
       return
@@ -265,24 +254,7 @@ class ProxyService implements Proxy {
       this.#refuse(client, source, 'the proxy is about to stop')
       return
     }
-    await this.#run(client, source, opened)
-  }
-
-  async #run(client: Socket, source: string, session: DataConnection): Promise<void> {
-    this.#counters.sessions += 1
-    this.#sessions.set(session.nonce, session)
-    const counts = await splice(client, session.socket)
-    this.#sessions.delete(session.nonce)
-    this.#counters.toAgents += counts.leftToRightBytes
-    this.#counters.toClients += counts.rightToLeftBytes
-    this.#options.logger.debug('Session ended.', {
-      source,
-      agent: session.hostId,
-      session: session.nonce,
-      bytesToAgent: counts.leftToRightBytes,
-      bytesToClient: counts.rightToLeftBytes,
-    })
-    if (this.#sessions.size === 0) this.#onSessionsEnded?.()
+    await this.#sessions.run(client, source, opened)
   }
 
   async #passOn(client: Socket, source: string, head: Buffer): Promise<void> {

@@ -41,12 +41,9 @@ export async function openSession(
   const tries = second === undefined ? [first, first] : [first, second, first]
   let refused = ''
   for (const [index, hostId] of tries.entries()) {
+    const leave = await options.hellosByAgent.enter(hostId)
+    if (!leave) return {refused: 'its agent has too many unanswered connections'}
     if (index > 0) options.onReplay()
-    const leave = options.hellosByAgent.enter(hostId)
-    if (!leave) {
-      refused = 'its agent has too many unanswered connections'
-      continue
-    }
     try {
       const result = await tryAgent(hostId, tries.indexOf(hostId) < index, request, options)
       if (!('refused' in result)) return result

@@ -38,8 +38,10 @@ export function splice(left: Socket, right: Socket): Promise<SpliceCounts> {
       open -= 1
       if (open === 0) resolve({leftToRightBytes: leftToRight.bytes, rightToLeftBytes: rightToLeft.bytes})
     }
-    left.once('close', onClose)
-    right.once('close', onClose)
+    for (const socket of [left, right]) {
+      if (socket.closed) onClose()
+      else socket.once('close', onClose)
+    }
     tuneSocket(left)
     tuneSocket(right)
     leftToRight.start()

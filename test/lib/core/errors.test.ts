@@ -60,9 +60,12 @@ describe('toPosternError', () => {
     expect(toPosternError(error)).toMatchObject({code: 'UNREACHABLE', cause: error})
   })
 
-  it.each([[new TypeError('oops')], ['oops'], [{toString: () => 'oops'}]])('takes %p for a defect of ours', (thrown) => {
-    expect(toPosternError(thrown)).toMatchObject({code: 'INTERNAL', message: 'oops'})
-  })
+  it.each([[new TypeError('oops')], ['oops'], [{toString: () => 'oops'}]])(
+    'takes %p for a defect of ours',
+    (thrown) => {
+      expect(toPosternError(thrown)).toMatchObject({code: 'INTERNAL', message: 'oops'})
+    },
+  )
 
   it.each([[null], [undefined]])('survives %p', (thrown) => {
     expect(toPosternError(thrown).message).toBe(String(thrown))

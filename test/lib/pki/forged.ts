@@ -11,17 +11,13 @@ x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoPro
 const signing = {name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256'} as const
 
 /** What our own issuing would refuse: a client's certificate with these values as identity extensions, none or many. */
-export async function certificateWith(
-  authority: Authority,
-  identities: readonly Buffer[],
-  names?: {readonly issuer: string},
-): Promise<X509Certificate> {
+export async function certificateWith(authority: Authority, identities: readonly Buffer[]): Promise<X509Certificate> {
   const issuer = new x509.X509Certificate(authority.certificate)
   const key = createPrivateKey(authority.privateKey.reveal()).export({type: 'pkcs8', format: 'der'})
   const keys = await webcrypto.subtle.generateKey(signing, true, ['sign', 'verify'])
   const certificate = await x509.X509CertificateGenerator.create({
     subject: 'CN=alice',
-    issuer: names?.issuer ?? issuer.subject,
+    issuer: issuer.subject,
     notBefore: new Date(Date.now() - hour),
     notAfter: new Date(Date.now() + hour),
     signingAlgorithm: signing,

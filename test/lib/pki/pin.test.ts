@@ -30,14 +30,21 @@ describe('a pin', () => {
     }).not.toThrow()
   })
 
-  it.each(['', hex, `sha1:${hex}`, `sha256:${hex}0`, `sha256:${hex.slice(1)}`, `sha256:${hex.toUpperCase()}`, ` sha256:${hex}`, `sha256:${hex}\n`, `sha256:${hex},sha256:${hex}`])(
-    'is not %j',
-    (pin) => {
-      expect(() => {
-        checkPinForm(pin)
-      }).toThrow(expect.objectContaining({code: 'INVALID'}))
-    },
-  )
+  it.each([
+    '',
+    hex,
+    `sha1:${hex}`,
+    `sha256:${hex}0`,
+    `sha256:${hex.slice(1)}`,
+    `sha256:${hex.toUpperCase()}`,
+    ` sha256:${hex}`,
+    `sha256:${hex}\n`,
+    `sha256:${hex},sha256:${hex}`,
+  ])('is not %j', (pin) => {
+    expect(() => {
+      checkPinForm(pin)
+    }).toThrow(expect.objectContaining({code: 'INVALID'}))
+  })
 })
 
 describe('pinnedCertificates', () => {
@@ -45,9 +52,12 @@ describe('pinnedCertificates', () => {
 
   it('keeps what is pinned and drops the rest', () => {
     expect(pinnedCertificates(shown, [pinOf(ours.certificate)])).toEqual([ours.certificate])
-    expect(pinnedCertificates(shown, [next, ours].map(({certificate}) => pinOf(certificate)))).toEqual(
-      [ours, next].map(({certificate}) => certificate),
-    )
+    expect(
+      pinnedCertificates(
+        shown,
+        [next, ours].map(({certificate}) => pinOf(certificate)),
+      ),
+    ).toEqual([ours, next].map(({certificate}) => certificate))
   })
 
   it.each<[string, string[]]>([

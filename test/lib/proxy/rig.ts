@@ -186,7 +186,7 @@ export class Rig {
   }
 
   refusals(): unknown[] {
-    return this.lines.filter((line) => line.message === 'Connection refused.').map((line) => line['reason'])
+    return this.lines.filter((line) => line.message === 'Connection refused.').map((line) => line.reason)
   }
 }
 
@@ -226,6 +226,7 @@ export async function echo(socket: tls.TLSSocket, text: string): Promise<string>
 }
 
 /** Resolves when the connection is closed, whatever was wrong with it. */
-export function closed(socket: net.Socket): Promise<void> {
-  return new Promise((resolve) => socket.once('close', () => resolve()).resume())
+export async function closed(socket: net.Socket): Promise<void> {
+  socket.resume()
+  await until(() => socket.closed)
 }

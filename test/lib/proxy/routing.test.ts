@@ -28,7 +28,14 @@ describe('connections that are for no agent', () => {
     'go to the Auth Service of the same process: %s',
     async (servername) => {
       const {server, ca} = await authServer()
-      rig = await Rig.start({upstream: {kind: 'local', accept: (socket, head) => handOver(socket, head, server)}})
+      rig = await Rig.start({
+        upstream: {
+          kind: 'local',
+          accept: (socket, head) => {
+            handOver(socket, head, server)
+          },
+        },
+      })
       const checkServerIdentity = (): undefined => undefined
       const client = track(
         tls.connect({...rig.proxy.address, ca, checkServerIdentity, ...(servername ? {servername} : {})}),
@@ -109,7 +116,7 @@ describe('limits', () => {
   })
 
   it('hold for unanswered ClientHellos of one address', async () => {
-    rig = await Rig.start({limits: {hellosPerAddress: 2}, timing: {openMilliseconds: 200}})
+    rig = await Rig.start({limits: {hellosPerAddress: 2}, timing: {waitMilliseconds: 20}})
     await rig.agent(firstHost, {poolSize: 0, onConnection: (socket) => track(socket)})
     const clients = [rig.clientOf(firstHost), rig.clientOf(firstHost), rig.clientOf(firstHost)]
     await Promise.race(clients.map(closed))
@@ -117,10 +124,25 @@ describe('limits', () => {
   })
 
   it('hold for unanswered ClientHellos of one agent', async () => {
-    rig = await Rig.start({limits: {hellosPerAgent: 1}})
+    rig = await Rig.start({limits: {hellosPerAgent: 1}, timing: {waitMilliseconds: 20}})
     await rig.agent(firstHost, {poolSize: 0, onConnection: (socket) => track(socket)})
     await Promise.race([rig.clientOf(firstHost), rig.clientOf(firstHost)].map(closed))
     expect(rig.refusals()).toEqual(['its agent has too many unanswered connections'])
+  })
+
+  it('let a burst wait its turn', async () => {
+    rig = await Rig.start({limits: {hellosPerAddress: 5, hellosPerAgent: 2}})
+    await rig.agent(firstHost, {poolSize: 0})
+    const answers = await Promise.all(Array.from({length: 10}, () => echo(rig.clientOf(firstHost), 'hello')))
+    expect(answers).toEqual(Array.from({length: 10}, () => 'hello'))
+  })
+
+  it('turn a flood away at once', async () => {
+    rig = await Rig.start({limits: {hellosPerAddress: 1}, timing: {waitMilliseconds: 60_000}})
+    await rig.agent(firstHost, {poolSize: 0, onConnection: (socket) => track(socket)})
+    const flood = Array.from({length: 6}, () => rig.clientOf(firstHost))
+    await Promise.race(flood.map(closed))
+    expect(rig.refusals()).toEqual(['its address has too many unanswered connections'])
   })
 
   it('count a connection only until it is answered', async () => {
@@ -132,7 +154,7 @@ describe('limits', () => {
   })
 
   it('hold for handshakes on the tunnel route, but not for agents that were let in', async () => {
-    rig = await Rig.start({limits: {hellosPerAddress: 1}})
+    rig = await Rig.start({limits: {hellosPerAddress: 1}, timing: {waitMilliseconds: 20}})
     await rig.agent(firstHost)
     const hello = await captureClientHello({servername: tunnelServerName(cluster)})
     const first = rig.raw()

@@ -91,6 +91,7 @@ describe('splice', () => {
   it('closes the pair when one side was closed before', async () => {
     const [a, b] = await Promise.all([socketPair(), socketPair()])
     a.far.destroy()
+    await once(a.far, 'close')
     const counts = splice(a.far, b.near)
     expect(await once(b.far.resume(), 'close')).toEqual([false])
     expect(await counts).toEqual({leftToRightBytes: 0, rightToLeftBytes: 0})

@@ -1,0 +1,335 @@
+/**
+ * One connection, from its finished handshake to its end (PostgreSQL documentation, "Message Flow"):
+ *
+ *   client                         agent                                         database
+ *     ══ TLS, certificate ═════════►│ own checks: leaf, EKU, expiry, lock
+ *     ◄── greeting {ok | code} ─────│ (agent route; the direct route answers after the startup message)
+ *     ── StartupMessage ───────────►│ checks again; user and database as routed, nothing special
+ *     │                             │ decides: access/ gives an Authorization, or the reason
+ *     │                             │ ── TCP, TLS verify-full, sign-in ────────────►
+ *     │                             │ ◄────────────────────────────── ReadyForQuery ──
+ *     │                             │ audit: db.session.start
+ *     ◄── AuthenticationOk, ParameterStatus…, BackendKeyData, ReadyForQuery
+ *     ◄═══════════════════════════ bytes, both ways, read and audited ══════════════►
+ *     │                             │ audit: db.session.end
+ *
+ *     ── CancelRequest ────────────►│ same user, minted secret ── CancelRequest ────►
+ *
+ * A failure at any step reaches the client as an ErrorResponse and the audit log as TDB00W.
+ */
+import {randomUUID} from 'node:crypto'
+import {Authorization} from '../access/authorization.js'
+import {SessionAudit} from '../audit/session-audit.js'
+import type {Spool} from '../audit/spool.js'
+import type {Clock} from '../core/clock.js'
+import {messageOf} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import type {StartupMessage} from '../pgwire/first-packet.js'
+import {negotiateProtocol} from '../pgwire/protocol-version.js'
+import {encodeErrorResponse, encodeNoticeResponse, type ServerError} from '../pgwire/server-error.js'
+import {
+  authenticationOk,
+  encodeBackendKeyData,
+  encodeParameterStatus,
+  encodeReadyForQuery,
+} from '../pgwire/server-messages.js'
+import {classifyDatabase} from '../resources/endpoint.js'
+import {encodeGreeting} from '../tunnel/greeting.js'
+import type {Guest} from './admission.js'
+import type {Cancels} from './cancels.js'
+import type {Catalog, Served} from './catalog.js'
+import type {ClientCertificates} from './client-certificates.js'
+import {dialDatabase, type DatabaseSession} from './dial.js'
+import type {Arrival} from './entrance.js'
+import {describeFailure, fatal, sqlStates} from './failure.js'
+import {readOpening} from './first-packet.js'
+import {greetingOf, type Gate} from './gate.js'
+import {Relay} from './relay.js'
+import {sessionFacts, type Self} from './session-facts.js'
+import type {LiveSession, Sessions} from './sessions.js'
+import {forwardedParameters, refuseStartup} from './startup.js'
+import {resolveTarget} from './target-address.js'
+
+export interface EngineOptions {
+  readonly self: Self
+  readonly gate: Gate
+  readonly catalog: Catalog
+  readonly sessions: Sessions
+  readonly cancels: Cancels
+  readonly certificates: ClientCertificates
+  readonly spool: Spool
+  readonly allowLoopback: boolean
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** What an agent counts from its start. */
+export interface EngineCounters {
+  sessionsStarted: number
+  sessionsRefused: number
+  cancelRequests: number
+  /** Of ended sessions. */
+  bytesFromClients: number
+  bytesFromDatabases: number
+}
+
+/** How long a client may take for its startup message. */
+const patience = {
+  /** A local proxy of ours keeps connections in reserve, a minute each. */
+  greeted: 90_000,
+  direct: 10_000,
+  /** Who was refused may still cancel a query. */
+  expired: 2000,
+} as const
+const farewellMilliseconds = 2000
+/** Longer texts of a client are cut in the audit. */
+const maximumUserAgent = 256
+
+/** A session that has a name, and nothing else for certain. */
+interface Attempt {
+  readonly sid: string
+  readonly arrival: Arrival
+  readonly logger: Logger
+}
+
+export class Engine {
+  readonly counters: EngineCounters = {
+    sessionsStarted: 0,
+    sessionsRefused: 0,
+    cancelRequests: 0,
+    bytesFromClients: 0,
+    bytesFromDatabases: 0,
+  }
+  readonly #options: EngineOptions
+  /** Connections that carry no session yet. */
+  readonly #waiting = new Set<Arrival>()
+  readonly #serving = new Set<Promise<void>>()
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+  }
+
+  /** Serves a connection. */
+  take(arrival: Arrival): void {
+    const sid = randomUUID()
+    const logger = this.#options.logger.with({sid, source: arrival.source})
+    const serving = this.#serve({sid, arrival, logger}).catch((error: unknown) => {
+      logger.error('A connection ended with a defect of the agent.', {reason: messageOf(error)})
+      arrival.socket.destroy()
+    })
+    this.#serving.add(serving)
+    void serving.finally(() => this.#serving.delete(serving))
+  }
+
+  /** Closes the connections that wait for a startup message. */
+  closeWaiting(): void {
+    for (const {socket} of this.#waiting) socket.destroy()
+  }
+
+  /** Resolves when every connection taken so far has been served to its end, its audit included. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#serving)
+  }
+
+  async #serve(attempt: Attempt): Promise<void> {
+    const {arrival} = attempt
+    const {socket} = arrival
+    socket.on('error', ignore)
+    const wait = arrival.route.kind === 'agent' ? this.#greet(attempt) : patience.direct
+    if (wait === 0) return
+
+    this.#waiting.add(arrival)
+    const opening = await readOpening(socket, wait).catch(ignore)
+    this.#waiting.delete(arrival)
+    if (!opening) return
+    if (opening.kind === 'cancel') {
+      this.counters.cancelRequests += 1
+      const guest = this.#options.gate.checkCancel(arrival)
+      if (guest) await this.#options.cancels.present(guest.identity.user, opening.key)
+      // PostgreSQL answers no cancel request either.
+      endSoon(arrival)
+      return
+    }
+    if (wait === patience.expired) {
+      socket.destroy()
+      return
+    }
+
+    const passage = this.#options.gate.check(arrival)
+    if (!passage.ok) {
+      this.#refuse(attempt, describeFailure(passage.error), passage.guest)
+    } else if (opening.kind === 'invalid') {
+      this.#refuse(attempt, fatal(opening.sqlState, opening.reason), passage.guest, passage.served)
+    } else {
+      await this.#openSession(attempt, passage.guest, passage.served, opening.message)
+    }
+  }
+
+  /** Tells our own client end whether it may go on; how long to wait for what it does then, 0 when it may not. */
+  #greet(attempt: Attempt): number {
+    const {socket} = attempt.arrival
+    const passage = this.#options.gate.check(attempt.arrival)
+    socket.write(encodeGreeting(greetingOf(passage)))
+    if (passage.ok) return patience.greeted
+    this.#recordRefusal(attempt, describeFailure(passage.error), passage.guest)
+    if (passage.code === 'expired') return patience.expired
+    endSoon(attempt.arrival)
+    return 0
+  }
+
+  /** From the startup message to the end of the session. */
+  async #openSession(attempt: Attempt, guest: Guest, served: Served, startup: StartupMessage): Promise<void> {
+    const {gate, certificates, allowLoopback} = this.#options
+    const refused = refuseStartup(startup, guest) ?? refuseType(served)
+    if (refused) {
+      this.#refuse(attempt, refused, guest, served)
+      return
+    }
+    let database: DatabaseSession
+    try {
+      const decision = gate.judge(guest, served)
+      if (!decision.allowed) {
+        this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
+        return
+      }
+      const [own, target] = await Promise.all([
+        certificates.get(guest.certificate),
+        resolveTarget(served, {allowLoopback}),
+      ])
+      database = await dialDatabase(Authorization.from(decision), {
+        served,
+        target,
+        credentials: own.credentials,
+        authorities: own.authorities,
+        parameters: forwardedParameters(startup),
+      })
+    } catch (error) {
+      attempt.logger.warn('A session could not be opened.', {reason: messageOf(error)})
+      this.#refuse(attempt, describeFailure(error), guest, served)
+      return
+    }
+    await this.#runSession(attempt, guest, served, startup, database)
+  }
+
+  async #runSession(
+    attempt: Attempt,
+    guest: Guest,
+    served: Served,
+    startup: StartupMessage,
+    database: DatabaseSession,
+  ): Promise<void> {
+    const {gate, sessions, cancels} = this.#options
+    const {sid, arrival, logger} = attempt
+    const {backendKey} = database.signedIn
+    // The world may have changed while the database was dialled.
+    const passage = gate.check(arrival)
+    const objection = passage.ok ? gate.objection(guest) : undefined
+    if (!passage.ok || objection !== undefined) {
+      database.socket.destroy()
+      const error = passage.ok ? fatal(sqlStates.notAuthorized, objection ?? '') : describeFailure(passage.error)
+      this.#refuse(attempt, error, guest, served)
+      return
+    }
+    const audit = this.#auditOf(attempt, guest, served)
+    const {minor, answer} = negotiateProtocol(startup)
+    const cancellable =
+      backendKey && cancels.register({user: guest.identity.user, pid: backendKey.pid, minor}, database.cancel)
+    try {
+      audit.started({
+        pid: backendKey?.pid,
+        userAgent: startup.parameters.get('application_name')?.slice(0, maximumUserAgent),
+      })
+    } catch (error) {
+      cancellable?.forget()
+      database.socket.destroy()
+      logger.error('A session could not be audited.', {reason: messageOf(error)})
+      this.#tell(arrival, fatal(sqlStates.auditFailed, 'The audit of this session cannot be written.'))
+      return
+    }
+
+    this.counters.sessionsStarted += 1
+    logger.info('A session began.', {user: guest.identity.user, database: served.database.metadata.name})
+    arrival.socket.write(
+      Buffer.concat([
+        ...(answer ? [answer] : []),
+        authenticationOk,
+        ...database.signedIn.parameterStatus.map(([name, value]) => encodeParameterStatus(name, value)),
+        ...(cancellable ? [encodeBackendKeyData(cancellable.key)] : []),
+        ...database.signedIn.notices.map(encodeNoticeResponse),
+        encodeReadyForQuery(database.signedIn.transactionStatus),
+      ]),
+    )
+    arrival.socket.off('error', ignore)
+    const relay = new Relay({client: arrival.socket, database: database.socket, audit, cancel: database.cancel})
+    const session: LiveSession = {
+      sid,
+      nonce: arrival.nonce,
+      guest,
+      end: (error, reason) => {
+        relay.end(error, reason)
+      },
+    }
+    sessions.add(session)
+    const end = await relay.finished
+    cancellable?.forget()
+    this.counters.bytesFromClients += end.bytesFromClient
+    this.counters.bytesFromDatabases += end.bytesFromServer
+    logger.info('A session ended.', {reason: end.reason})
+    await audit.ended(end).catch((error: unknown) => {
+      logger.error('The end of a session could not be audited.', {reason: messageOf(error)})
+    })
+    sessions.delete(session)
+  }
+
+  /** Ends a connection that never became a session: an ErrorResponse for the client, TDB00W for the audit. */
+  #refuse(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served): void {
+    this.#recordRefusal(attempt, error, guest, served)
+    this.#tell(attempt.arrival, error)
+  }
+
+  #recordRefusal(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served): void {
+    this.counters.sessionsRefused += 1
+    attempt.logger.info('A connection was refused.', {reason: error.message, user: guest?.identity.user})
+    const where = served ?? (guest && this.#options.catalog.find(guest.route.database))
+    // Of somebody unknown, or for a database that is not here, there is nothing true to say.
+    if (!guest || !where) return
+    try {
+      this.#auditOf(attempt, guest, where).refused({error: error.message, message: error.message})
+    } catch (failure) {
+      attempt.logger.error('A refusal could not be audited.', {reason: messageOf(failure)})
+    }
+  }
+
+  #tell(arrival: Arrival, error: ServerError): void {
+    if (arrival.socket.writable) arrival.socket.write(encodeErrorResponse(error))
+    endSoon(arrival)
+  }
+
+  #auditOf({sid, arrival}: Attempt, guest: Guest, served: Served): SessionAudit {
+    const {self, spool, clock} = this.#options
+    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
+  }
+}
+
+function refuseType({database}: Served): ServerError | undefined {
+  const {type} = classifyDatabase(database.spec)
+  if (type === 'self-hosted') return undefined
+  return fatal(
+    sqlStates.featureNotSupported,
+    `Database "${database.metadata.name}" is of type ${type}, and this version signs in to self-hosted databases only.`,
+  )
+}
+
+/** Sends what is queued, then closes, also when the other end does not read. */
+function endSoon({socket}: Arrival): void {
+  socket.end()
+  const timer = setTimeout(() => socket.destroy(), farewellMilliseconds)
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
+  socket.resume()
+}
+
+function ignore(): undefined {
+  // `close` follows, and acts.
+}

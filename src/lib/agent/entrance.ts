@@ -1,0 +1,153 @@
+/**
+ * Where clients come in: raw connections from the tunnel, their first byte ready.
+ *
+ *   tunnel ── raw ──► peek ─► <host-id>.agent.<cluster>    TLS, ALPN postern/1     the agent speaks first
+ *                         └─► <database>.db.<cluster>      TLS, ALPN postgresql    psql and others with a certificate
+ *
+ * One TLS server per route, each with ticket keys of its own: a ticket of one route is nothing on the other. Neither
+ * server judges certificates; that is done after every handshake, resumed or not, by whoever takes the arrival.
+ */
+import type {Socket} from 'node:net'
+import {createServer, type Server, type TlsOptions, type TLSSocket} from 'node:tls'
+import type {Logger} from '../core/log.js'
+import type {Credentials} from '../pki/credentials.js'
+import {parseRoute} from '../resources/route.js'
+import type {SessionSource} from '../tunnel/data-connections.js'
+import {greetingProtocol} from '../tunnel/greeting.js'
+import {destroyFailedHandshakes, handOver} from '../tunnel/hand-over.js'
+import {peek} from '../tunnel/peek.js'
+
+/** A client after its TLS handshake, not judged yet. */
+export interface Arrival extends SessionSource {
+  readonly socket: TLSSocket
+  readonly route: {readonly kind: 'agent'} | {readonly kind: 'direct'; readonly database: string}
+}
+
+export interface EntranceOptions {
+  readonly cluster: string
+  readonly hostId: string
+  /** The host certificate, asked for at each connection so that a renewed one is taken up. */
+  readonly credentials: () => Credentials
+  /** The certificate for the direct route; undefined as long as there is none. */
+  readonly directCredentials: () => Credentials | undefined
+  readonly onArrival: (arrival: Arrival) => void
+  readonly logger: Logger
+}
+
+const handshakeMilliseconds = 10_000
+/** Handshakes cost the agent a quarter millisecond each, and anybody can ask for them. */
+const maximumUnfinished = 256
+const directProtocol = 'postgresql'
+
+export class Entrance {
+  /** Connections that never came as far as a session. */
+  turnedAway = 0
+  readonly #options: EntranceOptions
+  readonly #agent: Door
+  readonly #direct: Door
+  /** Connections before the end of their handshake, by their pair of addresses: what TLS gives back has no other name. */
+  readonly #unfinished = new Map<string, {readonly raw: Socket; readonly session: SessionSource}>()
+
+  constructor(options: EntranceOptions) {
+    this.#options = options
+    const onFailure = (error: Error): void => {
+      this.#turnAway('The TLS handshake of a client failed.', error.message)
+    }
+    this.#agent = new Door(greetingProtocol, onFailure, (socket) => {
+      // Without the protocol the client would take the greeting for a server's message.
+      if (socket.alpnProtocol === greetingProtocol) this.#arrive(socket, {kind: 'agent'})
+      else socket.destroy()
+    })
+    this.#direct = new Door(directProtocol, onFailure, (socket) => {
+      const {servername} = socket as TLSSocket & {readonly servername?: string | false}
+      const route = parseRoute(servername || undefined, options.cluster)
+      if (route.kind === 'database') this.#arrive(socket, {kind: 'direct', database: route.database})
+      else socket.destroy()
+    })
+  }
+
+  /** Takes a paused connection that holds a client's first bytes. */
+  accept(raw: Socket, session: SessionSource): void {
+    const key = addressPair(raw)
+    if (this.#unfinished.size >= maximumUnfinished || this.#unfinished.has(key)) {
+      this.#turnAway('Too many clients are in their handshake.')
+      raw.destroy()
+      return
+    }
+    this.#unfinished.set(key, {raw, session})
+    raw.once('close', () => this.#unfinished.delete(key))
+    void this.#receive(raw)
+  }
+
+  /** Closes the connections that are in their handshake. */
+  close(): void {
+    for (const {raw} of this.#unfinished.values()) raw.destroy()
+  }
+
+  async #receive(raw: Socket): Promise<void> {
+    const {cluster, hostId, credentials, directCredentials} = this.#options
+    const peeking = peek(raw)
+    // It comes paused, with bytes that were put back.
+    raw.resume()
+    const peeked = await peeking
+    const route = peeked.kind === 'tls' ? parseRoute(peeked.serverName, cluster) : undefined
+    const own =
+      route?.kind === 'agent' && route.hostId === hostId
+        ? {door: this.#agent, credentials: credentials()}
+        : route?.kind === 'database'
+          ? {door: this.#direct, credentials: directCredentials()}
+          : undefined
+    if (peeked.kind !== 'tls' || !own?.credentials) {
+      if (peeked.kind !== 'closed') this.#turnAway('A client asked for something else than this agent.')
+      raw.destroy()
+      return
+    }
+    own.door.use(own.credentials)
+    handOver(raw, peeked.head, own.door.server)
+  }
+
+  #arrive(socket: TLSSocket, route: Arrival['route']): void {
+    const key = addressPair(socket)
+    const entry = this.#unfinished.get(key)
+    this.#unfinished.delete(key)
+    if (entry) this.#options.onArrival({socket, route, ...entry.session})
+    else socket.destroy()
+  }
+
+  #turnAway(message: string, reason?: string): void {
+    this.turnedAway += 1
+    this.#options.logger.debug(message, reason === undefined ? {} : {reason})
+  }
+}
+
+/** The TLS server of one route; it never listens. */
+class Door {
+  readonly server: Server
+  #certificate = ''
+
+  constructor(protocol: string, onFailure: (error: Error) => void, onSocket: (socket: TLSSocket) => void) {
+    this.server = createServer({
+      ...tlsOptions,
+      requestCert: true,
+      // A refused certificate gets a sentence from us instead of an alert that TLS 1.3 clients see too late.
+      rejectUnauthorized: false,
+      ALPNProtocols: [protocol],
+      handshakeTimeout: handshakeMilliseconds,
+    })
+    destroyFailedHandshakes(this.server, onFailure)
+    this.server.on('secureConnection', onSocket)
+  }
+
+  use({certificate, privateKey}: Credentials): void {
+    if (certificate === this.#certificate) return
+    this.#certificate = certificate
+    this.server.setSecureContext({...tlsOptions, cert: certificate, key: privateKey.reveal()})
+  }
+}
+
+/** No roots: certificates are judged elsewhere, and clients get no list of authorities to choose by. */
+const tlsOptions: TlsOptions = {minVersion: 'TLSv1.3', ca: []}
+
+function addressPair(socket: Socket): string {
+  return [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join('|')
+}

@@ -1,0 +1,52 @@
+import type {TLSSocket} from 'node:tls'
+import {Turns} from '../tunnel/turns.js'
+
+/** Far above Node's 16 KiB mark: obeying that one costs 1.4 times the throughput. */
+const maximumQueuedBytes = 1024 * 1024
+
+/** One direction of a session: reads chunks from one connection, as fast as the other takes what is written to it. */
+export class Flow {
+  bytes = 0
+  readonly #from: TLSSocket
+  readonly #to: TLSSocket
+  readonly #onChunk: (chunk: Buffer) => void
+  readonly #turns = new Turns()
+  #queueFull = false
+  #stopped = false
+
+  constructor(from: TLSSocket, to: TLSSocket, onChunk: (chunk: Buffer) => void) {
+    this.#from = from
+    this.#to = to
+    this.#onChunk = onChunk
+  }
+
+  start(): void {
+    this.#from.on('data', (chunk: Buffer) => {
+      if (this.#stopped) return
+      this.bytes += chunk.length
+      this.#onChunk(chunk)
+      if (this.#to.writableLength > maximumQueuedBytes) {
+        this.#queueFull = true
+        this.#from.pause()
+      } else if (this.#turns.spend(chunk.length)) {
+        this.#from.pause()
+        setImmediate(() => {
+          if (!this.#queueFull) this.#from.resume()
+        })
+      }
+    })
+    this.#to.on('drain', () => {
+      if (!this.#queueFull) return
+      this.#queueFull = false
+      this.#from.resume()
+    })
+    this.#from.resume()
+  }
+
+  /** Whatever comes from now on is dropped. */
+  stop(): void {
+    this.#stopped = true
+    this.#queueFull = false
+    this.#from.resume()
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Carries a session's bytes both ways while reading them:
+ *
+ *   client ──chunk──► walk ──► audit (written) ──► database    in the client's segmentation, up to the last byte that was checked
+ *   client ◄──chunk── walk ◄────────────────────── database    in the server's segmentation, whole
+ *
+ * Either side's end ends the other after what is queued. An end of our own waits for the gap between two of the server's
+ * messages, the only place where an ErrorResponse of ours can stand.
+ */
+import type {TLSSocket} from 'node:tls'
+import type {SessionAudit} from '../audit/session-audit.js'
+import {messageOf} from '../core/errors.js'
+import {ClientStream} from '../pgwire/client-stream.js'
+import type {Frame} from '../pgwire/frames.js'
+import {backend, frontend} from '../pgwire/message-types.js'
+import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
+import {walkServer} from '../pgwire/server-stream.js'
+import {auditMessage} from './audited-message.js'
+import {describeFailure, fatal, sqlStates} from './failure.js'
+import {Flow} from './flow.js'
+
+/** Of one message this much is kept for the audit: the SQL of an event, and room for names. */
+const captureBytes = 72 * 1024
+/** After one side has ended, the client has this long to take what is queued for it. */
+const clientLingerMilliseconds = 10_000
+/** The database takes the little that is queued for it at once, and a session that we end must not linger. */
+const lingerMilliseconds = 2000
+/** An end of our own waits this long for a gap between the server's messages. */
+const gapMilliseconds = 1000
+
+export interface RelayOptions {
+  readonly client: TLSSocket
+  readonly database: TLSSocket
+  readonly audit: SessionAudit
+  /** Asks the server to give up what it is doing. */
+  readonly cancel: () => Promise<void>
+}
+
+export interface RelayEnd {
+  /** One sentence. */
+  readonly reason: string
+  readonly bytesFromClient: number
+  readonly bytesFromServer: number
+}
+
+export class Relay {
+  /** Resolves when both connections are closed. */
+  readonly finished: Promise<RelayEnd>
+  readonly #options: RelayOptions
+  readonly #fromClient: ClientStream
+  readonly #fromServer = walkServer([backend.readyForQuery, backend.errorResponse])
+  readonly #clientFlow: Flow
+  readonly #serverFlow: Flow
+  #reason: string | undefined
+  /** The server works on something: it owes a ReadyForQuery. */
+  #busy = false
+  /** The server has said that it ends the session. */
+  #serverSaidFatal = false
+  #farewell: Buffer | undefined
+  #open = 2
+  #finish: (end: RelayEnd) => void = () => undefined
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    const {client, database} = options
+    this.finished = new Promise((resolve) => {
+      this.#finish = resolve
+    })
+    this.#fromClient = new ClientStream({captureBytes})
+    this.#clientFlow = new Flow(client, database, (chunk) => {
+      this.#readClient(chunk)
+    })
+    this.#serverFlow = new Flow(database, client, (chunk) => {
+      this.#readServer(chunk)
+    })
+    this.#watch(client, 'The client closed the connection', 'The connection to the client broke')
+    this.#watch(database, 'The database server closed the connection', 'The connection to the database server broke')
+    this.#clientFlow.start()
+    this.#serverFlow.start()
+  }
+
+  /** Ends the session with an error for the client. */
+  end(error: ServerError, reason: string): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    this.#clientFlow.stop()
+    if (this.#busy) void this.#options.cancel()
+    this.#farewell = encodeErrorResponse(error)
+    if (this.#fromServer.atBoundary) this.#sayFarewell()
+    else {
+      setTimeout(() => {
+        this.#sayFarewell()
+      }, gapMilliseconds)
+    }
+  }
+
+  #readClient(chunk: Buffer): void {
+    const {database, audit} = this.#options
+    const {frames, safe, violation} = this.#fromClient.read(chunk)
+    let checked = 0
+    let malformed: Frame | undefined
+    let terminated = false
+    for (const frame of frames) {
+      if (!auditMessage(frame, audit)) {
+        malformed = frame
+        break
+      }
+      checked = frame.end
+      if (frame.type === frontend.terminate) {
+        terminated = true
+        break
+      }
+      this.#busy ||= frame.type !== frontend.copyData
+    }
+    if (malformed) audit.malformedPacket(malformed.payload)
+    try {
+      audit.flush()
+    } catch (error) {
+      const {message} = describeFailure(error)
+      this.end(fatal(sqlStates.auditFailed, 'The audit of this session cannot be written, so it ends.'), message)
+      return
+    }
+    const end = malformed || terminated ? checked : safe
+    if (end > 0 && database.writable) database.write(end === chunk.length ? chunk : chunk.subarray(0, end))
+    if (terminated) this.#terminated()
+    else if (malformed) this.#violated('The client sent a message whose fields contradict its length.')
+    else if (violation) this.#violated(violation.reason)
+  }
+
+  #readServer(chunk: Buffer): void {
+    const {client} = this.#options
+    const {safe, violation} = this.#fromServer.walk(chunk, (frame) => {
+      if (frame.type === backend.readyForQuery) this.#busy = false
+      else if (decodeServerError(frame).severity !== 'ERROR') this.#serverSaidFatal = true
+    })
+    if (safe > 0 && client.writable) client.write(safe === chunk.length ? chunk : chunk.subarray(0, safe))
+    if (violation) this.#violated(violation.reason)
+    else if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
+  }
+
+  /** Both ends must agree on where a message ends; when they cannot, nothing more is forwarded. */
+  #violated(reason: string): void {
+    this.#serverFlow.stop()
+    this.end(fatal(sqlStates.protocolViolation, reason), reason)
+    this.#sayFarewell()
+  }
+
+  #sayFarewell(): void {
+    if (!this.#farewell) return
+    const {client, database} = this.#options
+    const farewell = this.#farewell
+    this.#farewell = undefined
+    this.#serverFlow.stop()
+    database.destroy()
+    if (this.#fromServer.atBoundary) client.end(farewell)
+    else client.end()
+    linger(client, lingerMilliseconds)
+  }
+
+  #terminated(): void {
+    this.#reason ??= 'The client ended the session.'
+    this.#clientFlow.stop()
+    this.#options.database.end()
+    linger(this.#options.database, lingerMilliseconds)
+  }
+
+  #watch(socket: TLSSocket, ended: string, broken: string): void {
+    const isClient = socket === this.#options.client
+    let sentence = `${ended}.`
+    const onClose = (): void => {
+      this.#leave(isClient, sentence)
+      this.#open -= 1
+      if (this.#open > 0) return
+      this.#finish({
+        reason: this.#reason ?? sentence,
+        bytesFromClient: this.#clientFlow.bytes,
+        bytesFromServer: this.#serverFlow.bytes,
+      })
+    }
+    socket.on('error', (error) => {
+      sentence = `${broken}: ${messageOf(error)}.`
+    })
+    socket.on('end', () => {
+      this.#leave(isClient, sentence)
+    })
+    if (socket.closed) setImmediate(onClose)
+    else socket.once('close', onClose)
+  }
+
+  /** One side is gone: the other gets what is queued for it, and then its end. */
+  #leave(isClient: boolean, sentence: string): void {
+    const {client, database} = this.#options
+    if (isClient) {
+      this.#serverFlow.stop()
+      database.end()
+      linger(database, lingerMilliseconds)
+    } else {
+      this.#clientFlow.stop()
+      // Without a word the client would show "server closed the connection unexpectedly".
+      const silent = this.#reason === undefined && !this.#serverSaidFatal && this.#fromServer.atBoundary
+      if (client.writable) client.end(silent ? encodeErrorResponse(fatal(sqlStates.connectionFailed, sentence)) : '')
+      linger(client, clientLingerMilliseconds)
+    }
+    this.#reason ??= sentence
+  }
+}
+
+function linger(socket: TLSSocket, milliseconds: number): void {
+  if (socket.closed) return
+  const timer = setTimeout(() => socket.destroy(), milliseconds)
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
+}

@@ -1,0 +1,102 @@
+import {createHash} from 'node:crypto'
+import {z} from 'zod'
+import type {EmitEventsRequest} from '../api/requests.js'
+import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import {describeIssues} from '../resources/resource.js'
+import type {EventRecord} from '../storage/backend.js'
+import type {AuditLog} from './audit-log.js'
+import type {HostCaller} from './caller.js'
+
+/** An agent trims SQL to 64 KiB; what is much larger is no event of one. */
+const maximumEventBytes = 256 * 1024
+/** What agents may tell of: sessions with databases, and nothing that the control plane says itself. */
+const allowedNames = /^(db\.session\.|client\.disconnect$|session\.)/
+/** Conflicts remembered, so that an agent that repeats itself does not fill the log. */
+const rememberedConflicts = 1000
+
+const eventSchema = z.looseObject({
+  event: z.string().max(128).regex(allowedNames, 'is not an event that agents report'),
+  code: z.string().min(1).max(32),
+  uid: z.uuid(),
+  time: z.iso.datetime({offset: true}),
+  ei: z.number().int().nonnegative(),
+  sid: z.uuid().optional(),
+  user: z.string().max(256).optional(),
+})
+
+export interface HostEventsOptions {
+  readonly audit: AuditLog
+  readonly cluster: string
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Audit events that agents send: bound to the sender, each stored once. */
+export class HostEvents {
+  readonly #options: HostEventsOptions
+  readonly #conflicts = new Set<string>()
+
+  constructor(options: HostEventsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Stores what is new; sending an event again is harmless.
+   * @throws PosternError INVALID when one is not an agent's to report (then none is stored), CONFLICT when another event
+   *   with the same session and index is there (then all the others are stored)
+   */
+  async store({events}: EmitEventsRequest, caller: HostCaller): Promise<void> {
+    const records = events.map((event, index) => this.#read(event, index, caller))
+    const outcomes = await this.#options.audit.appendForeign(records)
+    const conflicting = records.filter((_record, index) => outcomes[index] === 'conflict')
+    for (const record of conflicting) await this.#alarm(record, caller)
+    const [first] = conflicting
+    if (first) {
+      throw new PosternError(
+        'CONFLICT',
+        `Another event ${first.ei ?? 0} of session ${first.sid ?? ''} is in the audit log already; this one was not stored.`,
+        {hint: 'An agent’s spool was changed, or two agents share one.'},
+      )
+    }
+  }
+
+  #read(event: Readonly<Record<string, unknown>>, index: number, {hostId}: HostCaller): EventRecord {
+    const checked = eventSchema.safeParse(event)
+    if (!checked.success) {
+      throw new PosternError('INVALID', `Event ${index} of the request is not valid: ${describeIssues(checked.error)}.`)
+    }
+    const {cluster, clock} = this.#options
+    const {sid, ei, user, time} = checked.data
+    // Whatever the agent wrote there: it speaks for itself only.
+    const bound = {...event, server_id: hostId, cluster_name: cluster}
+    const text = JSON.stringify(bound)
+    if (Buffer.byteLength(text) > maximumEventBytes) {
+      throw new PosternError('INVALID', `Event ${index} of the request is larger than ${maximumEventBytes} bytes.`)
+    }
+    return {
+      time: Date.parse(time),
+      event: checked.data.event,
+      user,
+      sid,
+      ei: sid === undefined ? undefined : ei,
+      hash: createHash('sha256').update(text).digest('hex'),
+      body: JSON.stringify({...bound, received_at: new Date(clock.now()).toISOString()}),
+    }
+  }
+
+  async #alarm({sid, ei, event, hash}: EventRecord, {hostId}: HostCaller): Promise<void> {
+    if (this.#conflicts.has(hash)) return
+    if (this.#conflicts.size >= rememberedConflicts) this.#conflicts.clear()
+    this.#conflicts.add(hash)
+    this.#options.logger.error('An agent sent another event in the place of one that is stored.', {hostId, sid, ei})
+    await this.#options.audit.append('audit.conflict', {
+      server_id: hostId,
+      conflict_sid: sid,
+      conflict_ei: ei,
+      conflict_event: event,
+      conflict_sha256: hash,
+    })
+  }
+}

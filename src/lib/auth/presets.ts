@@ -1,0 +1,45 @@
+import type {Role} from '../resources/role.js'
+import type {Stores} from './stores.js'
+
+const resourceTypeLabel = 'postern.internal/resource-type'
+
+/** Kinds that editors change as they like. */
+const editable = ['role', 'user', 'token', 'db', 'lock', 'db_certificate', 'cert_authority']
+
+function preset(name: string, description: string, allow: NonNullable<Role['spec']['allow']>): Role {
+  return {
+    kind: 'role',
+    version: 'v7',
+    metadata: {name, description, labels: {[resourceTypeLabel]: 'preset'}},
+    spec: {options: {max_session_ttl: '30h0m0s'}, allow},
+  }
+}
+
+/** Roles that every cluster has from its first start (client contract, 3.6). */
+const presets: readonly Role[] = [
+  preset('access', 'Reach databases, as the database users and names in the traits of the user', {
+    db_labels: {'*': ['*']},
+    db_service_labels: {'*': ['*']},
+    db_users: ['{{internal.db_users}}'],
+    db_names: ['{{internal.db_names}}'],
+    db_roles: ['{{internal.db_roles}}'],
+    rules: [{resources: ['event'], verbs: ['list', 'read']}],
+  }),
+  preset('editor', 'Change users, roles, tokens, databases and locks', {
+    rules: [
+      {resources: editable, verbs: ['list', 'create', 'read', 'update', 'delete']},
+      {resources: ['db_server'], verbs: ['list', 'read', 'delete']},
+      {resources: ['event'], verbs: ['list', 'read']},
+    ],
+  }),
+  preset('auditor', 'Read the audit log', {
+    rules: [{resources: ['event', 'session'], verbs: ['list', 'read']}],
+  }),
+  preset('requester', 'Ask for access; opens nothing by itself', {}),
+  preset('reviewer', 'Decide about requests for access; opens nothing by itself', {}),
+]
+
+/** Makes the presets at a cluster's first start. Later they are the administrators' to change or to remove. */
+export async function createPresets(stores: Stores): Promise<void> {
+  for (const role of presets) await stores.roles.create(role.metadata.name, role)
+}

@@ -1,0 +1,268 @@
+import {checkRole} from '../access/role-check.js'
+import {PosternError} from '../core/errors.js'
+import {kindNouns, type Kind} from '../resources/kinds.js'
+import type {Resource, ResourceOf} from '../resources/resource.js'
+import type {User} from '../resources/user.js'
+import {hashOf, type Accounts} from './accounts.js'
+import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
+import {actorFields, mayCall, type Caller} from './caller.js'
+import {maskToken, type Joining} from './joining.js'
+import type {Records, Stored} from './records.js'
+import {databaseKey, type Stores, type UserRecord} from './stores.js'
+
+export interface ResourceStoreOptions {
+  readonly stores: Stores
+  readonly accounts: Accounts
+  readonly joining: Joining
+  readonly audit: AuditLog
+}
+
+/** Kinds that are plain values here: key and the events of their life. */
+const plain = {
+  role: {key: (name: string) => name, created: 'role.created', updated: 'role.updated', deleted: 'role.deleted'},
+  db: {key: databaseKey, created: 'db.create', updated: 'db.update', deleted: 'db.delete'},
+  lock: {key: (name: string) => name, created: 'lock.created', updated: 'lock.created', deleted: 'lock.deleted'},
+} as const satisfies Readonly<
+  Record<string, {key: (name: string) => string; created: OwnEventName; updated: OwnEventName; deleted: OwnEventName}>
+>
+
+type PlainKind = keyof typeof plain
+
+/** Resources as administrators read and write them, by kind and name. */
+export class ResourceStore {
+  readonly #options: ResourceStoreOptions
+
+  constructor(options: ResourceStoreOptions) {
+    this.#options = options
+  }
+
+  async list(kind: Kind, caller: Caller): Promise<Resource[]> {
+    const {stores} = this.#options
+    switch (kind) {
+      case 'user':
+        return (await stores.users.list()).map(showUser)
+      case 'token':
+        return (await stores.tokens.list()).map((token) => showToken(withRevision(token), caller))
+      case 'db_server':
+        return (await stores.databaseServers.list()).map(withRevision)
+      default:
+        return (await this.#records(kind).list()).map(withRevision)
+    }
+  }
+
+  /** Several for `db_server`: one per agent. @throws PosternError NOT_FOUND */
+  async get(kind: Kind, name: string, caller: Caller): Promise<Resource[]> {
+    const found = await this.#find(kind, name, caller)
+    if (found.length > 0) return found
+    throw notFound(kind, name)
+  }
+
+  /** @throws PosternError ALREADY_EXISTS, INVALID */
+  async create(resource: Resource, caller: Caller): Promise<void> {
+    switch (resource.kind) {
+      case 'user':
+        return this.#options.accounts.create(withoutStatus(resource), caller)
+      case 'token':
+        return this.#options.joining.createToken(resource, caller)
+      case 'db_server':
+        throw announcedOnly()
+      default:
+        return this.#createPlain(resource, caller)
+    }
+  }
+
+  /** Creates or replaces; whether it was created. @throws PosternError CONFLICT when it has another revision by now */
+  async put(resource: Resource, caller: Caller): Promise<boolean> {
+    switch (resource.kind) {
+      case 'user':
+        return this.#putUser(resource, caller)
+      case 'token':
+        // A token's name is its secret: replacing one is removing it and making another.
+        await this.#options.stores.tokens.delete(hashOf(resource.metadata.name))
+        await this.#options.joining.createToken(resource, caller)
+        return true
+      case 'db_server':
+        throw announcedOnly()
+      default:
+        return this.#putPlain(resource, caller)
+    }
+  }
+
+  /** @throws PosternError NOT_FOUND, or CONFLICT for a role that users hold */
+  async delete(kind: Kind, name: string, caller: Caller): Promise<void> {
+    const {stores, accounts, audit} = this.#options
+    switch (kind) {
+      case 'user':
+        return accounts.remove(name, caller)
+      case 'token': {
+        if (!(await stores.tokens.delete(hashOf(name)))) throw notFound(kind, maskToken(name))
+        await audit.append('join_token.delete', {...actorFields(caller), name: maskToken(name)})
+        return
+      }
+      case 'db_server': {
+        const servers = await stores.serversOf(name)
+        if (servers.length === 0) throw notFound(kind, name)
+        for (const {spec} of servers) await stores.databaseServers.delete(`${databaseKey(name)}/${spec.host_id}`)
+        return
+      }
+      default: {
+        if (kind === 'role') await this.#checkUnused(name)
+        const {key, deleted} = plain[kind]
+        if (!(await this.#records(kind).delete(key(name)))) throw notFound(kind, name)
+        await audit.append(deleted, {...actorFields(caller), name, updated_by: actorFields(caller).user})
+      }
+    }
+  }
+
+  async #find(kind: Kind, name: string, caller: Caller): Promise<Resource[]> {
+    const {stores} = this.#options
+    const one = <T extends Resource>(stored: Stored<T> | undefined): T[] => (stored ? [withRevision(stored)] : [])
+    switch (kind) {
+      case 'user': {
+        const record = await stores.users.get(name)
+        return record ? [showUser(record)] : []
+      }
+      case 'token':
+        return one(await stores.tokens.get(hashOf(name))).map((token) => showToken(token, caller))
+      case 'db_server':
+        return stores.serversOf(name)
+      default:
+        return one(await this.#records(kind).get(plain[kind].key(name)))
+    }
+  }
+
+  #records(kind: PlainKind): Records<ResourceOf[PlainKind]> {
+    const {roles, databases, locks} = this.#options.stores
+    // Each is used for resources of its own kind only, which its caller has in hand.
+    return {role: roles, db: databases, lock: locks}[kind] as Records<ResourceOf[PlainKind]>
+  }
+
+  async #createPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<void> {
+    const {kind, metadata} = resource
+    try {
+      await this.#records(kind).create(plain[kind].key(metadata.name), prepare(resource), expiryOf(resource))
+    } catch (error) {
+      if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
+      throw new PosternError('ALREADY_EXISTS', `There is a ${kindNouns[kind]} "${metadata.name}" already.`, {
+        cause: error,
+        hint: 'To replace it, use -f (--force).',
+      })
+    }
+    await this.#options.audit.append(plain[kind].created, changeFields(resource, caller))
+  }
+
+  async #putPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<boolean> {
+    const {kind, metadata} = resource
+    const records = this.#records(kind)
+    const key = plain[kind].key(metadata.name)
+    const current = await records.get(key)
+    if (!current && metadata.revision === undefined) {
+      await this.#createPlain(resource, caller)
+      return true
+    }
+    const revision = metadata.revision === undefined ? (current?.revision ?? 0) : Number(metadata.revision)
+    if (current?.revision !== revision) throw changedMeanwhile(kind, metadata.name)
+    await records.swap(key, revision, prepare(resource), expiryOf(resource))
+    await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
+    return false
+  }
+
+  async #putUser(user: User, caller: Caller): Promise<boolean> {
+    const {stores, accounts} = this.#options
+    const current = await stores.users.get(user.metadata.name)
+    const {revision} = user.metadata
+    if (!current && revision === undefined) {
+      await accounts.create(withoutStatus(user), caller)
+      return true
+    }
+    if (!current || (revision !== undefined && Number(revision) !== current.revision)) {
+      throw changedMeanwhile('user', user.metadata.name)
+    }
+    await accounts.update(withoutStatus(user), current, caller)
+    return false
+  }
+
+  async #checkUnused(role: string): Promise<void> {
+    const holders = (await this.#options.stores.users.list()).filter(({value}) => value.user.spec.roles.includes(role))
+    if (holders.length === 0) return
+    const names = holders.map(({value}) => value.user.metadata.name)
+    throw new PosternError(
+      'CONFLICT',
+      `Role "${role}" is held by ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' and others' : ''}.`,
+      {
+        hint: 'Take it from these users first.',
+      },
+    )
+  }
+}
+
+/** As it is stored: a role whose patterns were checked; a database that says where it comes from. */
+function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
+  if (resource.kind === 'role') checkRole(resource)
+  const {revision: _revision, ...metadata} = resource.metadata
+  const labels = resource.kind === 'db' ? {labels: {...metadata.labels, 'postern.dev/origin': 'dynamic'}} : {}
+  return {...resource, metadata: {...metadata, ...labels}}
+}
+
+function expiryOf(resource: Resource): number | undefined {
+  const expires = resource.kind === 'lock' ? resource.spec.expires : resource.metadata.expires
+  return expires === undefined ? undefined : Date.parse(expires)
+}
+
+function withRevision<T extends Resource>({value, revision}: Stored<T>): T {
+  return {...value, metadata: {...value.metadata, revision: String(revision)}}
+}
+
+function showUser({value, revision}: Stored<UserRecord>): User {
+  const {user, password} = value
+  return {
+    ...user,
+    metadata: {...user.metadata, revision: String(revision)},
+    status: {...user.status, password_state: password ? 'set' : 'unset'},
+  }
+}
+
+/** A token's name is its secret: only who may read tokens sees it. */
+function showToken(token: ResourceOf['token'], caller: Caller): ResourceOf['token'] {
+  if (mayCall(caller, 'token', 'read')) return token
+  return {...token, metadata: {...token.metadata, name: maskToken(token.metadata.name)}}
+}
+
+/** The status of a user is the control plane's to write. */
+function withoutStatus({status: _status, ...user}: User): User {
+  const {revision: _revision, ...metadata} = user.metadata
+  return {...user, metadata}
+}
+
+function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly<Record<string, unknown>> {
+  const {kind, metadata} = resource
+  const actor = actorFields(caller)
+  return {
+    ...actor,
+    name: metadata.name,
+    expires: metadata.expires ?? noExpiry,
+    updated_by: actor.user,
+    ...(kind === 'lock' ? {target: resource.spec.target} : {}),
+    ...(kind === 'db'
+      ? {db_protocol: resource.spec.protocol, db_uri: resource.spec.uri, db_labels: metadata.labels ?? {}}
+      : {}),
+  }
+}
+
+function notFound(kind: Kind, name: string): PosternError {
+  return new PosternError('NOT_FOUND', `There is no ${kindNouns[kind]} "${name}".`, {
+    hint: `List what there is with \`postern get ${kind}\`.`,
+  })
+}
+
+function changedMeanwhile(kind: Kind, name: string): PosternError {
+  return new PosternError('CONFLICT', `The ${kindNouns[kind]} "${name}" was changed or removed meanwhile.`, {
+    hint: 'Get it again, make your change there, and send that.',
+  })
+}
+
+function announcedOnly(): PosternError {
+  return new PosternError('INVALID', 'A database server is what an agent announces; it cannot be created.', {
+    hint: 'Create a db resource, or name the database in the configuration of an agent.',
+  })
+}

@@ -1,0 +1,146 @@
+import {lookup} from 'node:dns/promises'
+import type {DatabaseCertificate, DatabaseCertificateFiles} from '../config/database-certificates.js'
+import {ProfileStore, type Profile} from '../config/profile.js'
+import {PosternError} from '../core/errors.js'
+import {databaseServerName} from '../resources/route.js'
+import {requireProfile, type LoginChoice} from './connection.js'
+import {onlyStored} from './database-session.js'
+import type {Surroundings} from './environment.js'
+
+/** What a PostgreSQL client needs to go to the proxy by itself, certificate in hand. */
+export interface DirectConnection {
+  readonly name: string
+  /** The route. It is no DNS name: the client dials `hostaddr` and sends this in its ClientHello. */
+  readonly host: string
+  /** An IP address of the proxy; absent when it cannot be resolved here. */
+  readonly hostaddr?: string
+  readonly port: number
+  readonly user: string
+  readonly database: string
+  /** Paths of PEM files. */
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
+interface DirectOptions extends Surroundings {
+  readonly database?: string | undefined
+}
+
+/**
+ * How other clients connect to a database one is logged in to.
+ * @throws PosternError NOT_LOGGED_IN or EXPIRED with the command that helps, USAGE
+ */
+export async function describeDirect(choice: LoginChoice, options: DirectOptions): Promise<DirectConnection> {
+  if (choice.identity !== undefined) {
+    throw new PosternError('USAGE', 'An identity file leaves no certificate for other clients.', {
+      hint: 'Use `postern proxy db --tunnel`, or log in.',
+    })
+  }
+  const store = new ProfileStore(options.environment.home)
+  const profile = await requireProfile(store, choice)
+  const files = store.databases(profile)
+  const stored = await requireStored(files, options.database)
+  if (Date.parse(stored.expires) <= options.clock.now()) {
+    throw new PosternError('EXPIRED', `The certificate for database "${stored.route.database}" has expired.`, {
+      hint: `Run \`postern db login ${stored.route.database}\`.`,
+    })
+  }
+  return describe(profile, stored, {
+    hostaddr: await resolve(profile.proxy.host),
+    ca: store.hostAuthoritiesFile(profile),
+    ...pathsOf(files, stored),
+  })
+}
+
+async function requireStored(
+  files: DatabaseCertificateFiles,
+  database: string | undefined,
+): Promise<DatabaseCertificate> {
+  if (database === undefined) return onlyStored(await files.list())
+  const stored = await files.read(database)
+  if (stored) return stored
+  throw new PosternError('NOT_LOGGED_IN', `You are not logged in to database "${database}".`, {
+    hint: `Run \`postern db login ${database}\`.`,
+  })
+}
+
+function pathsOf(files: DatabaseCertificateFiles, {route}: DatabaseCertificate): {cert: string; key: string} {
+  const {certificate, key} = files.files(route.database)
+  return {cert: certificate, key}
+}
+
+interface Places {
+  readonly hostaddr: string | undefined
+  readonly ca: string
+  readonly cert: string
+  readonly key: string
+}
+
+function describe(profile: Profile, {route}: DatabaseCertificate, {hostaddr, ...paths}: Places): DirectConnection {
+  return {
+    name: route.database,
+    host: databaseServerName(route.database, profile.cluster),
+    ...(hostaddr === undefined ? {} : {hostaddr}),
+    port: profile.proxy.port,
+    user: route.dbUser,
+    database: route.dbName,
+    ...paths,
+  }
+}
+
+async function resolve(host: string): Promise<string | undefined> {
+  return lookup(host).then(
+    ({address}) => address,
+    () => undefined,
+  )
+}
+
+/** Environment variables of libpq 14 and newer. */
+export function libpqVariables(connection: DirectConnection): Record<string, string> {
+  return {
+    PGHOST: connection.host,
+    ...(connection.hostaddr === undefined ? {} : {PGHOSTADDR: connection.hostaddr}),
+    PGPORT: String(connection.port),
+    PGUSER: connection.user,
+    PGDATABASE: connection.database,
+    PGSSLMODE: 'verify-full',
+    PGSSLROOTCERT: connection.ca,
+    PGSSLCERT: connection.cert,
+    PGSSLKEY: connection.key,
+    PGSSLSNI: '1',
+    PGGSSENCMODE: 'disable',
+  }
+}
+
+/** `psql "host=… …"`, for a POSIX shell. */
+export function psqlCommand(connection: DirectConnection): string {
+  const parameters: [string, string | number | undefined][] = [
+    ['host', connection.host],
+    ['hostaddr', connection.hostaddr],
+    ['port', connection.port],
+    ['user', connection.user],
+    ['dbname', connection.database],
+    ['sslmode', 'verify-full'],
+    ['sslrootcert', connection.ca],
+    ['sslcert', connection.cert],
+    ['sslkey', connection.key],
+    ['gssencmode', 'disable'],
+  ]
+  const words = parameters.flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${quoteValue(String(value))}`],
+  )
+  return `psql ${quoteWord(words.join(' '))}`
+}
+
+/** PostgreSQL 34.1.1.1: values with spaces, quotes or backslashes stand in single quotes. */
+function quoteValue(value: string): string {
+  if (/^[^\s'\\]+$/.test(value)) return value
+  return `'${value.replace(/['\\]/g, (character) => `\\${character}`)}'`
+}
+
+/** One word for a POSIX shell. */
+export function quoteWord(word: string): string {
+  if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word)) return word
+  return /[`$"\\!]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : `"${word}"`
+}

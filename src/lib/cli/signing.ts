@@ -1,0 +1,87 @@
+import {writeIdentityFile} from '../config/identity-file.js'
+import {createPrivateFile, requireAbsent, writePrivateFile} from '../config/private-file.js'
+import {generateKeys} from '../pki/keys.js'
+import type {Connection} from './user-login.js'
+
+interface SignOptions {
+  /** A file, or what the names of several begin with. */
+  readonly out: string
+  readonly overwrite: boolean
+  /** The cluster decides when undefined. */
+  readonly ttlSeconds: number | undefined
+}
+
+export interface SignedDatabase {
+  readonly key: string
+  readonly certificate: string
+  /** What the database verifies agents with. */
+  readonly authorities: string
+}
+
+/** A server certificate for a self-hosted database. @throws PosternError ALREADY_EXISTS before anything is made */
+export async function signForDatabase(
+  connection: Connection,
+  {out, overwrite, ttlSeconds, hosts}: SignOptions & {readonly hosts: string[]},
+): Promise<SignedDatabase> {
+  const files: SignedDatabase = {key: `${out}.key`, certificate: `${out}.crt`, authorities: `${out}.cas`}
+  if (!overwrite) for (const file of Object.values(files) as string[]) await requireAbsent(file)
+  const {publicKey, privateKey} = await generateKeys()
+  const signed = await connection.ask((client) => client.databaseServerCertificate({publicKey, hosts, ttlSeconds}))
+  const write = overwrite ? writePrivateFile : createPrivateFile
+  await write(files.key, privateKey.reveal())
+  await write(files.certificate, signed.certificate)
+  await write(files.authorities, signed.clientAuthorities.map((pem) => `${pem.trim()}\n`).join(''))
+  return files
+}
+
+interface UserSignOptions extends SignOptions {
+  readonly user: string
+  /** `host:port`; the public address of the cluster's proxy when undefined. */
+  readonly proxy: string | undefined
+}
+
+/** An identity file for a user. @throws PosternError ALREADY_EXISTS before anything is made */
+export async function signForUser(
+  connection: Connection,
+  {out, overwrite, ttlSeconds, user, proxy}: UserSignOptions,
+): Promise<{readonly expires: string}> {
+  if (!overwrite) await requireAbsent(out)
+  const {publicKey, privateKey} = await generateKeys()
+  const {signed, find} = await connection.ask(async (client) => ({
+    signed: await client.userCertificate({publicKey, user, ttlSeconds}),
+    find: await client.find(),
+  }))
+  const identity = {
+    // So that --identity alone finds the cluster.
+    proxy: proxy ?? find.proxy.ssh.public_addr,
+    cluster: signed.cluster,
+    user: signed.user,
+    credentials: {certificate: signed.certificate, privateKey},
+    hostAuthorities: signed.hostAuthorities,
+  }
+  await writeIdentityFile(out, identity, {overwrite})
+  return {expires: signed.expires}
+}
+
+/** What to do with the files, in PostgreSQL's own words. */
+export function renderSignedDatabase({key, certificate, authorities}: SignedDatabase): string {
+  return `Database credentials have been written to ${key}, ${certificate}, ${authorities}.
+
+Give them to the user that PostgreSQL runs as, and put into postgresql.conf:
+
+ssl = on
+ssl_cert_file = '/path/to/${base(certificate)}'
+ssl_key_file = '/path/to/${base(key)}'
+ssl_ca_file = '/path/to/${base(authorities)}'
+
+and into pg_hba.conf, before other lines that match:
+
+hostssl all all 0.0.0.0/0 cert
+hostssl all all ::/0 cert
+
+Then reload PostgreSQL.`
+}
+
+function base(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}

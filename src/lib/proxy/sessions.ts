@@ -1,0 +1,56 @@
+import type {Socket} from 'node:net'
+import type {Logger} from '../core/log.js'
+import {splice} from '../tunnel/splice.js'
+import type {DataConnection} from './agent-link.js'
+import type {Agents} from './agents.js'
+
+/** The sessions that run between clients and agents. */
+export class Sessions {
+  /** Bytes of the sessions that have ended. */
+  readonly counters = {opened: 0, bytesToAgents: 0, bytesToClients: 0}
+  readonly #logger: Logger
+  readonly #running = new Set<DataConnection>()
+  #onAllEnded: (() => void) | undefined
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  get size(): number {
+    return this.#running.size
+  }
+
+  /** Joins a client with an agent that has answered, until both are closed. */
+  async run(client: Socket, source: string, session: DataConnection): Promise<void> {
+    this.counters.opened += 1
+    this.#running.add(session)
+    const {leftToRightBytes, rightToLeftBytes} = await splice(client, session.socket)
+    this.#running.delete(session)
+    this.counters.bytesToAgents += leftToRightBytes
+    this.counters.bytesToClients += rightToLeftBytes
+    this.#logger.debug('Session ended.', {
+      source,
+      agent: session.hostId,
+      session: session.nonce,
+      bytesToAgent: leftToRightBytes,
+      bytesToClient: rightToLeftBytes,
+    })
+    if (this.#running.size === 0) this.#onAllEnded?.()
+  }
+
+  /** Asks the agents to end their sessions; resolves when all have ended or the time is over. */
+  async drain(agents: Agents, deadlineMilliseconds: number): Promise<void> {
+    for (const hostId of agents.hostIds) {
+      const nonces = [...this.#running].filter((session) => session.hostId === hostId).map(({nonce}) => nonce)
+      agents.find(hostId)?.drain(nonces, deadlineMilliseconds)
+    }
+    if (this.#running.size === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, deadlineMilliseconds)
+      this.#onAllEnded = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}

@@ -1,0 +1,106 @@
+import {readdir} from 'node:fs/promises'
+import {join, resolve} from 'node:path'
+import {beforeAll, describe, expect, it} from '@jest/globals'
+import type {Command} from '@oclif/core'
+import {BaseCommand} from '../../src/lib/cli/base-command.js'
+
+interface FlagShape {
+  readonly type: string
+  readonly description?: string
+  readonly multiple?: boolean
+  readonly multipleNonGreedy?: boolean
+  readonly delimiter?: string
+  readonly helpValue?: string
+  readonly options?: readonly string[]
+}
+
+const root = resolve('src/commands')
+const commands = new Map<string, typeof Command>()
+
+beforeAll(async () => {
+  for (const file of await readdir(root, {recursive: true})) {
+    if (!file.endsWith('.ts')) continue
+    const module = (await import(join(root, file))) as {default: typeof Command}
+    commands.set(file.slice(0, -'.ts'.length).replaceAll('/', ' '), module.default)
+  }
+})
+
+/** Those that answer with nothing but a file, another program's output, or one sentence. */
+const withoutData = [
+  'start',
+  'quickstart',
+  'db connect',
+  'db configure create',
+  'auth sign',
+  'rm',
+  'tokens rm',
+  'users rm',
+]
+
+const each = (check: (command: typeof Command, name: string) => void): void => {
+  expect(commands.size).toBeGreaterThan(20)
+  for (const [name, command] of commands) check(command, name)
+}
+
+describe('every command', () => {
+  it('is one of ours', () => {
+    each((command) => {
+      expect(command.prototype).toBeInstanceOf(BaseCommand)
+    })
+  })
+
+  it('has a one-line summary that is a sentence', () => {
+    each((command, name) => {
+      expect({name, summary: command.summary}).toEqual({name, summary: expect.stringMatching(/^[A-Z][^\n]*\.$/)})
+    })
+  })
+
+  it('has examples that begin with itself', () => {
+    each((command, name) => {
+      const examples = (command.examples ?? []).map((example) =>
+        typeof example === 'string' ? example : example.command,
+      )
+      expect({name, count: examples.length}).not.toEqual({name, count: 0})
+      for (const example of examples) expect(example).toContain('<%= config.bin %> <%= command.id %>')
+    })
+  })
+
+  it('describes each flag and argument, and names what values are', () => {
+    each((command, name) => {
+      const flags = command.flags as unknown as Record<string, FlagShape>
+      for (const [flag, {description, type, helpValue, options}] of Object.entries(flags)) {
+        expect({name, flag, description}).toEqual({name, flag, description: expect.stringMatching(/\S/)})
+        if (type === 'option')
+          expect({name, flag, value: helpValue ?? options}).not.toEqual({name, flag, value: undefined})
+      }
+      for (const [arg, {description}] of Object.entries(command.args)) {
+        expect({name, arg, description}).toEqual({name, arg, description: expect.stringMatching(/\S/)})
+      }
+    })
+  })
+
+  it('never lets a flag swallow the argument after its value', () => {
+    each((command, name) => {
+      for (const [flag, {multiple, multipleNonGreedy}] of Object.entries(
+        command.flags as unknown as Record<string, FlagShape>,
+      )) {
+        expect({name, flag, greedy: multiple === true && multipleNonGreedy !== true}).toEqual({
+          name,
+          flag,
+          greedy: false,
+        })
+      }
+    })
+  })
+
+  it('prints its data as text, JSON or YAML', () => {
+    each((command, name) => {
+      if (withoutData.includes(name)) return
+      const {format} = command.flags as unknown as Record<string, FlagShape | undefined>
+      expect({name, options: format?.options}).toEqual({
+        name,
+        options: expect.arrayContaining(['text', 'json', 'yaml']),
+      })
+    })
+  })
+})

@@ -1,0 +1,202 @@
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {spawn} from 'node:child_process'
+import {once} from 'node:events'
+import {readdir} from 'node:fs/promises'
+import {cli, runCli, runShell} from '../helpers/cli.js'
+import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
+
+/**
+ * The guides' steps that need no AWS, in their order: tokens add, db configure create and start are in `startThreeHosts`;
+ * here create role, users add, invite, login, db ls, db connect, db logout.
+ */
+let hosts: ThreeHosts
+let alice: NodeJS.ProcessEnv
+
+beforeAll(async () => {
+  hosts = await startThreeHosts()
+  const created = await runShell(`postern create ${hosts.admin.join(' ')} <<EOF\n${guideRole}EOF`)
+  expect(created).toMatchObject({code: 0, stdout: 'role "db" has been created\n'})
+  alice = await addPerson(hosts, 'alice')
+})
+
+afterAll(() => hosts.stop())
+
+it('tokens add --format=text prints the token and nothing else', async () => {
+  expect(await cli(['tokens', 'add', '--type=db', '--format=text', ...hosts.admin])).toMatch(/^[0-9a-f]{32}\n$/)
+})
+
+it("an administrator's status shows cluster, version and CA pin as the guides print them", async () => {
+  const [cluster, version, pin] = (await cli(['status', ...hosts.admin])).split('\n').map((line) => line.trimEnd())
+  expect(cluster).toBe('Cluster  postern.example.com')
+  expect(version).toMatch(/^Version {2}\d+\.\d+\.\d+$/)
+  expect(pin).toBe(`CA pin   ${hosts.caPin}`)
+})
+
+it('status shows who is logged in', async () => {
+  expect(await cli(['status'], {environment: alice})).toMatch(/Logged in as: {7}alice\n(.*\n)*.*Roles: {14}access, db/)
+})
+
+it('db ls lists the database with its labels', async () => {
+  const [head = '', dashes = '', row = ''] = (await cli(['db', 'ls'], {environment: alice})).split('\n')
+  expect(head).toMatch(/^Name +Description +Labels/)
+  expect(dashes).toMatch(/^-+ -+ -+/)
+  expect(row).toMatch(/^aurora .*env=dev/)
+})
+
+it('db connect brings rows from PostgreSQL, and psql’s own exit codes', async () => {
+  const connect = ['db', 'connect', '--db-user=alice', '--db-name', 'postgres', 'aurora', '--']
+  const select = await runCli([...connect, '-At', '-c', 'select count(*) from products'], {environment: alice})
+  expect(select).toMatchObject({code: 0, stdout: '10\n'})
+  const refused = await runCli([...connect, '-c', "insert into products (name) values ('x')"], {environment: alice})
+  expect(refused).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('permission denied for table products') as string,
+  })
+  const inScript = await runCli([...connect, '-v', 'ON_ERROR_STOP=1', '-f', '-'], {
+    environment: alice,
+    input: 'select 1/0;',
+  })
+  expect(inScript.code).toBe(3)
+})
+
+it('what is left out comes from before: db connect without flags, after db login', async () => {
+  await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
+  expect(await cli(['db', 'connect', '--', '-At', '-c', 'select current_user'], {environment: alice})).toBe('alice\n')
+  expect(await cli(['db', 'ls'], {environment: alice})).toContain('postern db connect')
+})
+
+it('\\copy moves data through the proxy both ways', async () => {
+  const script =
+    "create temp table t (a int); \\copy t from program 'seq 1 5000'\nselect sum(a) from t; \\copy t to stdout"
+  const lines = (
+    await cli(['db', 'connect', 'aurora', '--', '-At', '-f', '-'], {environment: alice, input: script})
+  ).split('\n')
+  expect(lines).toContain('12502500')
+  expect(lines).toContain('4999')
+})
+
+it('Ctrl-C cancels the query, and psql goes on', async () => {
+  // psql reads the script from its own pipe; the signal reaches it as Ctrl-C would, as a member of the terminal's group.
+  const line = `postern db connect aurora -- -f - <<'EOF'\nselect pg_sleep(60);\nselect 'still here';\nEOF`
+  const running = runShell(line, {environment: alice})
+  const psqlPid = await waitFor(async () => {
+    const rows = await hosts.postgres.execute(
+      "select 1 from pg_stat_activity where query like 'select pg_sleep(60)%' and state = 'active'",
+    )
+    return rows.length > 0 ? findPsql() : undefined
+  })
+  process.kill(psqlPid, 'SIGINT')
+  const {stdout, stderr} = await running
+  expect(stderr).toContain('canceling statement due to user request')
+  expect(stdout).toContain('still here')
+})
+
+it('a denied database user is told which role lacked what', async () => {
+  const environment = await addPerson(hosts, 'email@example.com', {
+    roles: 'access',
+    flags: ['--db-users=reader', '--db-names=postgres'],
+  })
+  const denied = await runCli(
+    ['db', 'connect', '--db-user=alice', '--db-name=postgres', 'aurora', '--', '-c', 'select 1'],
+    {environment},
+  )
+  expect(denied.code).not.toBe(0)
+  expect(denied.stderr).toMatch(/"access".*database user "alice"/s)
+})
+
+it('proxy db --exec runs a program with the connection in its environment, and ends with its code', async () => {
+  const script = 'psql -At -c "select count(*) from products" && exit 7'
+  const {code, stdout} = await runCli(
+    ['proxy', 'db', '--tunnel', '--port=0', 'aurora', '--exec', '--', 'sh', '-c', script],
+    {environment: alice},
+  )
+  expect({code, stdout}).toEqual({code: 7, stdout: '10\n'})
+})
+
+it('proxy db keeps a port open for many connections until it is asked to end', async () => {
+  const environment = {...process.env, ...alice}
+  const child = spawn(
+    process.execPath,
+    ['bin/run.js', 'proxy', 'db', '--tunnel', '--port=0', 'aurora', '--format=json'],
+    {
+      env: environment,
+    },
+  )
+  const [answer] = (await once(child.stdout, 'data')) as [Buffer]
+  const {port} = JSON.parse(answer.toString()) as {port: number}
+  const one = `psql -h 127.0.0.1 -p ${port} -U alice -d postgres -At -c 'select 1'`
+  const {stdout} = await runShell(`for i in 1 2 3 4 5; do ${one} & done; wait`)
+  expect(stdout).toBe('1\n'.repeat(5))
+  child.kill('SIGTERM')
+  expect((await once(child, 'exit'))[0]).toBe(0)
+})
+
+it('the audit log holds the session, statement by statement', async () => {
+  const marker = `select 'seen ${Date.now()}'`
+  await cli(['db', 'connect', 'aurora', '--', '-c', marker], {environment: alice})
+  const events = await waitFor(async () => {
+    const all = JSON.parse(await cli(['audit', 'ls', '--limit=1000', '--format=json', ...hosts.admin])) as Event[]
+    const sid = all.find((event) => event.db_query === marker)?.sid
+    const session = all.filter((event) => event.sid === sid)
+    return sid !== undefined && session.some(({event}) => event === 'db.session.end') ? session : undefined
+  })
+  expect(events.map(({event, code}) => [event, code])).toEqual([
+    ['db.session.start', 'TDB00I'],
+    ['db.session.query', 'TDB02I'],
+    ['db.session.end', 'TDB01I'],
+  ])
+  expect(events[1]).toMatchObject({
+    cluster_name: 'postern.example.com',
+    db_name: 'postgres',
+    db_origin: 'config-file',
+    db_protocol: 'postgres',
+    db_service: 'aurora',
+    db_type: 'self-hosted',
+    db_user: 'alice',
+    success: true,
+    user: 'alice',
+  })
+})
+
+it('get db_server --format json is what the guides give to jq', async () => {
+  const [server] = JSON.parse(await cli(['get', 'db_server/aurora', '--format', 'json', ...hosts.admin])) as Record<
+    string,
+    never
+  >[]
+  expect(server).toMatchObject({
+    spec: {hostname: expect.any(String) as string, host_id: expect.stringMatching(/^[0-9a-f-]{36}$/) as string},
+    status: {target_health: {status: 'healthy'}},
+  })
+})
+
+it('db logout removes the certificate', async () => {
+  await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
+  await cli(['db', 'logout', 'aurora'], {environment: alice})
+  const files = await readdir(String(alice.POSTERN_HOME), {recursive: true})
+  expect(files.filter((name) => /aurora.*\.crt$/.test(name))).toEqual([])
+})
+
+interface Event {
+  readonly event: string
+  readonly code: string
+  readonly sid?: string
+  readonly db_query?: string
+}
+
+/** Asks again until there is an answer; the test's own limit ends a wait for nothing. */
+async function waitFor<T>(ask: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined) return answer
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** The psql that this test started: its environment names our socket. */
+async function findPsql(): Promise<number | undefined> {
+  const {stdout} = await runShell(
+    "pgrep -x psql | while read -r pid; do tr '\\0' '\\n' < /proc/$pid/environ 2>/dev/null | grep -q '^PGHOST=.*postern-' && echo $pid; done",
+  )
+  const pid = Number(stdout.split('\n')[0])
+  return pid > 0 ? pid : undefined
+}

@@ -1,0 +1,101 @@
+import {spawn, type ChildProcess} from 'node:child_process'
+import {once} from 'node:events'
+import {createServer, type AddressInfo} from 'node:net'
+import {resolve} from 'node:path'
+
+const program = resolve('bin/run.js')
+
+export interface Finished {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface CliOptions {
+  readonly environment?: NodeJS.ProcessEnv
+  readonly input?: string
+  readonly cwd?: string
+}
+
+/** The environment of a user who has nothing of ours set, and no terminal colours. */
+export function cleanEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const mine = Object.entries(process.env).filter(([name]) => !/^(POSTERN_|PG|NODE_|AWS_)/.test(name))
+  return {...Object.fromEntries(mine), POSTERN_CONFIG_FILE: '', ...extra}
+}
+
+/** Runs the built command line to its end. */
+export async function runCli(words: readonly string[], options: CliOptions = {}): Promise<Finished> {
+  const child = spawn(process.execPath, [program, ...words], {
+    env: cleanEnvironment(options.environment),
+    ...(options.cwd === undefined ? {} : {cwd: options.cwd}),
+  })
+  return finish(child, options.input)
+}
+
+/** Runs a line in a shell with `postern` on its PATH, as the guides print it. */
+export async function runShell(line: string, options: CliOptions = {}): Promise<Finished> {
+  const define = `postern() { '${process.execPath}' '${program}' "$@"; }\n`
+  const child = spawn('bash', ['-c', `${define}${line}`], {env: cleanEnvironment(options.environment)})
+  return finish(child, options.input)
+}
+
+async function finish(child: ChildProcess, input = ''): Promise<Finished> {
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stdin?.on('error', () => undefined).end(input)
+  const [code] = (await once(child, 'close')) as [number | null]
+  return {code, stdout, stderr}
+}
+
+/** As `runCli`, for a command that must succeed; its standard output. */
+export async function cli(words: readonly string[], options: CliOptions = {}): Promise<string> {
+  const {code, stdout, stderr} = await runCli(words, options)
+  if (code !== 0) throw new Error(`postern ${words.join(' ')} ended with ${String(code)}:\n${stdout}${stderr}`)
+  return stdout
+}
+
+export interface Service {
+  readonly pid: number
+  /** All that it logged. */
+  readonly log: () => string
+  /** Ends it with a signal and waits; its exit code. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>
+}
+
+/** `postern start` as a process of its own; resolves when it says that it is ready. */
+export async function startService(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Service> {
+  const child = spawn(process.execPath, [program, 'start', ...words], {env: cleanEnvironment(environment)})
+  let log = ''
+  const exited = once(child, 'exit') as Promise<[number | null]>
+  await new Promise<void>((ready, failed) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        log += text
+        if (log.includes('Postern is ready')) ready()
+      })
+    }
+    void exited.then(([code]) => {
+      failed(new Error(`postern start ${words.join(' ')} ended with ${String(code)}:\n${log}`))
+    })
+  })
+  return {
+    pid: child.pid ?? 0,
+    log: () => log,
+    stop: async (signal = 'SIGTERM') => {
+      child.kill(signal)
+      const [code] = await exited
+      return code
+    },
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const {port} = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,164 @@
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {Secret} from '../../src/lib/core/secret.js'
+import type {PostgresServer} from '../../src/lib/cluster/postgres.js'
+import {cli, freePort, startService, type Service} from './cli.js'
+import {startTestPostgres} from './postgres.js'
+
+export interface ThreeHosts {
+  readonly directory: string
+  /** Where clients and agents reach the proxy, `host:port`. */
+  readonly proxy: string
+  readonly caPin: string
+  /** For administrators' commands on the control plane. */
+  readonly admin: readonly string[]
+  readonly postgres: PostgresServer
+  readonly services: {readonly auth: Service; readonly proxy: Service; readonly agent: Service}
+  /** The environment of a person with a home of their own. */
+  readonly person: (name: string) => NodeJS.ProcessEnv
+  readonly stop: () => Promise<void>
+}
+
+export interface Detours {
+  /** Between clients or agents and the proxy: takes the proxy's port, gives the port that is announced. */
+  readonly beforeProxy?: (proxyPort: number) => Promise<number>
+  /** Between the proxy and the Auth Service. */
+  readonly beforeAuth?: (authPort: number) => Promise<number>
+}
+
+/** Control plane, proxy and agent as three processes with three configuration files, and a PostgreSQL that trusts the agent. */
+export async function startThreeHosts({beforeProxy, beforeAuth}: Detours = {}): Promise<ThreeHosts> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-hosts-'))
+  const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true})]
+  const stop = async (): Promise<void> => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+  }
+  const start = async (words: readonly string[]): Promise<Service> => {
+    const service = await startService(words)
+    cleanups.push(() => service.stop())
+    return service
+  }
+  try {
+    const authPort = await freePort()
+    const proxyPort = await freePort()
+    const proxy = `127.0.0.1:${(await beforeProxy?.(proxyPort)) ?? proxyPort}`
+    const configFile = join(directory, 'auth.yaml')
+    await writeFile(
+      configFile,
+      `version: v3
+postern: {data_dir: '${directory}/auth'}
+auth_service: {enabled: yes, cluster_name: postern.example.com, listen_addr: '127.0.0.1:${authPort}', public_addr: '${proxy}'}
+proxy_service: {enabled: no}
+`,
+    )
+    const auth = await start(['-c', configFile])
+    const admin = ['--config', configFile]
+    const caPin = /sha256:[0-9a-f]{64}/.exec(await cli(['status', ...admin]))?.[0] ?? ''
+
+    await writeFile(
+      join(directory, 'proxy-token'),
+      await cli(['tokens', 'add', '--type=proxy', '--format=text', ...admin]),
+    )
+    await writeFile(
+      join(directory, 'proxy.yaml'),
+      `version: v3
+postern:
+  data_dir: ${directory}/proxy
+  auth_server: 127.0.0.1:${(await beforeAuth?.(authPort)) ?? authPort}
+  auth_token: ${directory}/proxy-token
+  ca_pin: ${caPin}
+auth_service: {enabled: no}
+proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_addr: '${proxy}'}
+`,
+    )
+    const proxyService = await start(['-c', join(directory, 'proxy.yaml')])
+
+    const server = join(directory, 'server')
+    await cli(['auth', 'sign', '--format=db', '--host=127.0.0.1,localhost', `--out=${server}`, ...admin])
+    const postgres = await startTestPostgres({
+      tls: {
+        certificate: await readFile(`${server}.crt`, 'utf8'),
+        privateKey: new Secret(await readFile(`${server}.key`, 'utf8')),
+        clientAuthorities: await readFile(`${server}.cas`, 'utf8'),
+      },
+    })
+    cleanups.push(() => postgres.stop())
+    await postgres.execute(`
+      CREATE ROLE alice LOGIN;
+      CREATE TABLE products (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, price numeric(8, 2));
+      INSERT INTO products (name, price) SELECT 'product ' || n, n FROM generate_series(1, 10) n;
+      GRANT SELECT ON products TO alice;`)
+
+    const tokenFile = join(directory, 'token')
+    await writeFile(tokenFile, await cli(['tokens', 'add', '--type=db', '--format=text', ...admin]))
+    const agentFile = join(directory, 'agent.yaml')
+    await cli([
+      ...[
+        'db',
+        'configure',
+        'create',
+        `--token=${tokenFile}`,
+        '--name=aurora',
+        `--proxy=${proxy}`,
+        `--ca-pin=${caPin}`,
+      ],
+      ...[
+        '--protocol=postgres',
+        `--uri=127.0.0.1:${postgres.port}`,
+        '--labels=env=dev',
+        '--output',
+        `file://${agentFile}`,
+      ],
+    ])
+    // On a host of its own the agent has /var/lib/postern to itself.
+    const written = await readFile(agentFile, 'utf8')
+    await writeFile(agentFile, written.replace('/var/lib/postern', join(directory, 'agent')))
+    const agent = await start(['-c', agentFile])
+    return {
+      directory,
+      proxy,
+      caPin,
+      admin,
+      postgres,
+      services: {auth, proxy: proxyService, agent},
+      person: (name) => ({POSTERN_HOME: join(directory, 'homes', name)}),
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Makes a user with an invite, sets the password, and logs in as a person would. */
+export async function addPerson(
+  hosts: ThreeHosts,
+  user: string,
+  {password = 'correct horse battery', roles = 'access,db', flags = [] as readonly string[]} = {},
+): Promise<NodeJS.ProcessEnv> {
+  const environment = hosts.person(user)
+  const answer = await cli(['users', 'add', `--roles=${roles}`, ...flags, user, ...hosts.admin])
+  const url = /https:\/\/\S+\/web\/invite\/[0-9a-f]{32}/.exec(answer)?.[0] ?? ''
+  await cli(['invite', 'accept', url, '--password-stdin', `--ca-pin=${hosts.caPin}`], {input: `${password}\n`})
+  await cli(['login', `--proxy=${hosts.proxy}`, `--user=${user}`, `--ca-pin=${hosts.caPin}`, '--password-stdin'], {
+    environment,
+    input: `${password}\n`,
+  })
+  return environment
+}
+
+/** The role of the Aurora guide. */
+export const guideRole = `kind: role
+version: v3
+metadata:
+  name: db
+spec:
+  allow:
+    db_labels:
+      '*': '*'
+    db_names:
+    - '*'
+    db_users:
+    - '*'
+`

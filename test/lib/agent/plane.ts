@@ -1,0 +1,171 @@
+import {randomUUID, X509Certificate} from 'node:crypto'
+import type {ApiClient} from '../../../src/lib/api/client.js'
+import type {EmitEventsRequest, HeartbeatRequest} from '../../../src/lib/api/requests.js'
+import type {WatchEvent, WatchedItems, WatchedKind} from '../../../src/lib/api/watch-event.js'
+import {PosternError} from '../../../src/lib/core/errors.js'
+import {decodeIdentity} from '../../../src/lib/pki/identity.js'
+import {createAuthority, issueCertificate, type Authority} from '../../../src/lib/pki/issuing.js'
+import {databaseServerName} from '../../../src/lib/resources/route.js'
+
+export const cluster = 'example.com'
+export const minute = 60_000
+
+type Put = {[K in WatchedKind]: {kind: K; name: string; item: WatchedItems[K]}}[WatchedKind]
+
+/**
+ * A control plane that does as it is told: it streams what the test puts into it, answers pings unless it is muted, keeps
+ * what agents send, and issues real certificates.
+ */
+export class Plane {
+  readonly heartbeats: HeartbeatRequest[] = []
+  readonly events: Readonly<Record<string, unknown>>[] = []
+  /** Answers no more pings, but goes on sending lines. */
+  muted = false
+  /** Takes no events. */
+  deaf = false
+  /** Databases refused in heartbeats. */
+  refused: {name: string; reason: string}[] = []
+  clientCertificates = 0
+  readonly #items = new Map<string, Put>()
+  readonly #streams = new Map<string, LineQueue>()
+
+  readonly user: Authority
+  readonly host: Authority
+  readonly db: Authority
+  readonly dbClient: Authority
+
+  private constructor(user: Authority, host: Authority, db: Authority, dbClient: Authority) {
+    this.user = user
+    this.host = host
+    this.db = db
+    this.dbClient = dbClient
+    this.put({kind: 'authority', name: 'user', item: {type: 'user', certificates: [user.certificate]}})
+  }
+
+  static async create(): Promise<Plane> {
+    const now = Date.now()
+    const types = ['user', 'host', 'db', 'db_client']
+    const [user, host, db, dbClient] = await Promise.all(types.map((type) => createAuthority({cluster, type, now})))
+    if (!user || !host || !db || !dbClient) throw new Error('authorities are missing')
+    return new Plane(user, host, db, dbClient)
+  }
+
+  put(item: Put): void {
+    this.#items.set(`${item.kind}/${item.name}`, item)
+    this.#send({type: 'put', ...item} as WatchEvent)
+  }
+
+  delete(kind: WatchedKind, name: string): void {
+    this.#items.delete(`${kind}/${name}`)
+    this.#send({type: 'delete', kind, name})
+  }
+
+  /** Breaks the watch streams; agents come back by themselves. */
+  breakStreams(): void {
+    for (const stream of this.#streams.values()) stream.end()
+    this.#streams.clear()
+  }
+
+  /** The events of one session, or all, in order. */
+  eventsOf(sid?: unknown): Readonly<Record<string, unknown>>[] {
+    return this.events.filter((event) => sid === undefined || event.sid === sid)
+  }
+
+  /** What an agent uses of the API. */
+  get api(): ApiClient {
+    const api: Partial<Record<keyof ApiClient, unknown>> = {
+      transport: {stream: (_path: string, signal: AbortSignal) => Promise.resolve(this.#watch(signal))},
+      ping: (id: string, {sequence}: {sequence: number}) => {
+        this.#streams.get(id)?.push(this.muted ? this.#anything() : {type: 'pong', sequence})
+        return Promise.resolve()
+      },
+      heartbeat: (body: HeartbeatRequest) => {
+        this.heartbeats.push(body)
+        return Promise.resolve({refused: this.refused})
+      },
+      emitEvents: ({events}: EmitEventsRequest) => {
+        if (this.deaf) return Promise.reject(new PosternError('UNREACHABLE', 'The control plane is away.'))
+        this.events.push(...events)
+        return Promise.resolve()
+      },
+      databaseClientCertificate: async (body: {publicKey: string; userCertificate: string}) => {
+        this.clientCertificates += 1
+        const identity = decodeIdentity(new X509Certificate(body.userCertificate).raw)
+        const certificate = await issueCertificate({
+          authority: this.dbClient,
+          publicKey: body.publicKey,
+          commonName: identity.kind === 'user' ? (identity.route?.dbUser ?? '') : '',
+          purposes: ['client'],
+          notBefore: Date.now() - minute,
+          notAfter: Date.now() + 5 * minute,
+        })
+        return {certificate, databaseAuthorities: [this.db.certificate]}
+      },
+      directServerCertificate: async (body: {publicKey: string; databases: string[]}) => {
+        const certificate = await issueCertificate({
+          authority: this.host,
+          publicKey: body.publicKey,
+          commonName: 'direct',
+          purposes: ['server'],
+          hosts: body.databases.map((name) => databaseServerName(name, cluster)),
+          notBefore: Date.now() - minute,
+          notAfter: Date.now() + 60 * minute,
+        })
+        return {certificate, hostAuthorities: [this.host.certificate]}
+      },
+    }
+    return api as ApiClient
+  }
+
+  #watch(signal: AbortSignal): AsyncIterable<Buffer> {
+    const watchId = randomUUID()
+    const lines = new LineQueue(signal)
+    this.#streams.set(watchId, lines)
+    lines.push({type: 'hello', watchId})
+    for (const item of this.#items.values()) lines.push({type: 'put', ...item} as WatchEvent)
+    lines.push({type: 'ready'})
+    return lines.read()
+  }
+
+  /** A line that says nothing new: bytes keep coming, but no ping is answered. */
+  #anything(): WatchEvent {
+    return {type: 'delete', kind: 'role', name: 'nothing'}
+  }
+
+  #send(event: WatchEvent): void {
+    for (const stream of this.#streams.values()) stream.push(event)
+  }
+}
+
+class LineQueue {
+  #lines: Buffer[] = []
+  #ended = false
+  #wake: () => void = () => undefined
+
+  constructor(signal: AbortSignal) {
+    signal.addEventListener('abort', () => {
+      this.end()
+    })
+  }
+
+  push(event: WatchEvent): void {
+    this.#lines.push(Buffer.from(`${JSON.stringify(event)}\n`))
+    this.#wake()
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#wake()
+  }
+
+  async *read(): AsyncGenerator<Buffer> {
+    for (;;) {
+      yield* this.#lines.splice(0)
+      if (this.#ended) return
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        if (this.#lines.length > 0 || this.#ended) resolve()
+      })
+    }
+  }
+}

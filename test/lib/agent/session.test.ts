@@ -1,0 +1,338 @@
+import {createHash} from 'node:crypto'
+import {readdir, readFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import type {TLSSocket} from 'node:tls'
+import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import {encodeCancel} from '../../../src/lib/pgwire/first-packet.js'
+import {cstring, encodeMessage, int32} from '../../../src/lib/pgwire/message.js'
+import {frontend} from '../../../src/lib/pgwire/message-types.js'
+import {decodeBackendKeyData, decodeParameterStatus} from '../../../src/lib/pgwire/server-messages.js'
+import {startTestPostgres} from '../../helpers/postgres.js'
+import {Plane} from './plane.js'
+import {
+  greet,
+  guestIdentity,
+  MessageReader,
+  openSession,
+  serverCertificate,
+  startRig,
+  startup,
+  until,
+  type Rig,
+} from './rig.js'
+
+let plane: Plane
+let postgres: PostgresServer
+let rig: Rig
+
+beforeAll(async () => {
+  plane = await Plane.create()
+  const server = await serverCertificate(plane)
+  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
+  await postgres.execute('CREATE ROLE alice LOGIN; CREATE TABLE products (id int); GRANT ALL ON products TO alice')
+  rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
+})
+
+afterAll(async () => {
+  await rig.stop()
+  await postgres.stop()
+})
+
+const query = (sql: string): Buffer => encodeMessage(frontend.query, cstring(sql))
+const terminate = encodeMessage(frontend.terminate)
+const sync = encodeMessage(frontend.sync)
+
+/** The events of the newest session with this application name, when its end has arrived. */
+async function eventsOf(application: string): Promise<Readonly<Record<string, unknown>>[]> {
+  const sid = (): unknown => plane.events.findLast((event) => event.user_agent === application)?.sid
+  await until(
+    () => plane.eventsOf(sid()).some(({code}) => code === 'TDB01I') && sid() !== undefined,
+    'the session ended',
+  )
+  return plane.eventsOf(sid())
+}
+
+function closed(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.closed) resolve()
+    else
+      socket.once('close', () => {
+        resolve()
+      })
+  })
+}
+
+describe('a session', () => {
+  it('runs queries as the user of the certificate and is audited from start to end', async () => {
+    const {socket, reader, opening} = await openSession(rig, await rig.guest(), {application_name: 'first'})
+    expect(opening.map(({type}) => type).join('')).toMatch(/^RS+KZ$/)
+    const names = opening
+      .filter(({type}) => type === 'S')
+      .map(({payload}) => decodeParameterStatus({payload, size: payload.length})?.name)
+    expect(names).toContain('server_version')
+    socket.write(query('select current_user, 6 * 7'))
+    const answer = await reader.until('Z')
+    expect(answer.map(({type}) => type)).toEqual(['T', 'D', 'C', 'Z'])
+    expect(answer[1]?.payload.toString('latin1')).toContain('alice')
+    expect(answer[1]?.payload.toString('latin1')).toContain('42')
+    socket.write(terminate)
+    await closed(socket)
+
+    const events = await eventsOf('first')
+    expect(events.map(({event}) => event)).toEqual(['db.session.start', 'db.session.query', 'db.session.end'])
+    const [start, asked, end] = events
+    expect(start).toMatchObject({
+      code: 'TDB00I',
+      success: true,
+      ei: 0,
+      user: 'alice',
+      db_service: 'example',
+      db_user: 'alice',
+      db_name: 'postgres',
+      db_type: 'self-hosted',
+      db_origin: 'config-file',
+      db_uri: `127.0.0.1:${postgres.port}`,
+      server_id: rig.agent.hostId,
+      server_hostname: 'db-host',
+    })
+    expect(start?.postgres_pid).toBeGreaterThan(0)
+    expect(start?.['addr.remote']).toBe(`127.0.0.1:${socketPort(start)}`)
+    expect(asked).toMatchObject({code: 'TDB02I', ei: 1, db_query: 'select current_user, 6 * 7'})
+    expect(end).toMatchObject({code: 'TDB01I', ei: 2, reason: 'The client ended the session.'})
+    expect(end?.bytes_from_client).toBe(query('select current_user, 6 * 7').length + terminate.length)
+  })
+
+  it('has a query in the spool before the database has it', async () => {
+    plane.deaf = true
+    try {
+      const {socket, reader} = await openSession(rig, await rig.guest())
+      socket.write(query('select pg_sleep(0.1) /* spooled */'))
+      await reader.until('Z')
+      const directory = join(rig.directory, 'spool')
+      const files = await Promise.all((await readdir(directory)).map((name) => readFile(join(directory, name), 'utf8')))
+      expect(files.join('')).toContain('/* spooled */')
+      socket.destroy()
+    } finally {
+      plane.deaf = false
+    }
+  })
+
+  it('audits the extended protocol', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'extended'})
+    const value = Buffer.from('7')
+    socket.write(
+      Buffer.concat([
+        encodeMessage(frontend.parse, cstring('s1'), cstring('select $1::int'), Buffer.from([0, 0])),
+        encodeMessage(
+          frontend.bind,
+          ...[cstring('p1'), cstring('s1'), Buffer.from([0, 0, 0, 1]), int32(value.length), value, Buffer.from([0, 0])],
+        ),
+        encodeMessage(frontend.execute, cstring('p1'), int32(0)),
+        encodeMessage(frontend.close, Buffer.from('S'), cstring('s1')),
+        sync,
+      ]),
+    )
+    expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('12DC3Z')
+    socket.destroy()
+    const events = await eventsOf('extended')
+    expect(events.slice(1, -1)).toMatchObject([
+      {code: 'TPG00I', statement_name: 's1', query: 'select $1::int'},
+      {code: 'TPG01I', statement_name: 's1', portal_name: 'p1', parameters: ['7']},
+      {code: 'TPG02I', portal_name: 'p1'},
+      {code: 'TPG03I', statement_name: 's1'},
+    ])
+    expect(events.at(-1)).toMatchObject({reason: 'The client closed the connection.'})
+  })
+
+  it('carries a query of many megabytes and audits its beginning and its hash', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'long'})
+    const sql = `select length('${'x'.repeat(5_000_000)}')`
+    socket.write(query(sql))
+    expect((await reader.until('Z'))[1]?.payload.toString('latin1')).toContain('5000000')
+    socket.write(terminate)
+    const [, asked] = await eventsOf('long')
+    expect(asked).toMatchObject({
+      db_query_truncated: true,
+      db_query_sha256: createHash('sha256').update(sql).digest('hex'),
+    })
+    expect(String(asked?.db_query)).toHaveLength(65_536)
+  })
+
+  it('carries bulk in both directions unchanged, also to a client that reads late', async () => {
+    const {socket} = await openSession(rig, await rig.guest())
+    const received = createHash('sha256')
+    socket.removeAllListeners('data')
+    socket.pause()
+    socket.write(query("copy (select repeat('0123456789', 100) || n from generate_series(1, 20000) n) to stdout"))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    let bytes = 0
+    let tail = Buffer.alloc(0)
+    await new Promise<void>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        received.update(chunk)
+        tail = Buffer.concat([tail, chunk]).subarray(-6)
+        if (tail.equals(Buffer.from([0x5a, 0, 0, 0, 5, 0x49]))) resolve()
+      })
+    })
+    expect(bytes).toBeGreaterThan(20_000_000)
+    socket.removeAllListeners('data')
+
+    const reader = new MessageReader(socket)
+    socket.write(query('copy products from stdin'))
+    await reader.until('G')
+    const rows = Buffer.from(Array.from({length: 20_000}, (_, number) => `${number}\n`).join(''))
+    for (let offset = 0; offset < rows.length; offset += 5000) {
+      socket.write(encodeMessage(frontend.copyData, rows.subarray(offset, offset + 5000)))
+    }
+    socket.write(encodeMessage(frontend.copyDone))
+    await reader.until('Z')
+    socket.write(query('select count(*) from products'))
+    expect((await reader.until('Z'))[1]?.payload.toString('latin1')).toContain('20000')
+    socket.destroy()
+  })
+
+  it('gives the client a cancel secret of the agent, of 4 bytes in protocol 3.0 and of 32 in 3.2', async () => {
+    for (const [minor, length] of [
+      [0, 4],
+      [2, 32],
+    ] as const) {
+      const {socket, opening} = await openSession(rig, await rig.guest(), {}, minor)
+      const payload = opening.find(({type}) => type === 'K')?.payload ?? Buffer.alloc(0)
+      expect(decodeBackendKeyData({payload, size: payload.length})?.secret).toHaveLength(length)
+      socket.destroy()
+    }
+  })
+
+  it('tells a client that asks for a newer protocol what is spoken', async () => {
+    const {socket, opening} = await openSession(rig, await rig.guest(), {'_pq_.test': ''}, 9999)
+    expect(opening.map(({type}) => type).join('')).toMatch(/^vRS+KZ$/)
+    socket.destroy()
+  })
+
+  it('asks the control plane once for the certificate of several sessions', async () => {
+    const guest = await rig.guest()
+    const before = plane.clientCertificates
+    const sessions = await Promise.all([1, 2, 3].map(() => openSession(rig, guest)))
+    for (const {socket} of sessions) socket.destroy()
+    expect(plane.clientCertificates).toBe(before + 1)
+  })
+
+  it('forwards the settings of the startup message', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {
+      options: '-c statement_timeout=4321',
+      TimeZone: 'Asia/Tokyo',
+    })
+    socket.write(query("select current_setting('statement_timeout'), current_setting('TimeZone')"))
+    const row = (await reader.until('Z'))[1]?.payload.toString('latin1')
+    expect(row).toContain('4321ms')
+    expect(row).toContain('Asia/Tokyo')
+    socket.destroy()
+  })
+
+  it('takes an empty database name of the route for the user’s own', async () => {
+    await postgres.execute('CREATE DATABASE alice')
+    const route = {database: 'example', protocol: 'postgres', dbUser: 'alice', dbName: '', dbRoles: []} as const
+    const guest = await rig.guest({route: {...route, dbRoles: []}})
+    const {socket, opening} = await openSession(rig, guest, {database: 'alice'})
+    expect(opening.at(-1)?.type).toBe('Z')
+    socket.destroy()
+  })
+})
+
+describe('cancelling', () => {
+  async function sleeper(): Promise<{socket: TLSSocket; reader: MessageReader; key: {pid: number; secret: Buffer}}> {
+    const {socket, reader, opening} = await openSession(rig, await rig.guest())
+    const payload = opening.find(({type}) => type === 'K')?.payload ?? Buffer.alloc(0)
+    const key = decodeBackendKeyData({payload, size: payload.length})
+    if (!key) throw new Error('no key')
+    socket.write(query('select pg_sleep(30)'))
+    const active = `select 1 from pg_stat_activity where pid = ${key.pid} and state = 'active'`
+    await until(async () => (await postgres.execute(active)).length > 0, 'the query runs')
+    return {socket, reader, key}
+  }
+
+  async function send(guest: Awaited<ReturnType<Rig['guest']>>, key: {pid: number; secret: Buffer}): Promise<void> {
+    const socket = await rig.dial(guest)
+    await greet(socket)
+    socket.resume()
+    socket.write(encodeCancel(key))
+    await closed(socket)
+  }
+
+  it('stops the query of the same user, also with another certificate', async () => {
+    const {socket, reader, key} = await sleeper()
+    await send(await rig.guest(), key)
+    expect(await reader.error()).toMatchObject({code: '57014'})
+    socket.destroy()
+  })
+
+  it('works with a certificate that has expired since', async () => {
+    const {socket, reader, key} = await sleeper()
+    const expired = await rig.guest({}, {notAfter: Date.now() - 1000})
+    const canceller = await rig.dial(expired)
+    expect(await greet(canceller)).toMatchObject({ok: false, code: 'expired'})
+    canceller.resume()
+    canceller.write(encodeCancel(key))
+    await closed(canceller)
+    expect(await reader.error()).toMatchObject({code: '57014'})
+    socket.destroy()
+  })
+
+  it('does nothing for another user or a wrong secret', async () => {
+    plane.put({kind: 'user', name: 'bob', item: {name: 'bob', roles: ['access']}})
+    const {socket, reader, key} = await sleeper()
+    await send(await rig.guest({user: 'bob'}), key)
+    const wrong = Buffer.from(key.secret)
+    wrong[0] = (wrong[0] ?? 0) ^ 1
+    await send(await rig.guest(), {pid: key.pid, secret: wrong})
+    await send(await rig.guest(), {pid: key.pid, secret: Buffer.concat([key.secret, key.secret])})
+    const [state] = await postgres.execute(`select state from pg_stat_activity where pid = ${key.pid}`)
+    expect(state).toEqual({state: 'active'})
+    await send(await rig.guest(), key)
+    expect(await reader.error()).toMatchObject({code: '57014'})
+    socket.destroy()
+  })
+})
+
+describe('the direct route', () => {
+  it('serves a client without our protocol', async () => {
+    await until(async () => {
+      const socket = await rig.dialDirect(await rig.guest()).catch(() => undefined)
+      socket?.destroy()
+      return socket !== undefined
+    }, 'the direct route has its certificate')
+    const socket = await rig.dialDirect(await rig.guest())
+    const reader = new MessageReader(socket)
+    socket.write(startup())
+    expect((await reader.until('Z')).at(-1)?.type).toBe('Z')
+    socket.write(query('select 1'))
+    expect((await reader.until('Z')).map(({type}) => type)).toEqual(['T', 'D', 'C', 'Z'])
+    socket.destroy()
+  })
+
+  it('answers a refused client after its startup message', async () => {
+    const socket = await rig.dialDirect(undefined)
+    const reader = new MessageReader(socket)
+    socket.write(startup())
+    expect(await reader.error()).toMatchObject({
+      severity: 'FATAL',
+      code: '28000',
+      message: 'The connection came without a certificate.',
+    })
+  })
+
+  it('refuses a certificate for another database', async () => {
+    const {route} = guestIdentity()
+    if (!route) throw new Error('no route')
+    const socket = await rig.dialDirect(await rig.guest({route: {...route, database: 'other'}}))
+    const reader = new MessageReader(socket)
+    socket.write(startup())
+    expect((await reader.error())?.message).toContain('is for "other"')
+  })
+})
+
+function socketPort(start: Readonly<Record<string, unknown>> | undefined): string {
+  return String(start?.['addr.remote']).split(':').at(-1) ?? ''
+}
