@@ -17,7 +17,7 @@ export default class Create extends BaseCommand {
       description: 'Create or replace, from standard input',
     },
   ]
-  static override args = {file: Args.string({description: 'file to read (default: standard input)'})}
+  static override args = {file: Args.string({ignoreStdin: true, description: 'file to read (default: standard input)'})}
   static override flags = {
     ...adminFlags,
     force: Flags.boolean({char: 'f', description: 'replace what exists already'}),

@@ -19,6 +19,7 @@ db_server/NAME gives one entry for each agent that serves the database.`
   ]
   static override args = {
     resource: Args.string({
+      ignoreStdin: true,
       required: true,
       description: 'KIND or KIND/NAME: role, user, token, db, db_server or lock',
     }),

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../lib/cli/base-command.js'
 import {systemUser} from '../lib/cli/environment.js'
-import {formatFlag, loginFlags, passwordStdinFlag, trustFlags, type Format} from '../lib/cli/flags.js'
+import {firstTrust, formatFlag, loginFlags, passwordStdinFlag, trustFlags, type Format} from '../lib/cli/flags.js'
 import {insecureWarning, logIn, meetCluster, parseTtl, type LoggedIn} from '../lib/cli/login.js'
 import {askPassword, readPassword} from '../lib/cli/prompt.js'
 import {parseProxyAddress, type ProxyAddress} from '../lib/cli/proxy-address.js'
@@ -76,13 +76,7 @@ The first login must know the cluster by something: a public certificate, --ca-p
 
   private async logInAnew(wish: Wish, {store, proxy, user = systemUser()}: Target): Promise<LoggedIn> {
     if (wish.insecure) this.say(insecureWarning(proxy.host))
-    const trust = {
-      pins: wish['ca-pin'] ?? [],
-      caFile: wish['ca-file'],
-      rootsFile: this.surroundings.environment.rootsFile,
-      insecure: wish.insecure,
-    }
-    const meeting = await meetCluster(proxy, trust, store)
+    const meeting = await meetCluster(proxy, firstTrust(wish, this.surroundings.environment), store)
     if (!wish['skip-version-check']) checkVersion(this.config.version, meeting.contact.find)
     const password = wish['password-stdin']
       ? await readPassword()

@@ -15,7 +15,11 @@ export default class Rm extends BaseCommand {
     '<%= config.bin %> <%= command.id %> db/aurora',
   ]
   static override args = {
-    resource: Args.string({required: true, description: 'KIND/NAME: a role, user, token, db, db_server or lock'}),
+    resource: Args.string({
+      ignoreStdin: true,
+      required: true,
+      description: 'KIND/NAME: a role, user, token, db, db_server or lock',
+    }),
   }
   static override flags = {...adminFlags}
 

@@ -9,7 +9,7 @@ interface FlagShape {
   readonly description?: string
   readonly multiple?: boolean
   readonly multipleNonGreedy?: boolean
-  readonly delimiter?: string
+  readonly env?: string
   readonly helpValue?: string
   readonly options?: readonly string[]
 }
@@ -57,9 +57,7 @@ describe('every command', () => {
 
   it('has examples that begin with itself', () => {
     each((command, name) => {
-      const examples = (command.examples ?? []).map((example) =>
-        typeof example === 'string' ? example : example.command,
-      )
+      const examples = command.examples.map((example) => (typeof example === 'string' ? example : example.command))
       expect({name, count: examples.length}).not.toEqual({name, count: 0})
       for (const example of examples) expect(example).toContain('<%= config.bin %> <%= command.id %>')
     })
@@ -89,6 +87,14 @@ describe('every command', () => {
           flag,
           greedy: false,
         })
+      }
+    })
+  })
+
+  it('gives no environment variable to a list, since oclif would not split it', () => {
+    each((command, name) => {
+      for (const [flag, {multiple, env}] of Object.entries(command.flags as unknown as Record<string, FlagShape>)) {
+        if (multiple) expect({name, flag, env}).toEqual({name, flag, env: undefined})
       }
     })
   })

@@ -12,7 +12,9 @@ export default class DbConfig extends BaseCommand {
     '<%= config.bin %> <%= command.id %> my-redshift',
     {command: '<%= config.bin %> <%= command.id %> --format=cmd my-redshift', description: 'Print the psql command'},
   ]
-  static override args = {database: Args.string({description: 'name of the database (default: the one in use)'})}
+  static override args = {
+    database: Args.string({ignoreStdin: true, description: 'name of the database (default: the one in use)'}),
+  }
   static override flags = {
     format: Flags.option({
       char: 'f',

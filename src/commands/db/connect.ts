@@ -17,7 +17,10 @@ who you are lives only as long as your login. What follows -- is given to psql. 
     "<%= config.bin %> <%= command.id %> orders -- -At -c 'table products' | head",
   ]
   static override args = {
-    database: Args.string({description: 'database to connect to (default: the one you are logged in to)'}),
+    database: Args.string({
+      ignoreStdin: true,
+      description: 'database to connect to (default: the one you are logged in to)',
+    }),
   }
   static override flags = {...accountFlags, ...labelsFlag, ...loginFlags}
 

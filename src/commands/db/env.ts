@@ -11,7 +11,9 @@ export default class DbEnv extends BaseCommand {
     {command: 'eval "$(<%= config.bin %> <%= command.id %> my-redshift)"', description: 'Set them in this shell'},
     '<%= config.bin %> <%= command.id %> --format=json',
   ]
-  static override args = {database: Args.string({description: 'name of the database (default: the one in use)'})}
+  static override args = {
+    database: Args.string({ignoreStdin: true, description: 'name of the database (default: the one in use)'}),
+  }
   static override flags = {...formatFlag, ...loginFlags}
 
   async run(): Promise<Record<string, string>> {

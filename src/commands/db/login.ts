@@ -20,7 +20,7 @@ export default class DbLogin extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --db-user=alice --db-name=dev my-redshift',
     '<%= config.bin %> <%= command.id %> --labels=env=dev --db-user=alice',
   ]
-  static override args = {database: Args.string({description: 'name of the database'})}
+  static override args = {database: Args.string({ignoreStdin: true, description: 'name of the database'})}
   static override flags = {...accountFlags, ...labelsFlag, ...formatFlag, ...loginFlags}
 
   async run(): Promise<DatabaseLogin> {

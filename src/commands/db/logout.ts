@@ -12,7 +12,9 @@ interface DatabaseLogout {
 export default class DbLogout extends BaseCommand {
   static override summary = 'Remove the certificate and key for a database, or for all.'
   static override examples = ['<%= config.bin %> <%= command.id %> my-redshift', '<%= config.bin %> <%= command.id %>']
-  static override args = {database: Args.string({description: 'name of the database (default: all)'})}
+  static override args = {
+    database: Args.string({ignoreStdin: true, description: 'name of the database (default: all)'}),
+  }
   static override flags = {...formatFlag, proxy: loginFlags.proxy, user: loginFlags.user}
 
   async run(): Promise<DatabaseLogout> {

@@ -19,7 +19,9 @@ export default class DbLs extends BaseCommand {
     '<%= config.bin %> <%= command.id %> env=dev,team=shop',
     '<%= config.bin %> <%= command.id %> --search=orders,us-west-1 -v',
   ]
-  static override args = {labels: Args.string({description: 'show only databases with these labels: KEY=VALUE,...'})}
+  static override args = {
+    labels: Args.string({ignoreStdin: true, description: 'show only databases with these labels: KEY=VALUE,...'}),
+  }
   static override flags = {
     search: Flags.string({
       ...list,

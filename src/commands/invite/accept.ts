@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import {ApiClient} from '../../lib/api/client.js'
 import {contactCluster} from '../../lib/api/contact.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
-import {formatFlag, passwordStdinFlag, trustFlags} from '../../lib/cli/flags.js'
+import {firstTrust, formatFlag, passwordStdinFlag, trustFlags} from '../../lib/cli/flags.js'
 import {parseInvite} from '../../lib/cli/invite-link.js'
 import {askNewPassword, readPassword} from '../../lib/cli/prompt.js'
 import {insecureWarning} from '../../lib/cli/login.js'
@@ -20,19 +20,14 @@ export default class InviteAccept extends BaseCommand {
     '<%= config.bin %> <%= command.id %> https://proxy.example.com:443/web/invite/5d1e…',
     '<%= config.bin %> <%= command.id %> --password-stdin --ca-pin=sha256:… https://proxy.example.com:443/web/invite/5d1e… < password',
   ]
-  static override args = {url: Args.string({required: true, description: 'the link'})}
+  static override args = {url: Args.string({ignoreStdin: true, required: true, description: 'the link'})}
   static override flags = {...passwordStdinFlag, ...trustFlags, ...formatFlag}
 
   async run(): Promise<Accepted> {
     const {args, flags} = await this.parse(InviteAccept)
     const {proxy, token} = parseInvite(args.url)
     if (flags.insecure) this.say(insecureWarning(proxy.host))
-    const {endpoint} = await contactCluster(proxy.host, proxy.port, {
-      pins: flags['ca-pin'] ?? [],
-      caFile: flags['ca-file'],
-      rootsFile: this.surroundings.environment.rootsFile,
-      insecure: flags.insecure,
-    })
+    const {endpoint} = await contactCluster(proxy.host, proxy.port, firstTrust(flags, this.surroundings.environment))
     const password = flags['password-stdin'] ? await readPassword() : await askNewPassword('Choose a password:')
     const client = new ApiClient(endpoint)
     try {

@@ -32,7 +32,10 @@ PGHOST, PGPORT, PGUSER and PGDATABASE set, and their exit code is returned.`
     '<%= config.bin %> <%= command.id %> --tunnel orders --exec -- pgbench -S -c 8 -T 10',
   ]
   static override args = {
-    database: Args.string({description: 'database to reach (default: the one you are logged in to)'}),
+    database: Args.string({
+      ignoreStdin: true,
+      description: 'database to reach (default: the one you are logged in to)',
+    }),
   }
   static override flags = {
     tunnel: Flags.boolean({
@@ -47,7 +50,7 @@ PGHOST, PGPORT, PGUSER and PGDATABASE set, and their exit code is returned.`
       description: "port to listen on; 0 takes any free one (default: the database's own)",
       helpValue: 'PORT',
     }),
-    exec: Flags.boolean({description: 'run the program after -- and end with it'}),
+    exec: Flags.boolean({default: false, description: 'run the program after -- and end with it'}),
     ...accountFlags,
     ...labelsFlag,
     ...loginFlags,

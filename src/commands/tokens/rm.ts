@@ -8,7 +8,7 @@ export default class TokensRm extends BaseCommand {
   static override summary = 'Remove a join token.'
   static override description = 'Hosts that joined with it stay in the cluster.'
   static override examples = ['<%= config.bin %> <%= command.id %> 3c2f0f6a5d1e4b7c9a8d7e6f5a4b3c2d']
-  static override args = {token: Args.string({required: true, description: 'the whole token'})}
+  static override args = {token: Args.string({ignoreStdin: true, required: true, description: 'the whole token'})}
   static override flags = {...adminFlags}
 
   async run(): Promise<void> {

@@ -18,7 +18,7 @@ export default class UsersAdd extends BaseCommand {
       description: 'Let alice be every database user, on databases that her roles allow',
     },
   ]
-  static override args = {user: Args.string({required: true, description: 'name of the new user'})}
+  static override args = {user: Args.string({ignoreStdin: true, required: true, description: 'name of the new user'})}
   static override flags = {
     ...adminFlags,
     ...formatFlag,

@@ -10,7 +10,7 @@ export default class UsersReset extends BaseCommand {
   static override summary = "Take a user's password away and print the link with which they set a new one."
   static override description = 'Certificates that the user holds are void from this moment.'
   static override examples = ['<%= config.bin %> <%= command.id %> alice']
-  static override args = {user: Args.string({required: true, description: 'name of the user'})}
+  static override args = {user: Args.string({ignoreStdin: true, required: true, description: 'name of the user'})}
   static override flags = {
     ...adminFlags,
     ...formatFlag,

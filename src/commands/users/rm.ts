@@ -10,7 +10,9 @@ export default class UsersRm extends BaseCommand {
     '<%= config.bin %> <%= command.id %> alice',
     '<%= config.bin %> <%= command.id %> alice,bob',
   ]
-  static override args = {users: Args.string({required: true, description: 'names, separated by commas'})}
+  static override args = {
+    users: Args.string({ignoreStdin: true, required: true, description: 'names, separated by commas'}),
+  }
   static override flags = {...adminFlags}
 
   async run(): Promise<void> {

@@ -8,6 +8,8 @@ export interface Environment {
   readonly home: string
   /** SSL_CERT_FILE: roots to trust instead of the system's. */
   readonly rootsFile: string | undefined
+  /** POSTERN_CA_PIN: one pin, or several separated by commas. */
+  readonly caPins: readonly string[]
 }
 
 /** What a command runs in. */
@@ -24,6 +26,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   return {
     home: read('POSTERN_HOME') ?? join(homedir(), '.postern'),
     rootsFile: read('SSL_CERT_FILE'),
+    caPins: (read('POSTERN_CA_PIN') ?? '').split(',').filter(Boolean),
   }
 }
 

@@ -52,12 +52,17 @@ export class Plane {
 
   put(item: Put): void {
     this.#items.set(`${item.kind}/${item.name}`, item)
-    this.#send({type: 'put', ...item} as WatchEvent)
+    this.#send({type: 'put', ...item})
   }
 
   delete(kind: WatchedKind, name: string): void {
     this.#items.delete(`${kind}/${name}`)
     this.#send({type: 'delete', kind, name})
+  }
+
+  /** Watch streams that are open. */
+  get streams(): number {
+    return this.#streams.size
   }
 
   /** Breaks the watch streams; agents come back by themselves. */
@@ -122,7 +127,7 @@ export class Plane {
     const lines = new LineQueue(signal)
     this.#streams.set(watchId, lines)
     lines.push({type: 'hello', watchId})
-    for (const item of this.#items.values()) lines.push({type: 'put', ...item} as WatchEvent)
+    for (const item of this.#items.values()) lines.push({type: 'put', ...item})
     lines.push({type: 'ready'})
     return lines.read()
   }

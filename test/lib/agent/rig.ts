@@ -265,6 +265,28 @@ export async function openSession(
   return {socket, reader, opening}
 }
 
+/** The refusal that a client gets after its startup message on the agent route. */
+export async function refusal(
+  rig: Rig,
+  credentials: Credentials,
+  parameters?: Readonly<Record<string, string>>,
+): Promise<ServerError | undefined> {
+  const socket = await rig.dial(credentials)
+  const greeting = await greet(socket)
+  if (!greeting.ok) throw new Error(greeting.message)
+  const reader = new MessageReader(socket)
+  socket.write(startup(parameters))
+  return reader.error()
+}
+
+/** The events of the newest session with this application name, when its end has arrived. */
+export async function sessionEvents(plane: Plane, application: string): Promise<Readonly<Record<string, unknown>>[]> {
+  const sid = (): unknown => plane.events.findLast((event) => event.user_agent === application)?.sid
+  const ended = (): boolean => sid() !== undefined && plane.eventsOf(sid()).some(({code}) => code === 'TDB01I')
+  await until(ended, 'the session ended')
+  return plane.eventsOf(sid())
+}
+
 /** Waits for something to become true. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (let attempt = 0; attempt < 1500; attempt += 1) {

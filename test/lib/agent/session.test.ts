@@ -16,6 +16,7 @@ import {
   MessageReader,
   openSession,
   serverCertificate,
+  sessionEvents,
   startRig,
   startup,
   until,
@@ -43,15 +44,7 @@ const query = (sql: string): Buffer => encodeMessage(frontend.query, cstring(sql
 const terminate = encodeMessage(frontend.terminate)
 const sync = encodeMessage(frontend.sync)
 
-/** The events of the newest session with this application name, when its end has arrived. */
-async function eventsOf(application: string): Promise<Readonly<Record<string, unknown>>[]> {
-  const sid = (): unknown => plane.events.findLast((event) => event.user_agent === application)?.sid
-  await until(
-    () => plane.eventsOf(sid()).some(({code}) => code === 'TDB01I') && sid() !== undefined,
-    'the session ended',
-  )
-  return plane.eventsOf(sid())
-}
+const eventsOf = (application: string): ReturnType<typeof sessionEvents> => sessionEvents(plane, application)
 
 function closed(socket: TLSSocket): Promise<void> {
   return new Promise((resolve) => {
@@ -159,27 +152,33 @@ describe('a session', () => {
     expect(String(asked?.db_query)).toHaveLength(65_536)
   })
 
-  it('carries bulk in both directions unchanged, also to a client that reads late', async () => {
+  it('carries bulk out unchanged, also to a client that reads late', async () => {
     const {socket} = await openSession(rig, await rig.guest())
-    const received = createHash('sha256')
     socket.removeAllListeners('data')
     socket.pause()
     socket.write(query("copy (select repeat('0123456789', 100) || n from generate_series(1, 20000) n) to stdout"))
     await new Promise((resolve) => setTimeout(resolve, 300))
-    let bytes = 0
-    let tail = Buffer.alloc(0)
-    await new Promise<void>((resolve) => {
-      socket.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        received.update(chunk)
-        tail = Buffer.concat([tail, chunk]).subarray(-6)
-        if (tail.equals(Buffer.from([0x5a, 0, 0, 0, 5, 0x49]))) resolve()
-      })
-    })
-    expect(bytes).toBeGreaterThan(20_000_000)
-    socket.removeAllListeners('data')
+    const expected = Buffer.concat(
+      Array.from({length: 20_000}, (_, index) =>
+        encodeMessage(frontend.copyData, Buffer.from(`${'0123456789'.repeat(100)}${index + 1}\n`)),
+      ),
+    )
+    const chunks: Buffer[] = []
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    socket.resume()
+    const size = (): number => chunks.reduce((total, {length}) => total + length, 0)
+    await until(() => size() > expected.length + 20, 'all rows are there')
+    const start = Buffer.concat(chunks).indexOf('d')
+    expect(
+      Buffer.concat(chunks)
+        .subarray(start, start + expected.length)
+        .equals(expected),
+    ).toBe(true)
+    socket.destroy()
+  })
 
-    const reader = new MessageReader(socket)
+  it('carries bulk in', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest())
     socket.write(query('copy products from stdin'))
     await reader.until('G')
     const rows = Buffer.from(Array.from({length: 20_000}, (_, number) => `${number}\n`).join(''))

@@ -33,7 +33,7 @@ afterEach(async () => {
 })
 
 const surroundings = (): Parameters<typeof describeDirect>[1] => ({
-  environment: {home, rootsFile: undefined},
+  environment: {home, rootsFile: undefined, caPins: []},
   clock: systemClock,
 })
 

@@ -2,13 +2,14 @@ import {Parser} from '@oclif/core'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {describe, expect, it} from '@jest/globals'
-import {list, mergeLabels, repeated, seconds} from '../../../src/lib/cli/flags.js'
+import {readEnvironment} from '../../../src/lib/cli/environment.js'
+import {firstTrust, list, mergeLabels, repeated, seconds} from '../../../src/lib/cli/flags.js'
 
 const spec = {
   args: {name: Args.string()},
   flags: {
-    roles: Flags.string({...list, env: 'POSTERN_TEST_LIST'}),
-    labels: Flags.string({...repeated}),
+    roles: Flags.string(list),
+    labels: Flags.string(repeated),
     ttl: seconds({}),
   },
 }
@@ -38,15 +39,6 @@ describe('a list flag', () => {
     expect(parsed.flags.roles).toEqual(roles)
     expect(parsed.args.name).toBe('alice')
   })
-
-  it('reads its environment variable the same way', async () => {
-    process.env.POSTERN_TEST_LIST = 'a,b'
-    try {
-      expect((await Parser.parse([], spec)).flags.roles).toEqual(['a', 'b'])
-    } finally {
-      delete process.env.POSTERN_TEST_LIST
-    }
-  })
 })
 
 describe('labels', () => {
@@ -73,5 +65,21 @@ describe('a length of time', () => {
 
   it('that is none is a mistake of usage', async () => {
     await expect(Parser.parse(['--ttl=soon'], spec)).rejects.toMatchObject({code: 'USAGE'})
+  })
+})
+
+describe('the trust of a first contact', () => {
+  const environment = readEnvironment({POSTERN_CA_PIN: 'sha256:aa,sha256:bb', SSL_CERT_FILE: '/roots.pem'})
+
+  it('is by the pins of the environment, which are a list', () => {
+    expect(firstTrust({insecure: false}, environment)).toMatchObject({
+      pins: ['sha256:aa', 'sha256:bb'],
+      rootsFile: '/roots.pem',
+    })
+  })
+
+  it('is by the flag when there is one', () => {
+    expect(firstTrust({'ca-pin': ['sha256:cc'], insecure: false}, environment).pins).toEqual(['sha256:cc'])
+    expect(firstTrust({insecure: false}, readEnvironment({})).pins).toEqual([])
   })
 })
