@@ -26,6 +26,9 @@ export default tseslint.config(
       ],
     },
   },
-  {files: ['bin/**', 'test/helpers/*.js'], ...tseslint.configs.disableTypeChecked},
-  {files: ['bin/**', 'test/helpers/*.js'], languageOptions: {globals: {process: 'readonly'}}},
+  {files: ['bin/**', 'scripts/*.js', 'test/helpers/*.js'], ...tseslint.configs.disableTypeChecked},
+  {
+    files: ['bin/**', 'scripts/*.js', 'test/helpers/*.js'],
+    languageOptions: {globals: {process: 'readonly', URL: 'readonly'}},
+  },
 )

@@ -3,7 +3,7 @@ import {BaseCommand} from '../lib/cli/base-command.js'
 import {systemUser} from '../lib/cli/environment.js'
 import {firstTrust, formatFlag, loginFlags, passwordStdinFlag, trustFlags, type Format} from '../lib/cli/flags.js'
 import {insecureWarning, logIn, meetCluster, parseTtl, type LoggedIn} from '../lib/cli/login.js'
-import {askPassword, readPassword} from '../lib/cli/prompt.js'
+import {askPassword, readPassword, requireTerminal} from '../lib/cli/prompt.js'
 import {parseProxyAddress, type ProxyAddress} from '../lib/cli/proxy-address.js'
 import {profileData, renderProfile, type ProfileData} from '../lib/cli/status-text.js'
 import {checkVersion} from '../lib/cli/version.js'
@@ -75,13 +75,22 @@ The first login must know the cluster by something: a public certificate, --ca-p
   }
 
   private async logInAnew(wish: Wish, {store, proxy, user = systemUser()}: Target): Promise<LoggedIn> {
+    if (!wish['password-stdin']) requireTerminal()
     if (wish.insecure) this.say(insecureWarning(proxy.host))
     const meeting = await meetCluster(proxy, firstTrust(wish, this.surroundings.environment), store)
     if (!wish['skip-version-check']) checkVersion(this.config.version, meeting.contact.find)
     const password = wish['password-stdin']
       ? await readPassword()
       : await askPassword(`Enter password for Postern user ${user}:`)
-    return logIn(meeting, {user, password, ttlSeconds: wish.ttlSeconds})
+    try {
+      return await logIn(meeting, {user, password, ttlSeconds: wish.ttlSeconds})
+    } catch (error) {
+      if (wish.user !== undefined || !(error instanceof PosternError) || error.code !== 'ACCESS_DENIED') throw error
+      throw new PosternError(error.code, error.message, {
+        cause: error,
+        hint: [...error.hints, `You were taken for ${user}; --user names somebody else.`],
+      })
+    }
   }
 
   private async showProfile(store: ProfileStore, profile: Profile, format: Format): Promise<ProfileData> {

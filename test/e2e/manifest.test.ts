@@ -1,23 +1,22 @@
 import {expect, it} from '@jest/globals'
-import {Plugin, type Interfaces} from '@oclif/core'
+import {execFile} from 'node:child_process'
 import {readFile} from 'node:fs/promises'
+import {promisify} from 'node:util'
 
-interface Shape {
-  readonly flags: Record<string, unknown>
-  readonly args: Record<string, unknown>
-  readonly summary?: string | undefined
-}
-
-/** What a command takes; the rest of an entry is made of it. */
-function shapeOf({flags, args, summary}: Shape): unknown {
-  return {flags: Object.keys(flags).sort(), args: Object.keys(args), summary}
-}
+/** In a process of its own: oclif imports the commands, and inside Jest it would silently find none. */
+const describeCommands = `
+import {Plugin} from '@oclif/core'
+const plugin = new Plugin({ignoreManifest: true, isRoot: true, root: process.cwd()})
+await plugin.load()
+console.log(JSON.stringify(plugin.manifest.commands))`
 
 it('the committed oclif.manifest.json describes the commands that exist, with their flags', async () => {
-  const plugin = new Plugin({ignoreManifest: true, isRoot: true, root: process.cwd()})
-  await plugin.load()
-  const committed = JSON.parse(await readFile('oclif.manifest.json', 'utf8')) as Interfaces.Manifest
-  const shapes = (commands: readonly (Shape & {readonly id: string})[]): Record<string, unknown> =>
-    Object.fromEntries(commands.map((command) => [command.id, shapeOf(command)]))
-  expect(shapes(Object.values(committed.commands))).toEqual(shapes(plugin.commands))
+  const {stdout} = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', describeCommands], {
+    maxBuffer: 16 * 1024 * 1024,
+  })
+  const actual = JSON.parse(stdout) as Record<string, unknown>
+  const {commands} = JSON.parse(await readFile('oclif.manifest.json', 'utf8')) as {commands: Record<string, unknown>}
+  expect(Object.keys(actual)).toContain('db:connect')
+  // Mended by `npm run manifest`.
+  expect(commands).toEqual(actual)
 })

@@ -32,6 +32,9 @@ export default class DbLogin extends BaseCommand {
       dbName: flags['db-name'],
     })
     for (const notice of session.notices) this.say(notice)
+    if (flags.identity !== undefined) {
+      this.say('With an identity file nothing is kept: each command gets a certificate of its own.')
+    }
     const {database, dbUser, dbName} = session.route
     const login = {database, db_user: dbUser, db_name: dbName, valid_until: new Date(session.expires).toISOString()}
     return this.show(flags.format, login, renderLogin)

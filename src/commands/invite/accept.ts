@@ -4,7 +4,7 @@ import {contactCluster} from '../../lib/api/contact.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {firstTrust, formatFlag, passwordStdinFlag, trustFlags} from '../../lib/cli/flags.js'
 import {parseInvite} from '../../lib/cli/invite-link.js'
-import {askNewPassword, readPassword} from '../../lib/cli/prompt.js'
+import {askNewPassword, readPassword, requireTerminal} from '../../lib/cli/prompt.js'
 import {insecureWarning} from '../../lib/cli/login.js'
 import {formatAddress} from '../../lib/resources/endpoint.js'
 
@@ -26,6 +26,7 @@ export default class InviteAccept extends BaseCommand {
   async run(): Promise<Accepted> {
     const {args, flags} = await this.parse(InviteAccept)
     const {proxy, token} = parseInvite(args.url)
+    if (!flags['password-stdin']) requireTerminal()
     if (flags.insecure) this.say(insecureWarning(proxy.host))
     const {endpoint} = await contactCluster(proxy.host, proxy.port, firstTrust(flags, this.surroundings.environment))
     const password = flags['password-stdin'] ? await readPassword() : await askNewPassword('Choose a password:')

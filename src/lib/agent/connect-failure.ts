@@ -1,3 +1,4 @@
+import {isNativeError} from 'node:util/types'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
 
@@ -9,9 +10,9 @@ const trustHint =
 /** The failure of a connection attempt as a sentence that names the step and the address. */
 export function connectFailure(error: unknown, address: string): PosternError {
   if (error instanceof PosternError) {
-    // The codec knows sentences for what it does itself, not for what TLS says while it reads.
-    const inner = error.code === 'INTERNAL' ? error.cause : undefined
-    return inner === undefined ? withAddress(error, address) : connectFailure(inner, address)
+    // What the codec wraps is the socket's own error, of which there is more to say here.
+    const isWrapped = isNativeError(error.cause) && !(error.cause instanceof PosternError)
+    return isWrapped ? connectFailure(error.cause, address) : withAddress(error, address)
   }
   const code = (error as NodeJS.ErrnoException).code ?? ''
   const failure = (kind: 'UNREACHABLE' | 'UNTRUSTED' | 'ACCESS_DENIED', message: string, hint: string): PosternError =>

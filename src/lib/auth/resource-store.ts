@@ -134,7 +134,7 @@ export class ResourceStore {
   #records(kind: PlainKind): Records<ResourceOf[PlainKind]> {
     const {roles, databases, locks} = this.#options.stores
     // Each is used for resources of its own kind only, which its caller has in hand.
-    return {role: roles, db: databases, lock: locks}[kind] as Records<ResourceOf[PlainKind]>
+    return {role: roles, db: databases, lock: locks}[kind]
   }
 
   async #createPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<void> {
@@ -199,7 +199,7 @@ export class ResourceStore {
 /** As it is stored: a role whose patterns were checked; a database that says where it comes from. */
 function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
   if (resource.kind === 'role') checkRole(resource)
-  const {revision: _revision, ...metadata} = resource.metadata
+  const metadata = withoutRevision(resource.metadata)
   const labels = resource.kind === 'db' ? {labels: {...metadata.labels, 'postern.dev/origin': 'dynamic'}} : {}
   return {...resource, metadata: {...metadata, ...labels}}
 }
@@ -229,9 +229,13 @@ function showToken(token: ResourceOf['token'], caller: Caller): ResourceOf['toke
 }
 
 /** The status of a user is the control plane's to write. */
-function withoutStatus({status: _status, ...user}: User): User {
-  const {revision: _revision, ...metadata} = user.metadata
-  return {...user, metadata}
+function withoutStatus(user: User): User {
+  return {kind: user.kind, version: user.version, metadata: withoutRevision(user.metadata), spec: user.spec}
+}
+
+/** A revision belongs to the storage, not to the value. */
+function withoutRevision<T extends {revision?: string | undefined}>(metadata: T): Omit<T, 'revision'> {
+  return Object.fromEntries(Object.entries(metadata).filter(([key]) => key !== 'revision')) as Omit<T, 'revision'>
 }
 
 function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly<Record<string, unknown>> {

@@ -31,7 +31,7 @@ function onlyUser({database, users}: VisibleDatabase): string {
     })
   }
   if (first !== '*' && others.length === 0) return first
-  throw new PosternError('USAGE', `Which database user of "${name}"? You may be ${describeNames(users)}.`, {
+  throw new PosternError('USAGE', `Which database user for "${name}"? Allowed: ${describeNames(users)}.`, {
     hint: 'Name it with --db-user.',
   })
 }

@@ -57,7 +57,13 @@ async function requireStored(
   files: DatabaseCertificateFiles,
   database: string | undefined,
 ): Promise<DatabaseCertificate> {
-  if (database === undefined) return onlyStored(await files.list())
+  if (database === undefined) {
+    const stored = await files.list()
+    if (stored.length > 0) return onlyStored(stored)
+    throw new PosternError('NOT_LOGGED_IN', 'You are not logged in to any database.', {
+      hint: 'Run `postern db login NAME`; `postern db ls` lists the databases.',
+    })
+  }
   const stored = await files.read(database)
   if (stored) return stored
   throw new PosternError('NOT_LOGGED_IN', `You are not logged in to database "${database}".`, {

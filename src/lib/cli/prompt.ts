@@ -5,13 +5,17 @@ import {isInteractive} from './terminal.js'
 /** More than this is no password. */
 const maximumPassword = 1024
 
+/** @throws PosternError USAGE where there is no terminal to ask for a password on */
+export function requireTerminal(): void {
+  if (isInteractive()) return
+  throw new PosternError('USAGE', 'There is no terminal to ask for the password on.', {
+    hint: 'Give it on standard input, with --password-stdin.',
+  })
+}
+
 /** Asks for a password without showing it. @throws PosternError USAGE where there is no terminal */
 export async function askPassword(question: string): Promise<Secret> {
-  if (!isInteractive()) {
-    throw new PosternError('USAGE', 'There is no terminal to ask for the password on.', {
-      hint: 'Give it on standard input, with --password-stdin.',
-    })
-  }
+  requireTerminal()
   const {createPromptModule} = (await import('inquirer')).default
   const ask = createPromptModule({output: process.stderr})
   const {password} = await ask<{password: string}>([{type: 'password', name: 'password', message: question}])

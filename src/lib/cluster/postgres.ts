@@ -114,7 +114,7 @@ async function startOnPort(bin: string, place: ServerPlace, options: PostgresOpt
     const port = options.port ?? (await freePort())
     const server = await startServer(bin, place, port, options)
     if (await answers(server, place, port)) return {port, server}
-    const isTaken = /Address already in use/.test(await readFile(logFile(place), 'utf8'))
+    const isTaken = (await readFile(logFile(place), 'utf8')).includes('Address already in use')
     if (options.port !== undefined || !isTaken || attempt === portAttempts) {
       throw await failure(place, `PostgreSQL did not start on 127.0.0.1:${port}.`)
     }
@@ -132,9 +132,9 @@ async function freePort(): Promise<number> {
 
 /** Whether a real sign-in succeeds; false when the server has ended instead, or never answers. */
 async function answers(server: ServerProcess, {sockets}: ServerPlace, port: number): Promise<boolean> {
-  let hasEnded = false
-  void server.exited.then(() => (hasEnded = true))
-  for (let attempt = 0; attempt < readyAttempts && !hasEnded; attempt += 1) {
+  const state = {hasEnded: false}
+  void server.exited.then(() => (state.hasEnded = true))
+  for (let attempt = 0; attempt < readyAttempts && !state.hasEnded; attempt += 1) {
     try {
       await executeAsSuperuser({superuserSocketDir: sockets, port}, 'SELECT 1')
       return true

@@ -41,7 +41,7 @@ spec:
     - '*'
 `
 
-/** alice may read the products and nothing more, so that a refused statement can be seen too. */
+/** alice may read the products and not change them, so that a refused statement can be seen; tables of her own are for pgbench. */
 const seed = `
 CREATE ROLE alice LOGIN;
 CREATE TABLE products (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, price numeric(8, 2) NOT NULL);
@@ -49,6 +49,7 @@ INSERT INTO products (name, price) VALUES
   ('Laptop', 1200.00), ('Monitor', 310.00), ('Keyboard', 85.50), ('Mouse', 24.90), ('Headset', 59.00),
   ('Webcam', 45.00), ('Dock', 149.00), ('Cable', 9.95), ('Lamp', 34.00), ('Desk', 420.00);
 GRANT SELECT ON products TO alice;
+GRANT CREATE ON SCHEMA public TO alice;
 `
 
 export interface QuickstartOptions {

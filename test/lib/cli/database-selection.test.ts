@@ -89,7 +89,7 @@ describe('database user and name', () => {
     expect(() => chooseAccount(visible({name: 'orders', users, deniedUsers, names: ['*']}), {})).toThrow(
       expect.objectContaining({
         code: 'USAGE',
-        message: `Which database user of "orders"? You may be ${said}.`,
+        message: `Which database user for "orders"? Allowed: ${said}.`,
         hints: ['Name it with --db-user.'],
       }),
     )
