@@ -3,7 +3,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {openDatabaseSession} from '../../lib/cli/database-session.js'
 import {accountFlags, labelsFlag, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
-import {runPsql} from '../../lib/cli/psql-session.js'
+import {runClient} from '../../lib/cli/client-run.js'
 
 export default class DbConnect extends BaseCommand {
   static override readonly takesProgramWords = true
@@ -33,6 +33,6 @@ who you are lives only as long as your login. What follows -- is given to psql. 
       dbName: flags['db-name'],
     })
     for (const notice of session.notices) this.say(notice)
-    process.exitCode = await runPsql(session, this.programWords)
+    process.exitCode = await runClient(session, ['psql', ...this.programWords])
   }
 }

@@ -2,10 +2,11 @@ import {once} from 'node:events'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
+import {runClient} from '../../lib/cli/client-run.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {openDatabaseSession, type DatabaseSession} from '../../lib/cli/database-session.js'
 import {accountFlags, formatFlag, labelsFlag, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
-import {postgresEnvironment, runProgram} from '../../lib/cli/psql.js'
+import {postgresEnvironment, runProgram} from '../../lib/cli/program.js'
 import {askedToEnd} from '../../lib/cli/terminal.js'
 import {startTunnel, type Tunnel} from '../../lib/cli/tunnel.js'
 import {PosternError} from '../../lib/core/errors.js'
@@ -25,7 +26,7 @@ export default class ProxyDb extends BaseCommand {
   static override summary = 'Open a local port to a database, for GUI clients, drivers and CI jobs.'
   static override description = `Listens on 127.0.0.1 and ::1 and carries every connection to the database, authenticated as you. The port is the same each time,
 and only your own user may connect to it. Certificates are renewed while it runs. With --exec the words after -- are run with
-PGHOST, PGPORT, PGUSER and PGDATABASE set, and their exit code is returned.`
+PGHOST, PGPORT, PGUSER and PGDATABASE set, to a private UNIX socket or to --port, and their exit code is returned.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> --tunnel orders',
     '<%= config.bin %> <%= command.id %> --tunnel --port 25432 --db-user=alice --db-name=postgres orders',
@@ -75,6 +76,11 @@ PGHOST, PGPORT, PGUSER and PGDATABASE set, and their exit code is returned.`
       dbName: flags['db-name'],
     })
     for (const notice of session.notices) this.say(notice)
+    // Programs that read PG* can use a UNIX socket, which needs no look at who connects; a port is for the others.
+    if (flags.exec && flags.port === undefined) {
+      process.exitCode = await runClient(session, this.programWords)
+      return
+    }
     const tunnel = await startTunnel(session, flags.port)
     try {
       if (flags.exec) {
@@ -88,9 +94,9 @@ PGHOST, PGPORT, PGUSER and PGDATABASE set, and their exit code is returned.`
     }
   }
 
-  private runWords(session: DatabaseSession, {proxy, password}: Tunnel): Promise<number> {
+  private runWords({route}: DatabaseSession, {proxy, password}: Tunnel): Promise<number> {
     const [command = '', ...words] = this.programWords
-    const place = {host: '127.0.0.1', port: proxy.port, user: session.route.dbUser, database: session.route.dbName}
+    const place = {host: '127.0.0.1', port: proxy.port, user: route.dbUser, database: route.dbName}
     const environment = postgresEnvironment(process.env, place)
     return runProgram(command, words, password ? {...environment, PGPASSWORD: password.reveal()} : environment)
   }

@@ -7,6 +7,7 @@
  * One TLS server per route, each with ticket keys of its own: a ticket of one route is nothing on the other. Neither
  * server judges certificates; that is done after every handshake, resumed or not, by whoever takes the arrival.
  */
+import type {X509Certificate} from 'node:crypto'
 import type {Socket} from 'node:net'
 import {createServer, type Server, type TlsOptions, type TLSSocket} from 'node:tls'
 import type {Logger} from '../core/log.js'
@@ -20,6 +21,8 @@ import {peek} from '../tunnel/peek.js'
 /** A client after its TLS handshake, not judged yet. */
 export interface Arrival extends SessionSource {
   readonly socket: TLSSocket
+  /** The leaf that the client showed. */
+  readonly certificate: X509Certificate | undefined
   readonly route: {readonly kind: 'agent'} | {readonly kind: 'direct'; readonly database: string}
 }
 
@@ -110,8 +113,12 @@ export class Entrance {
     const key = addressPair(socket)
     const entry = this.#unfinished.get(key)
     this.#unfinished.delete(key)
-    if (entry) this.#options.onArrival({socket, route, ...entry.session})
-    else socket.destroy()
+    if (!entry) {
+      socket.destroy()
+      return
+    }
+    const certificate = socket.getPeerX509Certificate()
+    this.#options.onArrival({socket, certificate, route, ...entry.session})
   }
 
   #turnAway(message: string, reason?: string): void {

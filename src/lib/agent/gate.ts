@@ -1,3 +1,4 @@
+import type {X509Certificate} from 'node:crypto'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Clock} from '../core/clock.js'
 import type {Greeting, RefusalCode} from '../tunnel/greeting.js'
@@ -41,13 +42,18 @@ export class Gate {
   /** Nobody new gets in any more. */
   draining = false
   readonly #options: GateOptions
+  /** Signatures cost, and stay what they are as long as the authorities do. */
+  readonly #identified = new WeakMap<
+    X509Certificate,
+    {readonly authorities: readonly string[]; readonly guest: Guest}
+  >()
 
   constructor(options: GateOptions) {
     this.#options = options
   }
 
   /** Checked after the handshake, and again before the session starts: a spare connection may have waited in between. */
-  check({socket, route}: Arrival): Passage {
+  check({certificate, route}: Arrival): Passage {
     const {cache, catalog, cacheTtlMilliseconds, refusedDatabases} = this.#options
     if (this.draining) {
       return refuse(
@@ -56,14 +62,13 @@ export class Gate {
       )
     }
     if (cache.staleness() > cacheTtlMilliseconds) return refuse('stale', staleError())
-    const certificate = socket.getPeerX509Certificate()
     if (!certificate) {
       const hint = 'Give your client the certificate and key that `postern db login` wrote.'
       return refuse('denied', new PosternError('NOT_LOGGED_IN', 'The connection came without a certificate.', {hint}))
     }
     let guest: Guest | undefined
     try {
-      guest = identify(certificate, this.#rules())
+      guest = this.#identify(certificate)
       checkStanding(guest, this.#rules())
       checkExpiry(guest, this.#rules())
     } catch (error) {
@@ -84,11 +89,10 @@ export class Gate {
   }
 
   /** Whose query a connection may cancel; an expired certificate is good enough for that. */
-  checkCancel({socket}: Arrival): Guest | undefined {
-    const certificate = socket.getPeerX509Certificate()
+  checkCancel({certificate}: Arrival): Guest | undefined {
     if (!certificate) return undefined
     try {
-      const guest = identify(certificate, this.#rules())
+      const guest = this.#identify(certificate)
       checkStanding(guest, this.#rules())
       return guest
     } catch {
@@ -106,13 +110,22 @@ export class Gate {
     try {
       const served = this.#options.catalog.find(guest.route.database)
       if (!served) return `The database "${guest.route.database}" is no longer served here.`
-      identify(guest.certificate, this.#rules())
+      this.#identify(guest.certificate)
       checkStanding(guest, this.#rules())
       const decision = this.judge(guest, served)
       return decision.allowed ? undefined : decision.message
     } catch (error) {
       return messageOf(error)
     }
+  }
+
+  #identify(certificate: X509Certificate): Guest {
+    const authorities = this.#options.cache.authorities('user')
+    const known = this.#identified.get(certificate)
+    if (known?.authorities === authorities) return known.guest
+    const guest = identify(certificate, this.#rules())
+    this.#identified.set(certificate, {authorities, guest})
+    return guest
   }
 
   #rules(): AdmissionRules {

@@ -1,7 +1,15 @@
 /** TLS towards a database: which roots, which name, which checks (agent contract, chapter 5.5). */
 import {once} from 'node:events'
 import {isIP, type Socket} from 'node:net'
-import {checkServerIdentity, connect, type ConnectionOptions, type PeerCertificate, type TLSSocket} from 'node:tls'
+import {
+  checkServerIdentity,
+  connect,
+  createSecureContext,
+  type ConnectionOptions,
+  type PeerCertificate,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls'
 import {PosternError} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
 import {systemRoots} from '../pki/roots.js'
@@ -42,6 +50,24 @@ function checkNames(name: string, certificate: PeerCertificate): Error | undefin
   })
 }
 
+/** Reading keys and certificates costs a third of a connection, and sessions of one user share them. */
+const contexts = new WeakMap<Credentials, {readonly roots: string; readonly context: SecureContext}>()
+
+function contextFor(credentials: Credentials, ca: ConnectionOptions['ca']): SecureContext {
+  const roots = [ca ?? ''].flat().join('\n')
+  const known = contexts.get(credentials)
+  if (known?.roots === roots) return known.context
+  const {certificate, privateKey} = credentials
+  const context = createSecureContext({
+    minVersion: oldestVersion,
+    cert: certificate,
+    key: privateKey.reveal(),
+    ...(ca === undefined ? {} : {ca}),
+  })
+  contexts.set(credentials, {roots, context})
+  return context
+}
+
 /** Secures a connection whose server is ready for the ClientHello; on failure it is destroyed. */
 export async function secure(
   socket: Socket,
@@ -49,7 +75,7 @@ export async function secure(
   credentials: Credentials | undefined,
   timeoutMilliseconds: number,
 ): Promise<TLSSocket> {
-  const own = credentials && {cert: credentials.certificate, key: credentials.privateKey.reveal()}
+  const own = credentials && {secureContext: contextFor(credentials, options.ca)}
   const secured = connect({...options, ...own, socket})
   const timer = setTimeout(() => {
     secured.destroy(Object.assign(new Error('the TLS handshake took too long'), {code: 'ETIMEDOUT'}))

@@ -1,6 +1,7 @@
 /** The database events of the audit log: names, codes and fields of the client contract, chapter 6. */
-import {createHash, randomUUID} from 'node:crypto'
+import {randomUUID} from 'node:crypto'
 import type {Labels} from '../core/labels.js'
+import {trimSql, type SqlText} from './trimming.js'
 
 /** One event as it is stored: flat JSON, keys in the contract's spelling. */
 export type AuditEvent = Readonly<Record<string, unknown>>
@@ -106,29 +107,6 @@ export function sessionEvent(
 /** The same as a start that did not come about. */
 export function asRefusedStart(event: AuditEvent): AuditEvent {
   return {...event, code: startRefused}
-}
-
-/** SQL as an event carries it. */
-export interface SqlText {
-  readonly text: string
-  /** Hex SHA-256 of the whole text when `text` is not the whole. */
-  readonly sha256?: string | undefined
-}
-
-/** Longer SQL is trimmed in events. */
-export const maximumSqlBytes = 65_536
-
-/** Trims text that is too long for an event. `sha256` is given when the caller already knows that the text was cut. */
-export function trimSql({text, sha256}: SqlText): SqlText {
-  if (text.length * 3 <= maximumSqlBytes || Buffer.byteLength(text) <= maximumSqlBytes) return {text, sha256}
-  const bytes = Buffer.from(text)
-  // A character that the cut splits is left out.
-  let end = maximumSqlBytes
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
-  return {
-    text: bytes.toString('utf8', 0, end),
-    sha256: sha256 ?? createHash('sha256').update(bytes).digest('hex'),
-  }
 }
 
 /** The fields of SQL under a key: `db_query`, and for a trimmed one `db_query_truncated` and `db_query_sha256`. */

@@ -8,10 +8,10 @@ import {
   type AuditEvent,
   type SessionEventName,
   type SessionFacts,
-  type SqlText,
 } from './event.js'
 import type {OpenSession} from './open-sessions.js'
 import type {Spool} from './spool.js'
+import {trimName, trimParameters, type SqlText} from './trimming.js'
 
 /** Bytes of a malformed message that are kept. */
 const maximumPacketBytes = 4096
@@ -81,32 +81,37 @@ export class SessionAudit implements OpenSession {
   }
 
   parse(statement: string, sql: SqlText): void {
-    this.#record('db.session.postgres.statements.parse', {statement_name: statement, ...sqlFields('query', sql)})
+    this.#record('db.session.postgres.statements.parse', {
+      statement_name: trimName(statement),
+      ...sqlFields('query', sql),
+    })
   }
 
-  /** `cut`: there were more, or longer, parameters than the event holds. */
-  bind(statement: string, portal: string, parameters: readonly (string | null)[], cut: boolean): void {
+  /** `cut`: there were more, or longer, parameters than are given. */
+  bind(statement: string, portal: string, values: readonly (string | null)[], cut: boolean): void {
+    const {parameters, truncated} = trimParameters(values)
     this.#record('db.session.postgres.statements.bind', {
-      statement_name: statement,
-      portal_name: portal,
+      statement_name: trimName(statement),
+      portal_name: trimName(portal),
       parameters,
-      ...(cut && {parameters_truncated: true}),
+      ...((cut || truncated) && {parameters_truncated: true}),
     })
   }
 
   execute(portal: string): void {
-    this.#record('db.session.postgres.statements.execute', {portal_name: portal})
+    this.#record('db.session.postgres.statements.execute', {portal_name: trimName(portal)})
   }
 
   close(kind: 'statement' | 'portal', name: string): void {
-    this.#record('db.session.postgres.statements.close', {[`${kind}_name`]: name})
+    this.#record('db.session.postgres.statements.close', {[`${kind}_name`]: trimName(name)})
   }
 
-  functionCall(oid: number, parameters: readonly (string | null)[], cut: boolean): void {
+  functionCall(oid: number, values: readonly (string | null)[], cut: boolean): void {
+    const {parameters, truncated} = trimParameters(values)
     this.#record('db.session.postgres.function', {
       function_oid: oid,
       function_args: parameters,
-      ...(cut && {function_args_truncated: true}),
+      ...((cut || truncated) && {function_args_truncated: true}),
     })
   }
 

@@ -78,7 +78,12 @@ async function hostAdministrator(config: string | undefined, server?: Address): 
   const {authService, dataDir} = await loadConfig(file)
   if (!authService.enabled) return undefined
   const identityFile = join(dataDir, adminIdentityFile)
-  if (!(await isReadable(identityFile))) return undefined
+  if (!(await isReadable(identityFile))) {
+    if (config === undefined) return undefined
+    throw new PosternError('FAILED', `The identity of this host's administrator, ${identityFile}, cannot be read.`, {
+      hint: 'Run the command as root or as the user of the Auth Service, which writes it when it first starts.',
+    })
+  }
   const {cluster, hostAuthorities, credentials} = await readIdentityFile(identityFile)
   const address = server ?? reachable(authService.listenAddr)
   return {

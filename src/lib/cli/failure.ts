@@ -36,8 +36,11 @@ function usageError(message: string): PosternError {
       hint: 'Run `postern --help` to see the commands.',
     })
   }
-  const [first = '', ...rest] = message.replace('See more help with --help', '').trim().split('\n')
-  const details = rest.map((line) => line.trim()).filter(Boolean)
+  const [first = '', ...details] = message
+    .replace('See more help with --help', '')
+    .split('\n')
+    .map((line) => line.trim().replace(/^Missing required flag (\S+)$/, 'The flag --$1 is missing'))
+    .filter((line) => line !== '' && !/^The following errors? occurred:$/.test(line))
   return new PosternError('USAGE', /[.:]$/.test(first) ? first : `${first}.`, {
     hint: [...details, 'Add --help to see what the command takes.'],
   })

@@ -39,9 +39,7 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
   const serve = (client: Socket): void => {
     clients.add(client)
     client.once('close', () => clients.delete(client))
-    void admit(client, options).then((admitted) =>
-      admitted ? serveClient(client, options.source, options.password) : undefined,
-    )
+    if (admit(client, options)) void serveClient(client, options.source, options.password)
   }
   const servers: Server[] = []
   const listen = async (at: {path: string} | {host: string; port: number}): Promise<Server> => {
@@ -79,10 +77,10 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
 }
 
 /** Whether the client belongs to the user who may use this tunnel (case D09). */
-async function admit(client: Socket, {listen, onlyUid}: LocalProxyOptions): Promise<boolean> {
+function admit(client: Socket, {listen, onlyUid}: LocalProxyOptions): boolean {
   client.on('error', ignore)
   if (listen.kind === 'unix' || onlyUid === undefined) return true
-  if ((await peerUid(client)) === onlyUid) return true
+  if (peerUid(client) === onlyUid) return true
   client.end(
     encodeErrorResponse({
       severity: 'FATAL',

@@ -27,7 +27,7 @@ export interface Peer {
 export function verifyPeer(certificate: X509Certificate, rules: PeerRules): Peer {
   const refused = (why: string): PosternError => new PosternError('ACCESS_DENIED', `The certificate ${why}.`)
   const issuer = rules.authorities
-    .map((pem) => new X509Certificate(pem))
+    .map(readAuthority)
     .find((authority) => certificate.checkIssued(authority) && certificate.verify(authority.publicKey))
   if (!issuer) throw refused('was not issued by the authority that this endpoint trusts')
   if (certificate.ca) throw refused('is an authority, not a leaf')
@@ -37,6 +37,19 @@ export function verifyPeer(certificate: X509Certificate, rules: PeerRules): Peer
   }
   checkValidity(certificate, rules.now)
   return {identity: decodeIdentity(certificate.raw), certificate}
+}
+
+/** Authorities are few and asked for at every connection. */
+const maximumRemembered = 32
+const remembered = new Map<string, X509Certificate>()
+
+function readAuthority(pem: string): X509Certificate {
+  const known = remembered.get(pem)
+  if (known) return known
+  const authority = new X509Certificate(pem)
+  if (remembered.size >= maximumRemembered) remembered.clear()
+  remembered.set(pem, authority)
+  return authority
 }
 
 /** Asked so that a date which cannot be read counts as invalid. */

@@ -25,7 +25,12 @@ afterEach(async () => {
 })
 
 async function written(): Promise<readonly AuditEvent[]> {
-  return (await spool.read())?.events ?? []
+  const events: AuditEvent[] = []
+  for (let batch = await spool.read(); batch; batch = await spool.read()) {
+    events.push(...batch.events)
+    await batch.acknowledge()
+  }
+  return events
 }
 
 describe('SessionAudit', () => {
@@ -154,5 +159,33 @@ describe('SessionAudit', () => {
     audit.query({text: 'select 1', sha256: 'abc'})
     audit.flush()
     expect(await written()).toMatchObject([{db_query: 'select 1', db_query_truncated: true, db_query_sha256: 'abc'}])
+  })
+
+  it('stays within what the control plane takes, whatever a client sends', async () => {
+    const worst = '\u0001'.repeat(70_000)
+    const audit = new SessionAudit(spool, clock, sessionFacts())
+    audit.query({text: worst})
+    audit.parse(worst, {text: worst})
+    audit.bind(worst, worst, ['first', worst, 'third'], false)
+    audit.functionCall(1, [null, worst], false)
+    audit.flush()
+    const events = await written()
+    expect(events).toHaveLength(4)
+    for (const event of events) expect(Buffer.byteLength(JSON.stringify(event))).toBeLessThan(200_000)
+    expect(events).toMatchObject([
+      {db_query_truncated: true, db_query_sha256: createHash('sha256').update(worst).digest('hex')},
+      {query_truncated: true},
+      {parameters_truncated: true},
+      {function_args_truncated: true},
+    ])
+    expect((events[2]?.parameters as string[])[0]).toBe('first')
+  })
+
+  it('never cuts a character in two', async () => {
+    const audit = new SessionAudit(spool, clock, sessionFacts())
+    audit.bind('😀'.repeat(1000), '', ['😀'.repeat(100_000)], false)
+    audit.flush()
+    const [bind] = await written()
+    expect(JSON.stringify(bind)).not.toContain('\\ud')
   })
 })

@@ -1,20 +1,24 @@
 import {startLocalProxy} from '../localproxy/local-proxy.js'
 import type {DatabaseSession} from './database-session.js'
 import {makePrivateSocket} from './private-socket.js'
-import {postgresEnvironment, runProgram} from './psql.js'
+import {postgresEnvironment, runProgram} from './program.js'
 
 /**
- * Runs psql with this session's database behind a socket that only this user can reach.
- * @returns psql's exit code
+ * Runs a PostgreSQL client with this session's database behind a UNIX socket that only this user can reach; the PG*
+ * variables lead there.
+ * @returns its exit code
  */
-export async function runPsql(session: DatabaseSession, words: readonly string[]): Promise<number> {
+export async function runClient(
+  session: DatabaseSession,
+  [command = 'psql', ...words]: readonly string[],
+): Promise<number> {
   const socket = await makePrivateSocket()
   try {
     const proxy = await startLocalProxy({listen: {kind: 'unix', path: socket.path}, source: session})
     try {
       const {dbUser: user, dbName: database} = session.route
       const place = {host: socket.directory, port: socket.port, user, database}
-      return await runProgram('psql', words, postgresEnvironment(process.env, place))
+      return await runProgram(command, words, postgresEnvironment(process.env, place))
     } finally {
       await proxy.close()
     }

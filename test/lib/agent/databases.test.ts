@@ -1,0 +1,197 @@
+import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {Catalog} from '../../../src/lib/agent/catalog.js'
+import {isForbiddenAddress, resolveTarget} from '../../../src/lib/agent/target-address.js'
+import type {HeartbeatRequest} from '../../../src/lib/api/requests.js'
+import {silentLogger} from '../../../src/lib/core/log.js'
+import {database, databaseResource, refusal, startRig, until, type Rig, type RigOptions} from './rig.js'
+
+/** Something that can be connected to. */
+class Target {
+  port = 0
+  accepted = 0
+  readonly #sockets = new Set<Socket>()
+  readonly #server: Server = createServer((socket) => {
+    this.accepted += 1
+    this.#sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.on('close', () => this.#sockets.delete(socket))
+  })
+
+  async open(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(this.port, '127.0.0.1', resolve))
+    this.port = (this.#server.address() as AddressInfo).port
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+let target: Target
+let rig: Rig
+const rigs: Rig[] = []
+
+beforeEach(async () => {
+  target = new Target()
+  await target.open()
+})
+
+afterEach(async () => {
+  for (const started of rigs.splice(0)) await started.stop()
+  await target.close()
+})
+
+async function start(options: RigOptions): Promise<Rig> {
+  const started = await startRig(options)
+  rigs.push(started)
+  return started
+}
+
+const uri = (): string => `127.0.0.1:${target.port}`
+const names = (catalog: Catalog): string[] => catalog.served.map(({database: {metadata}}) => metadata.name).sort()
+
+function newest(agent: Rig): HeartbeatRequest['databases'] {
+  return agent.plane.heartbeats.at(-1)?.databases ?? []
+}
+
+describe('the databases of an agent', () => {
+  const changes: string[] = []
+  const catalogOf = (): Catalog =>
+    new Catalog({
+      databases: [databaseResource('fixed', 'db1:5432')],
+      selectors: [{env: ['dev']}],
+      logger: silentLogger,
+      onChange: (name, served) => {
+        changes.push(`${name} ${served?.database.spec.uri ?? 'gone'}`)
+      },
+    })
+
+  beforeEach(() => {
+    changes.length = 0
+  })
+
+  it('are those of its configuration and the resources that its selectors match', () => {
+    const catalog = catalogOf()
+    const other = {...databaseResource('other', 'db3:5432'), metadata: {name: 'other', labels: {env: 'prod'}}}
+    catalog.reconcile([databaseResource('moving', 'db2:5432'), other])
+    expect(names(catalog)).toEqual(['fixed', 'moving'])
+    expect(catalog.find('FIXED')?.origin).toBe('config-file')
+    expect(catalog.find('Moving')?.origin).toBe('dynamic')
+    catalog.reconcile([])
+    expect(names(catalog)).toEqual(['fixed'])
+    expect(changes).toEqual(['moving db2:5432', 'moving gone'])
+  })
+
+  it('stay those of the configuration when a resource takes their name in other letters', () => {
+    const catalog = catalogOf()
+    catalog.reconcile([databaseResource('Fixed', 'evil:5432')])
+    expect(catalog.find('fixed')?.database.spec.uri).toBe('db1:5432')
+    expect(changes).toEqual([])
+  })
+
+  it('change only when their definition does', () => {
+    const catalog = catalogOf()
+    catalog.reconcile([databaseResource('moving', 'db2:5432')])
+    catalog.reconcile([databaseResource('moving', 'db2:5432')])
+    catalog.reconcile([databaseResource('moving', 'db4:5432')])
+    expect(changes).toEqual(['moving db2:5432', 'moving db4:5432'])
+  })
+})
+
+describe('the address of a database that a user created', () => {
+  it.each([
+    ['127.0.0.1', '127.8.9.1', '0.0.0.0', '169.254.169.254', '168.63.129.16', '100.100.100.200'],
+    ['::1', '::', 'fe80::1', 'fd00:ec2::254', '::ffff:127.0.0.1', '::ffff:169.254.169.254', '64:ff9b::7f00:1'],
+  ])('must not be %s and its like', (...addresses: string[]) => {
+    for (const address of addresses) expect([address, isForbiddenAddress(address)]).toEqual([address, true])
+  })
+
+  it('may be anywhere else', () => {
+    for (const address of ['10.0.0.1', '192.168.1.1', '8.8.8.8', '2001:db8::1', 'fd12::1', '::ffff:10.0.0.1']) {
+      expect([address, isForbiddenAddress(address)]).toEqual([address, false])
+    }
+  })
+
+  it('is resolved before it is judged', async () => {
+    const dynamic = {database: databaseResource('moving', 'localhost:5432'), origin: 'dynamic' as const}
+    await expect(resolveTarget(dynamic, {allowLoopback: false})).rejects.toThrow('"localhost" leads to a loopback')
+    expect((await resolveTarget(dynamic, {allowLoopback: true})).host).toBe('localhost')
+    const fixed = {...dynamic, origin: 'config-file' as const}
+    expect((await resolveTarget(fixed, {allowLoopback: false})).port).toBe(5432)
+  })
+
+  it('is not even tried by health checks when it must not be', async () => {
+    rig = await start({uri: uri(), agent: {databases: [], selectors: [{'*': ['*']}]}})
+    rig.plane.put({kind: 'db', name: database, item: databaseResource(database, uri())})
+    await until(() => rig.agent.databases()[0]?.health.status === 'unhealthy', 'the check was made')
+    expect(rig.agent.databases()[0]?.health.transition_error).toContain('loopback')
+    const error = await refusal(rig, await rig.guest())
+    expect(error).toMatchObject({severity: 'FATAL', code: '28000'})
+    expect(target.accepted).toBe(0)
+  })
+})
+
+describe('heartbeats', () => {
+  it('tell the databases and their health, soon after each change', async () => {
+    rig = await start({uri: uri()})
+    await until(() => newest(rig)[0]?.health.status === 'healthy', 'the first check is told')
+    expect(rig.plane.heartbeats[0]).toMatchObject({hostname: 'db-host', version: '0.1.0'})
+    expect(newest(rig)).toMatchObject([
+      {
+        database: {metadata: {name: database}},
+        health: {
+          address: uri(),
+          protocol: 'TCP',
+          transition_reason: 'threshold_reached',
+          message: '1 health check passed',
+        },
+      },
+    ])
+    const beats = rig.plane.heartbeats.length
+    rig.plane.put({kind: 'db', name: 'ignored', item: databaseResource('ignored', uri())})
+    await sleep(300)
+    expect(rig.plane.heartbeats).toHaveLength(beats)
+  })
+
+  it('come again and again', async () => {
+    rig = await start({uri: uri(), agent: {heartbeatMilliseconds: 50}})
+    await until(() => rig.plane.heartbeats.length > 5, 'several heartbeats')
+  })
+
+  it('may be answered with a refusal, and then the database is not served', async () => {
+    rig = await start({uri: uri(), agent: {heartbeatMilliseconds: 50}})
+    rig.plane.refused = [{name: database, reason: 'it is outside the scope of the join token'}]
+    await until(async () => {
+      const socket = await rig.dial(await rig.guest())
+      const line = await new Promise<Buffer>((resolve) => socket.once('data', resolve))
+      socket.destroy()
+      return line.toString().includes('"unreachable"')
+    }, 'the agent sends clients elsewhere')
+  })
+})
+
+describe('health checks', () => {
+  const healthCheck = {intervalMilliseconds: 20, timeoutMilliseconds: 500, healthyThreshold: 3, unhealthyThreshold: 2}
+
+  it('change the status after as many results in a row as the threshold says', async () => {
+    rig = await start({uri: uri(), agent: {healthCheck}})
+    const health = (): {status: string; message?: string | undefined} => {
+      const first = rig.agent.databases()[0]
+      if (!first) throw new Error('no database')
+      return first.health
+    }
+    await until(() => health().status === 'healthy', 'the first check decides')
+    expect(health().message).toBe('1 health check passed')
+    await target.close()
+    await until(() => health().status === 'unhealthy', 'two checks failed')
+    expect(health()).toMatchObject({message: '2 health checks failed', transition_reason: 'threshold_reached'})
+    expect(health()).toHaveProperty('transition_error')
+    await target.open()
+    await until(() => health().status === 'healthy', 'three checks passed')
+    expect(health().message).toBe('3 health checks passed')
+    expect(health()).not.toHaveProperty('transition_error')
+  })
+})
