@@ -140,7 +140,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
         limits: new LoginLimits(clock),
       }),
       databaseAccess: new DatabaseAccess({stores, issuer, audit}),
-      databaseCertificates: new DatabaseCertificates({stores, authorities, issuer, verifier}),
+      databaseCertificates: new DatabaseCertificates({stores, authorities, issuer, verifier, clock}),
       heartbeats: new Heartbeats({stores, audit, clock, logger}),
       hostEvents: new HostEvents({audit, cluster, clock, logger}),
       resources: new ResourceStore({stores, accounts, joining, audit}),

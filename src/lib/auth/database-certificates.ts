@@ -2,10 +2,14 @@ import {X509Certificate} from 'node:crypto'
 import {isIP} from 'node:net'
 import type {DatabaseClientRequest, DatabaseServerCertificateRequest, DirectServerRequest} from '../api/requests.js'
 import type {DatabaseClientResponse, DatabaseServerCertificateResponse, DirectServerResponse} from '../api/responses.js'
+import {decide} from '../access/decision.js'
+import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
+import type {DatabaseRoute} from '../pki/identity.js'
+import type {DatabaseServer} from '../resources/database-server.js'
 import {databaseServerName} from '../resources/route.js'
 import type {Authorities} from './authorities.js'
-import type {CallerVerifier, HostCaller} from './caller.js'
+import type {CallerVerifier, HostCaller, UserCaller} from './caller.js'
 import type {CertificateIssuer} from './certificate-issuer.js'
 import {databaseKey, type Stores} from './stores.js'
 
@@ -19,6 +23,7 @@ export interface DatabaseCertificatesOptions {
   readonly authorities: Authorities
   readonly issuer: CertificateIssuer
   readonly verifier: CallerVerifier
+  readonly clock: Clock
 }
 
 /** Certificates between agents and databases, and of agents that clients reach without a local proxy. */
@@ -44,8 +49,8 @@ export class DatabaseCertificates {
     if (identity.usage !== 'db' || !identity.route) {
       throw new PosternError('ACCESS_DENIED', 'The user’s certificate is not for a database.')
     }
-    await verifier.checkUser(identity, certificate)
-    await this.#checkServed([identity.route.database], caller)
+    const user = await verifier.checkUser(identity, certificate)
+    await this.#checkAllowed(user, identity.route, caller)
     const issued = await issuer.databaseClient(identity.route.dbUser, publicKey, Date.parse(certificate.validTo))
     return {certificate: issued.certificate, databaseAuthorities: authorities.trusted('db')}
   }
@@ -53,7 +58,7 @@ export class DatabaseCertificates {
   /** An agent's server certificate for clients that name the database instead of the agent. @throws PosternError ACCESS_DENIED */
   async direct({publicKey, databases}: DirectServerRequest, caller: HostCaller): Promise<DirectServerResponse> {
     const {authorities, issuer} = this.#options
-    await this.#checkServed(databases, caller)
+    for (const database of databases) await this.#served(database, caller)
     const names = [...new Set(databases.map((database) => databaseServerName(database, issuer.cluster)))]
     const {certificate} = await issuer.server(names, publicKey)
     return {certificate, hostAuthorities: authorities.trusted('host')}
@@ -79,13 +84,35 @@ export class DatabaseCertificates {
     return {certificate, clientAuthorities: authorities.trusted('db_client'), expires}
   }
 
-  async #checkServed(databases: readonly string[], {hostId}: HostCaller): Promise<void> {
-    for (const database of databases) {
-      if (await this.#options.stores.databaseServers.get(`${databaseKey(database)}/${hostId}`)) continue
-      throw new PosternError('ACCESS_DENIED', `This host does not serve the database "${database}".`, {
-        hint: 'A database counts as served from its first accepted heartbeat on.',
-      })
-    }
+  /** The agent decides too; here an agent that does not cannot get further than the user may. */
+  async #checkAllowed(
+    {name: user, roles, definitions, identity}: UserCaller,
+    route: DatabaseRoute,
+    host: HostCaller,
+  ): Promise<void> {
+    const {stores, clock} = this.#options
+    const {database, dbUser, dbName} = route
+    const server = await this.#served(database, host)
+    const {name, labels = {}} = server.spec.database.metadata
+    const decision = decide({
+      subject: {user, roles, traits: identity.traits},
+      roles: definitions,
+      target: {name, labels},
+      request: {dbUser, dbName: dbName === '' ? dbUser : dbName},
+      locks: await stores.allLocks(),
+      serverId: host.hostId,
+      now: clock.now(),
+    })
+    if (!decision.allowed) throw new PosternError('ACCESS_DENIED', decision.message)
+  }
+
+  /** @throws PosternError ACCESS_DENIED when the host does not serve the database */
+  async #served(database: string, {hostId}: HostCaller): Promise<DatabaseServer> {
+    const server = await this.#options.stores.databaseServers.get(`${databaseKey(database)}/${hostId}`)
+    if (server) return server.value
+    throw new PosternError('ACCESS_DENIED', `This host does not serve the database "${database}".`, {
+      hint: 'A database counts as served from its first accepted heartbeat on.',
+    })
   }
 }
 

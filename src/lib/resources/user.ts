@@ -1,8 +1,6 @@
 import {z} from 'zod'
 import {mapOf, metadataSchema} from './metadata.js'
 
-export const traitNames = ['logins', 'db_users', 'db_names', 'db_roles'] as const
-
 export const userSchema = z.strictObject({
   kind: z.literal('user'),
   version: z.literal('v2'),
