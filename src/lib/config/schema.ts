@@ -235,7 +235,6 @@ export type ConfigFile = z.infer<typeof fileSchema>
 export type InstanceSection = z.infer<typeof instance>
 export type DatabaseSection = z.infer<typeof database>
 export type MatcherSection = z.infer<typeof matcher>
-type DbSection = z.infer<typeof dbService>
 
 /** Keys that are read and change nothing, with the reason. */
 export const keysWithoutEffect: readonly {readonly path: readonly string[]; readonly why: string}[] = [

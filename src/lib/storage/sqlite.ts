@@ -75,5 +75,25 @@ function openExclusively(path: string): SqliteDatabase {
     database.close()
     throw error
   }
-  return database
+  return {
+    prepare: (text) => database.prepare(text),
+    close: () => {
+      release(database)
+    },
+  }
+}
+
+/**
+ * Closes the file and gives its lock up at once: after `close` alone libsql holds it until the statements are collected
+ * as garbage. Exclusive locking ends only outside of WAL (sqlite.org/wal.html, chapter 8), and with the next access.
+ */
+function release(database: Database.Database): void {
+  try {
+    if (database.inTransaction) database.exec('rollback')
+    database.pragma('journal_mode = DELETE')
+    database.pragma('locking_mode = NORMAL')
+    database.prepare('select count(*) from items').all()
+  } finally {
+    database.close()
+  }
 }
