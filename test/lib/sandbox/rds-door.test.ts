@@ -8,7 +8,17 @@ import pg from 'pg'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {gssencRequest} from '../../../src/lib/pgwire/first-packet.js'
 import {requestTls} from '../../../src/lib/pgwire/tls-request.js'
-import {addressOf, psql, query, realPostgres, refusalOf, startOpenPostgres, tokenFor, type Visit} from './databases.js'
+import {
+  addressOf,
+  psql,
+  query,
+  realPostgres,
+  refusalOf,
+  startOpenPostgres,
+  tokenFor,
+  type TokenDetails,
+  type Visit,
+} from './databases.js'
 import {allow, home, region, startRig, trust, type Credentials, type Rig} from './rig.js'
 
 const suffix = 'abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
@@ -124,36 +134,37 @@ describe('a token lets in', () => {
 })
 
 describe('PAM says no, in the same words, to a token', () => {
-  it.each<[string, () => Promise<string>]>([
-    ['for another endpoint of the cluster', () => tokenFor({endpoint: reader, user: 'alice', credentials: agent})],
+  const token = (details: Partial<TokenDetails> = {}): Promise<string> =>
+    tokenFor({endpoint: primary, user: 'alice', credentials: agent, ...details})
+
+  it.each<[string, string | RegExp, () => Promise<string>]>([
+    ['for another endpoint of the cluster', /^the token is for aurora.cluster-ro-/, () => token({endpoint: reader})],
+    ['for another port', /:5433\/$/, () => token({endpoint: primary.replace('5432', '5433')})],
+    ['for localhost', 'the token is for localhost:5432/', () => token({endpoint: 'localhost:5432'})],
+    ['for another user', 'the token is for another user', () => token({user: 'carol'})],
+    ['for another region', 'the token is for region us-east-1', () => token({region: 'us-east-1'})],
     [
-      'for another port',
-      () => tokenFor({endpoint: primary.replace('5432', '5433'), user: 'alice', credentials: agent}),
+      'that may use another resource id',
+      /cluster-AURORA\/alice \(identity\)$/,
+      () => token({credentials: rig.keyOf('wrong-id')}),
     ],
-    ['for localhost', () => tokenFor({endpoint: 'localhost:5432', user: 'alice', credentials: agent})],
-    ['for another user', () => tokenFor({endpoint: primary, user: 'carol', credentials: agent})],
-    ['for another region', () => tokenFor({endpoint: primary, user: 'alice', credentials: agent, region: 'us-east-1'})],
-    [
-      'that may connect to another resource id',
-      () => tokenFor({endpoint: primary, user: 'alice', credentials: rig.keyOf('wrong-id')}),
-    ],
-    [
-      'of somebody with a boundary',
-      () => tokenFor({endpoint: primary, user: 'alice', credentials: rig.keyOf('bounded')}),
-    ],
+    ['of somebody with a boundary', /\(boundary\)$/, () => token({credentials: rig.keyOf('bounded')})],
     [
       'signed with another secret',
-      () => tokenFor({endpoint: primary, user: 'alice', credentials: {...agent, secretAccessKey: 'x'}}),
+      'the signature does not match',
+      () => token({credentials: {...agent, secretAccessKey: 'x'}}),
     ],
+    ['of an unknown key', /security token/, () => token({credentials: {...agent, accessKeyId: 'AKIAX'}})],
+    ['that was changed', 'the signature does not match', () => token().then((text) => text.replace('=900', '=899'))],
     [
-      'of an unknown key',
-      () => tokenFor({endpoint: primary, user: 'alice', credentials: {...agent, accessKeyId: 'AKIAX'}}),
+      'that was cut at 128 characters',
+      'the password is no IAM token',
+      () => token().then((text) => text.slice(0, 128)),
     ],
-    ['that was prolonged', () => Promise.resolve(visit.password.replace('Expires=900', 'Expires=899'))],
-    ['that was cut at 128 characters', () => Promise.resolve(visit.password.slice(0, 128))],
-    ['that is none', () => Promise.resolve('pencil')],
-  ])('%s', async (_, makeToken) => {
+    ['that is none', 'the password is no IAM token', () => Promise.resolve('pencil')],
+  ])('%s', async (_, reason, makeToken) => {
     expect(await refusalOf(query(rig, {...visit, password: await makeToken()}, 'select 1'))).toEqual(pamFailure)
+    expect(rig.lastReason()).toEqual(typeof reason === 'string' ? reason : expect.stringMatching(reason))
   })
 
   it('when IAM authentication is off', async () => {
@@ -250,7 +261,8 @@ describe('a session', () => {
     await client.connect()
     const refusal = refusalOf(client.query('select pg_sleep(30)'))
     const {processID, secretKey} = client as unknown as {processID: number; secretKey: number}
-    await sleep(100)
+    const running = `select 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(30)'`
+    while ((await server.execute(running)).length === 0) await sleep(10)
     const cancel = connect(port, host)
     const packet = Buffer.alloc(16)
     packet.writeUInt32BE(16, 0)
@@ -264,7 +276,7 @@ describe('a session', () => {
 
   it('ends when the real server does, and is refused during an outage', async () => {
     const ended = refusalOf(query(rig, visit, 'select pg_terminate_backend(pg_backend_pid())'))
-    expect(await ended).toMatchObject({code: '42501'})
+    expect(await ended).toMatchObject({code: '57P01'})
     rig.sandbox.world.switches.outages.add('databases')
     await expect(query(rig, visit, 'select 1')).rejects.toThrow()
   })

@@ -2,7 +2,7 @@ import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {systemClock, type Clock} from '../../../src/lib/core/clock.js'
-import {silentLogger} from '../../../src/lib/core/log.js'
+import {silentLogger, type Logger} from '../../../src/lib/core/log.js'
 import type {WorldDefinition} from '../../../src/lib/sandbox/definition.js'
 import type {RealPostgres} from '../../../src/lib/sandbox/real-postgres.js'
 import {startSandbox, type Sandbox} from '../../../src/lib/sandbox/sandbox.js'
@@ -34,6 +34,8 @@ export interface Rig {
   client(credentials: Credentials): ClientOptions
   /** The access key of a user. */
   keyOf(user: string, account?: string): Credentials
+  /** Why the last database sign-in was refused, as the sandbox logged it. */
+  lastReason(): unknown
   close(): Promise<void>
 }
 
@@ -60,7 +62,15 @@ export class MovableClock implements Clock {
 export async function startRig(world: WorldDefinition, postgres?: RealPostgres): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'sandbox-'))
   const clock = new MovableClock()
-  const sandbox = await startSandbox({world, postgres, directory, clock, logger: silentLogger})
+  let lastReason: unknown
+  const logger: Logger = {
+    ...silentLogger,
+    info: (_, fields) => {
+      lastReason = fields?.reason ?? lastReason
+    },
+    with: () => logger,
+  }
+  const sandbox = await startSandbox({world, postgres, directory, clock, logger})
   return {
     sandbox,
     clock,
@@ -73,6 +83,7 @@ export async function startRig(world: WorldDefinition, postgres?: RealPostgres):
       if (!key) throw new Error(`no key of ${user}`)
       return {accessKeyId: key[0], secretAccessKey: key[1].reveal()}
     },
+    lastReason: () => lastReason,
     close: async () => {
       await sandbox.close()
       await rm(directory, {recursive: true})

@@ -1,0 +1,167 @@
+import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {mkdtemp, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import type {Backend, EventRecord, Notice} from '../../../src/lib/storage/backend.js'
+import {openSqlite} from '../../../src/lib/storage/sqlite.js'
+
+let directory: string
+let backend: Backend
+let now: number
+
+beforeEach(async () => {
+  now = 1_000_000
+  directory = await mkdtemp(join(tmpdir(), 'postern-storage-'))
+  backend = await openSqlite({path: join(directory, 'backend.sqlite'), clock: {...systemClock, now: () => now}})
+})
+
+afterEach(async () => {
+  await backend.close()
+  await rm(directory, {recursive: true, force: true})
+})
+
+const keysOf = async (...range: Parameters<Backend['range']>): Promise<string[]> =>
+  (await backend.range(...range)).map(({key}) => key)
+
+describe('a write', () => {
+  it('creates only what is not there', async () => {
+    await backend.create('a', '1')
+    await expect(backend.create('a', '2')).rejects.toMatchObject({code: 'ALREADY_EXISTS'})
+    expect((await backend.get('a'))?.value).toBe('1')
+  })
+
+  it('swaps only what nobody changed since it was read', async () => {
+    const first = await backend.put('a', '1')
+    const second = await backend.compareAndSwap('a', first, '2')
+    expect(second).toBeGreaterThan(first)
+    await expect(backend.compareAndSwap('a', first, '3')).rejects.toMatchObject({code: 'CONFLICT'})
+    await expect(backend.compareAndSwap('b', first, '3')).rejects.toMatchObject({code: 'CONFLICT'})
+    expect(await backend.get('a')).toEqual({key: 'a', value: '2', revision: second})
+    await backend.delete('a')
+    await expect(backend.compareAndSwap('a', second, '3')).rejects.toMatchObject({code: 'CONFLICT'})
+  })
+
+  it('makes all of its changes or none', async () => {
+    await backend.put('a', '1')
+    const changes = [
+      {type: 'put', key: 'b', value: '1'},
+      {type: 'delete', key: 'a'},
+      {type: 'put', key: 'c', value: '2', expect: 12_345},
+    ] as const
+    await expect(backend.write(changes)).rejects.toMatchObject({code: 'CONFLICT'})
+    expect(await keysOf('')).toEqual(['a'])
+    await backend.write(changes.slice(0, 2))
+    expect(await keysOf('')).toEqual(['b'])
+  })
+
+  it('says whether there was something to delete', async () => {
+    await backend.put('a', '1')
+    expect(await backend.delete('a')).toBe(true)
+    expect(await backend.delete('a')).toBe(false)
+  })
+})
+
+describe('a range', () => {
+  it('has the keys with its prefix and no other, in the order of their bytes', async () => {
+    for (const key of ['db/b', 'db/é', 'db/B', 'db/%', 'db/a/1', 'db', 'db0', 'dc/a', 'db/a'])
+      await backend.put(key, '')
+    expect(await keysOf('db/')).toEqual(['db/%', 'db/B', 'db/a', 'db/a/1', 'db/b', 'db/é'])
+  })
+
+  it('comes in pages', async () => {
+    for (const key of ['k/1', 'k/2', 'k/3', 'k/4', 'k/5']) await backend.put(key, '')
+    expect(await keysOf('k/', {limit: 2})).toEqual(['k/1', 'k/2'])
+    expect(await keysOf('k/', {limit: 2, after: 'k/2'})).toEqual(['k/3', 'k/4'])
+    expect(await keysOf('k/', {after: 'k/4'})).toEqual(['k/5'])
+  })
+})
+
+describe('an item that expires', () => {
+  it('is gone from every read at its moment, and makes room for another', async () => {
+    const revision = await backend.put('a', '1', now + 10)
+    now += 9
+    expect((await backend.get('a'))?.expires).toBe(1_000_010)
+    now += 1
+    expect(await backend.get('a')).toBeUndefined()
+    expect(await keysOf('')).toEqual([])
+    expect(await backend.delete('a')).toBe(false)
+    await expect(backend.compareAndSwap('a', revision, '2')).rejects.toMatchObject({code: 'CONFLICT'})
+    await backend.create('a', '2')
+    expect((await backend.get('a'))?.value).toBe('2')
+  })
+
+  it('is swept away, and its watchers hear of it', async () => {
+    await backend.put('a', '1', now + 10)
+    const heard = new Promise<Notice>((resolve) => backend.watch('a', resolve))
+    now += 10
+    expect(await heard).toMatchObject({type: 'delete', key: 'a'})
+  })
+})
+
+describe('a watcher', () => {
+  it('hears of every change below its prefix in order, of no failed one, and of none after it stopped', async () => {
+    const heard: string[] = []
+    const stop = backend.watch('a/', (notice) => {
+      heard.push(notice.type === 'put' ? `put ${notice.item.key} ${notice.item.value}` : `delete ${notice.key}`)
+    })
+    await Promise.all([
+      backend.put('a/1', 'x'),
+      backend.put('b/1', 'x'),
+      backend.put('a/2', 'x'),
+      backend.create('a/1', 'y').catch(() => undefined),
+      backend.delete('a/1'),
+      backend.put('a/1', 'z'),
+    ])
+    stop()
+    await backend.put('a/1', 'unheard')
+    expect(heard).toEqual(['put a/1 x', 'put a/2 x', 'delete a/1', 'put a/1 z'])
+  })
+})
+
+describe('the log', () => {
+  const record = (index: number, more: Partial<EventRecord> = {}): EventRecord => ({
+    time: index,
+    event: 'db.session.query',
+    hash: `hash of ${index}`,
+    body: `${index}`,
+    ...more,
+  })
+
+  it('holds one event per session and index: the same again is harmless, another one is a conflict', async () => {
+    const first = record(1, {sid: 's', ei: 0})
+    expect(await backend.appendEvents([first])).toEqual(['stored'])
+    const more = [first, record(2, {sid: 's', ei: 0}), record(3, {sid: 's', ei: 1}), record(4)]
+    expect(await backend.appendEvents(more)).toEqual(['duplicate', 'conflict', 'stored', 'stored'])
+    expect((await backend.listEvents({limit: 10, sid: 's'})).bodies).toEqual(['1', '3'])
+  })
+
+  it('keeps events outside of sessions apart, also equal ones', async () => {
+    expect(await backend.appendEvents([record(1), record(1)])).toEqual(['stored', 'stored'])
+  })
+
+  it('gives the newest, and from a position on all of them, page by page', async () => {
+    await backend.appendEvents([1, 2, 3, 4, 5].map((index) => record(index)))
+    expect(await backend.listEvents({limit: 2})).toEqual({bodies: ['4', '5']})
+    const first = await backend.listEvents({limit: 2, after: 0})
+    expect(first.bodies).toEqual(['1', '2'])
+    const second = await backend.listEvents({limit: 2, after: first.next})
+    expect(second.bodies).toEqual(['3', '4'])
+    expect(await backend.listEvents({limit: 2, after: second.next})).toEqual({bodies: ['5']})
+  })
+
+  it('is filtered by name, user, session and time', async () => {
+    await backend.appendEvents([
+      record(1, {event: 'user.login', user: 'alice'}),
+      record(2, {event: 'user.login', user: 'bob'}),
+      record(3, {user: 'alice', sid: 's', ei: 0}),
+    ])
+    const bodies = async (filter: object): Promise<readonly string[]> =>
+      (await backend.listEvents({limit: 10, ...filter})).bodies
+    expect(await bodies({event: 'user.login'})).toEqual(['1', '2'])
+    expect(await bodies({user: 'alice'})).toEqual(['1', '3'])
+    expect(await bodies({user: 'alice', event: 'user.login'})).toEqual(['1'])
+    expect(await bodies({sid: 's'})).toEqual(['3'])
+    expect(await bodies({from: 2, to: 2})).toEqual(['2'])
+  })
+})
