@@ -116,7 +116,7 @@ describe('the metadata service', () => {
   })
 
   it('renews credentials five minutes before their end', async () => {
-    rig = await startRig(worldFor(instance('ec2', {credentialLifetime: 900_000} as object)))
+    rig = await startRig(worldFor(instance('ec2', {credentialLifetime: 900_000})))
     const read = async (): Promise<unknown> => {
       const answer = await fetchMetadata(credentialsPath, {headers: {'x-aws-ec2-metadata-token': await getToken()}})
       return ((await answer.json()) as {AccessKeyId?: string}).AccessKeyId
@@ -134,7 +134,7 @@ describe('the metadata service', () => {
   })
 
   it('never answers the request for a token when a hop is missing', async () => {
-    rig = await startRig(worldFor(instance('ec2', {hopLimit: 1} as object)))
+    rig = await startRig(worldFor(instance('ec2', {hopLimit: 1})))
     const signal = AbortSignal.timeout(300)
     await expect(fetchMetadata('/latest/api/token', {...tokenRequest, signal})).rejects.toThrow()
     expect((await whoLivesThere()).error).toBeDefined()
