@@ -28,7 +28,7 @@ describe('Secret', () => {
     ['console', consoleOutput],
     ['an error that carries it', () => inspect(Object.assign(new Error('no'), {secret}))],
     ['its own keys', () => Reflect.ownKeys(secret).map(String).join()],
-    ['a spread', () => JSON.stringify({...secret})],
+    ['a spread', () => JSON.stringify(Object.assign({}, secret))],
     ['a structured clone', () => inspect(structuredClone(secret))],
   ])('is not shown by %s', (_, show) => {
     expect(show()).not.toContain(value)

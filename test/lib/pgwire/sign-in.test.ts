@@ -194,7 +194,7 @@ describe('a server that is not to be trusted', () => {
     ['hangs up', ['end'], {}, 'UNREACHABLE', 'closed'],
     ['is no PostgreSQL', [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')], {}, 'UNTRUSTED', ''],
   ])('that %s is left', async (_, steps, changes, code, text) => {
-    const error = await failureOf(play(steps, requestWith(changes), 500))
+    const error = await failureOf(play(steps, requestWith(changes), 10_000))
     expect({code: error.code, message: error.message}).toEqual({code, message: expect.stringContaining(text)})
     expect(pair.client.destroyed).toBe(true)
   })

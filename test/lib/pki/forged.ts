@@ -30,3 +30,6 @@ export async function certificateWith(authority: Authority, identities: readonly
   })
   return new X509Certificate(certificate.toString('pem'))
 }
+
+/** The attributes of a certificate's subject, one object for each relative name. */
+export const subjectOf = (certificate: string): object[] => new x509.X509Certificate(certificate).subjectName.toJSON()

@@ -8,8 +8,7 @@ const authority = await newAuthority('user')
 const route = {database: 'aurora', protocol: 'postgres', dbUser: 'alice', dbName: 'dev', dbRoles: []} as const
 const databaseIdentity = userIdentity({usage: 'db', route: {...route, dbRoles: []}})
 
-const malformed = (changes: object, identity: Identity = userIdentity()): Identity =>
-  ({...identity, ...changes}) as unknown as Identity
+const malformed = (changes: object, identity: Identity = userIdentity()): Identity => ({...identity, ...changes})
 
 describe('an identity', () => {
   it.each<[string, Identity]>([

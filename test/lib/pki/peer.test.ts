@@ -84,7 +84,10 @@ const identityBytes = (user: string): Buffer => Buffer.from(JSON.stringify(userI
 describe('verifySocket', () => {
   const open: (tls.Server | tls.TLSSocket)[] = []
   afterEach(() => {
-    for (const one of open.splice(0)) one instanceof tls.Server ? one.close() : one.destroy()
+    for (const one of open.splice(0)) {
+      if (one instanceof tls.Server) one.close()
+      else one.destroy()
+    }
   })
 
   /** What the server's end of a real TLS connection says about the client. */

@@ -17,13 +17,18 @@ let rig: Rig
 /** Credentials of a session of the role `agent`. */
 let agent: Credentials
 
-const send = (credentials: Credentials, input: Partial<AssumeRoleCommandInput> & {readonly RoleArn: string}) =>
-  new STSClient(rig.client(credentials)).send(new AssumeRoleCommand({RoleSessionName: 'i-1', ...input}))
+const send = (
+  credentials: Credentials,
+  input: Omit<AssumeRoleCommandInput, 'RoleSessionName'> & {readonly RoleSessionName?: string},
+) =>
+  new STSClient(rig.client(credentials)).send(
+    new AssumeRoleCommand({...input, RoleSessionName: input.RoleSessionName ?? 'i-1'}),
+  )
 
 async function assume(
   from: Credentials,
   name: string,
-  more: Partial<AssumeRoleCommandInput> = {},
+  more: Omit<Partial<AssumeRoleCommandInput>, 'RoleArn'> = {},
   account = home,
 ): Promise<Credentials> {
   const {Credentials: given} = await send(from, {RoleArn: roleArn(name, account), ...more})
