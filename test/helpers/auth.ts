@@ -58,7 +58,10 @@ export async function startTestAuth(overrides: Partial<AuthOptions> = {}): Promi
     clock: systemClock,
     ...overrides,
   }
-  const auth = await startAuth(options)
+  const auth = await startAuth(options).catch(async (error: unknown) => {
+    await rm(dataDir, {recursive: true, force: true})
+    throw error
+  })
   const identity = await readIdentityFile(auth.adminIdentity)
   const clients: ApiClient[] = []
   const clientOf = (credentials?: Credentials): ApiClient => {

@@ -1,5 +1,6 @@
 import {connect as tlsConnect, type TLSSocket} from 'node:tls'
 import {isIP} from 'node:net'
+import {setImmediate as nextTurn} from 'node:timers/promises'
 import type {Dispatcher, Pool} from 'undici'
 import {printable} from '../core/printable.js'
 import {isErrorCode, messageOf, PosternError, type ErrorCode} from '../core/errors.js'
@@ -77,7 +78,8 @@ export class Transport {
   async close(): Promise<void> {
     const pool = this.#pool
     this.#pool = undefined
-    await (await pool)?.destroy()
+    // One that never opened has told whoever asked.
+    await (await pool?.catch(() => undefined))?.destroy()
     for (const socket of this.#connecting) socket.destroy()
   }
 
@@ -103,6 +105,8 @@ export class Transport {
     } catch (error) {
       throw this.#unreachable(error)
     }
+    // undici takes the connection for busy until then: the next request would open another, for the price of a handshake.
+    await nextTurn()
     return Buffer.concat(chunks).toString('utf8')
   }
 
@@ -158,7 +162,7 @@ export class Transport {
 
   #unreachable(error: unknown): PosternError {
     if (error instanceof PosternError) return error
-    const code = (error as NodeJS.ErrnoException).code ?? ''
+    const {code, name} = labelsOf(error)
     if (isTrustFailure(code)) {
       return new PosternError(
         'UNTRUSTED',
@@ -172,8 +176,7 @@ export class Transport {
         },
       )
     }
-    if (error instanceof Error && error.name === 'AbortError')
-      return new PosternError('UNREACHABLE', 'The request was given up.', {cause: error})
+    if (name === 'AbortError') return new PosternError('UNREACHABLE', 'The request was given up.', {cause: error})
     return new PosternError(
       'UNREACHABLE',
       `The control plane at ${this.#address()} cannot be reached: ${describeFailure(error, code)}.`,
@@ -183,6 +186,12 @@ export class Transport {
       },
     )
   }
+}
+
+/** Code and name of an error; a DOMException's code is a number, and says nothing here. */
+function labelsOf(error: unknown): {code: string; name: unknown} {
+  const {code, name} = (error ?? {}) as {code?: unknown; name?: unknown}
+  return {code: typeof code === 'string' ? code : '', name}
 }
 
 /** Codes of OpenSSL's verification (X509_verify_cert_error_string) and of Node's check of the name. */

@@ -116,7 +116,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     publicAddress,
     staticTokens: options.staticTokens,
   })
-  const watches = new Watches(stores, authorities)
+  const watches = new Watches({stores, authorities, verifier, clock, logger})
   const routes = [
     ...createRoutes({
       cluster,

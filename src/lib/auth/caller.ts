@@ -27,8 +27,7 @@ export interface HostCaller {
   readonly kind: 'host'
   readonly hostId: string
   readonly identity: HostIdentity
-  /** Milliseconds since 1970. */
-  readonly certificateEnds: number
+  readonly certificate: X509Certificate
 }
 
 /** Who sent a request, by the certificate of the connection, as things stand now. */
@@ -44,6 +43,12 @@ export function isAdmin(caller: Caller): boolean {
 /** Whether the caller's roles, or the admin identity, grant a verb on a kind of resource. */
 export function mayCall(caller: Caller, resource: string, verb: Verb): boolean {
   return isAdmin(caller) || (caller.kind === 'user' && permits([...caller.definitions.values()], resource, verb))
+}
+
+export function missingPermission(resource: string, verb: Verb): PosternError {
+  return new PosternError('ACCESS_DENIED', `None of your roles allows you to ${verb} ${resource} resources.`, {
+    hint: 'Ask an administrator for a role with such a rule.',
+  })
 }
 
 /** The audit log's fields that say who did something. */
@@ -82,7 +87,7 @@ export class CallerVerifier {
       )
     }
     // What the certificate claims to be chooses the one authority that may have signed it.
-    if (decodeIdentity(certificate.raw).kind === 'host') return this.#host(certificate)
+    if (decodeIdentity(certificate.raw).kind === 'host') return this.verifyHost(certificate)
     const {identity} = this.verifyUserCertificate(certificate)
     if (identity.usage !== 'login') {
       throw new PosternError('ACCESS_DENIED', 'A database certificate opens databases, not the control plane.')
@@ -115,14 +120,15 @@ export class CallerVerifier {
     }
   }
 
-  async #host(certificate: X509Certificate): Promise<HostCaller> {
+  /** All of it for a host's certificate, also for streams that outlive their request. @throws as verify */
+  async verifyHost(certificate: X509Certificate): Promise<HostCaller> {
     const {identity} = this.#verifyPeer(certificate, 'host')
     if (identity.kind !== 'host') throw new PosternError('ACCESS_DENIED', 'The certificate is not a host’s.')
     const record = await this.#stores.hosts.get(identity.hostId)
     if (!record) throw new PosternError('ACCESS_DENIED', `The host ${identity.hostId} is not part of this cluster.`)
     checkNotRevoked(certificate, record.value.certsValidFrom)
     await this.#checkLocks({serverId: identity.hostId})
-    return {kind: 'host', hostId: identity.hostId, identity, certificateEnds: Date.parse(certificate.validTo)}
+    return {kind: 'host', hostId: identity.hostId, identity, certificate}
   }
 
   async #checkLocks(who: Parameters<typeof findLock>[1]): Promise<void> {

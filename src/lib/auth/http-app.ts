@@ -5,7 +5,7 @@ import type {ErrorBody} from '../api/transport.js'
 import {PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {describeIssues} from '../resources/resource.js'
-import {isAdmin, mayCall, type Caller, type CallerVerifier} from './caller.js'
+import {isAdmin, mayCall, missingPermission, type Caller, type CallerVerifier} from './caller.js'
 import {streamLines} from './line-stream.js'
 import {Answer, LineStream, type Access, type Call, type Client, type Route} from './route.js'
 
@@ -34,20 +34,31 @@ const maximumHeaderBytes = 16_384
 const headersTimeout = 10_000
 const requestTimeout = 60_000
 const keepAliveTimeout = 20_000
+/** How often Node looks for connections that are over these times. */
+const connectionsCheckingInterval = 2000
 
 /** HTTP behind TLS that others end: every route of the table, and nothing without a declared access. */
 export async function createHttpApp({routes, verifier, client, logger, counters}: HttpOptions): Promise<HttpApp> {
   const callers = new WeakMap<FastifyRequest, Caller>()
   const app = fastify({
     serverFactory: (handler): Server =>
-      createServer({maxHeaderSize: maximumHeaderBytes, headersTimeout, requestTimeout, keepAliveTimeout}, handler),
+      createServer(
+        {
+          maxHeaderSize: maximumHeaderBytes,
+          headersTimeout,
+          requestTimeout,
+          keepAliveTimeout,
+          connectionsCheckingInterval,
+        },
+        handler,
+      ),
     bodyLimit: defaultBodyLimit,
     exposeHeadRoutes: false,
     routerOptions: {maxParamLength: 1024},
   })
 
   app.addHook('onRoute', ({config, method, url}) => {
-    if (!config?.route)
+    if (!config?.route?.access)
       throw new PosternError('INTERNAL', `The route ${String(method)} ${url} does not say who may call it.`)
   })
   // Before the body is read: strangers make us parse nothing.
@@ -157,13 +168,7 @@ function authorize(caller: Caller, access: Access): void {
   })()
   if (allowed) return
   if (access.kind === 'permission' && caller.kind === 'user') {
-    throw new PosternError(
-      'ACCESS_DENIED',
-      `None of your roles allows you to ${access.verb} ${access.resource} resources.`,
-      {
-        hint: 'Ask an administrator for a role with such a rule.',
-      },
-    )
+    throw missingPermission(access.resource, access.verb)
   }
   if (access.kind === 'user' && isAdmin(caller)) {
     throw new PosternError('ACCESS_DENIED', 'This is for users; the admin identity of the host is not one.', {

@@ -90,28 +90,25 @@ export class Joining {
     }
   }
 
-  /** @throws PosternError ALREADY_EXISTS */
+  /** @throws PosternError ALREADY_EXISTS, INVALID */
   async createToken(token: Token, caller: Caller): Promise<void> {
-    const {stores, audit} = this.#options
-    const {name, expires} = token.metadata
-    checkTokenLength(name)
-    await stores.tokens
-      .create(hashOf(name), token, expires === undefined ? undefined : Date.parse(expires))
-      .catch((error: unknown) => {
-        if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
-        throw new PosternError('ALREADY_EXISTS', 'There is a join token with this value already.', {
-          hint: 'Choose another value, or leave it out to get a random one.',
-          cause: error,
-        })
+    checkTokenLength(token.metadata.name)
+    const {tokens} = this.#options.stores
+    await tokens.create(hashOf(token.metadata.name), token, expiryOf(token)).catch((error: unknown) => {
+      if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
+      throw new PosternError('ALREADY_EXISTS', 'There is a join token with this value already.', {
+        hint: 'Choose another value, or leave it out to get a random one.',
+        cause: error,
       })
-    await audit.append('join_token.create', {
-      ...actorFields(caller),
-      name: maskToken(name),
-      expires: expires ?? noExpiry,
-      roles: token.spec.roles,
-      join_method: token.spec.join_method,
-      updated_by: actorFields(caller).user,
     })
+    await this.#auditToken(token, caller)
+  }
+
+  /** Other roles, scope or expiry for a secret that is known already, or a new token. @throws PosternError INVALID */
+  async putToken(token: Token, caller: Caller): Promise<void> {
+    checkTokenLength(token.metadata.name)
+    await this.#options.stores.tokens.put(hashOf(token.metadata.name), token, expiryOf(token))
+    await this.#auditToken(token, caller)
   }
 
   /** A token for a host that runs in this process. */
@@ -173,6 +170,18 @@ export class Joining {
     return {certificate, hostAuthorities: authorities.trusted('host')}
   }
 
+  async #auditToken({metadata, spec}: Token, caller: Caller): Promise<void> {
+    const actor = actorFields(caller)
+    await this.#options.audit.append('join_token.create', {
+      ...actor,
+      name: maskToken(metadata.name),
+      expires: metadata.expires ?? noExpiry,
+      roles: spec.roles,
+      join_method: spec.join_method,
+      updated_by: actor.user,
+    })
+  }
+
   async #admit({token, systemRole}: JoinRequest): Promise<Admission> {
     if (!this.#badTokens.hasRoom()) {
       throw new PosternError('TOO_MANY_REQUESTS', 'Too many hosts try to join with bad tokens.', {
@@ -204,6 +213,10 @@ export class Joining {
     }
     return this.#static.get(key) ?? (await this.#options.stores.tokens.get(key))?.value.spec
   }
+}
+
+function expiryOf({metadata: {expires}}: Token): number | undefined {
+  return expires === undefined ? undefined : Date.parse(expires)
 }
 
 function checkTokenLength(token: string): void {

@@ -5,7 +5,7 @@ import type {Resource, ResourceOf} from '../resources/resource.js'
 import type {User} from '../resources/user.js'
 import {hashOf, type Accounts} from './accounts.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
-import {actorFields, mayCall, type Caller} from './caller.js'
+import {actorFields, mayCall, missingPermission, type Caller} from './caller.js'
 import {maskToken, type Joining} from './joining.js'
 import type {Records, Stored} from './records.js'
 import {databaseKey, type Stores, type UserRecord} from './stores.js'
@@ -54,7 +54,7 @@ export class ResourceStore {
   async get(kind: Kind, name: string, caller: Caller): Promise<Resource[]> {
     const found = await this.#find(kind, name, caller)
     if (found.length > 0) return found
-    throw notFound(kind, name)
+    throw notFound(kind, kind === 'token' ? maskToken(name) : name)
   }
 
   /** @throws PosternError ALREADY_EXISTS, INVALID */
@@ -77,10 +77,7 @@ export class ResourceStore {
       case 'user':
         return this.#putUser(resource, caller)
       case 'token':
-        // A token's name is its secret: replacing one is removing it and making another.
-        await this.#options.stores.tokens.delete(hashOf(resource.metadata.name))
-        await this.#options.joining.createToken(resource, caller)
-        return true
+        return this.#putToken(resource, caller)
       case 'db_server':
         throw announcedOnly()
       default:
@@ -157,6 +154,7 @@ export class ResourceStore {
     const key = plain[kind].key(metadata.name)
     const current = await records.get(key)
     if (!current && metadata.revision === undefined) {
+      checkMayCreate(kind, caller)
       await this.#createPlain(resource, caller)
       return true
     }
@@ -167,11 +165,21 @@ export class ResourceStore {
     return false
   }
 
+  /** A token's name is its secret, so that it has no revision that anyone could have read. */
+  async #putToken(token: ResourceOf['token'], caller: Caller): Promise<boolean> {
+    const {stores, joining} = this.#options
+    const isNew = (await stores.tokens.get(hashOf(token.metadata.name))) === undefined
+    if (isNew) checkMayCreate('token', caller)
+    await joining.putToken(token, caller)
+    return isNew
+  }
+
   async #putUser(user: User, caller: Caller): Promise<boolean> {
     const {stores, accounts} = this.#options
     const current = await stores.users.get(user.metadata.name)
     const {revision} = user.metadata
     if (!current && revision === undefined) {
+      checkMayCreate('user', caller)
       await accounts.create(withoutStatus(user), caller)
       return true
     }
@@ -251,6 +259,11 @@ function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly
       ? {db_protocol: resource.spec.protocol, db_uri: resource.spec.uri, db_labels: metadata.labels ?? {}}
       : {}),
   }
+}
+
+/** The route of a replacement asks for `update` only. @throws PosternError ACCESS_DENIED */
+function checkMayCreate(kind: Kind, caller: Caller): void {
+  if (!mayCall(caller, kind, 'create')) throw missingPermission(kind, 'create')
 }
 
 function notFound(kind: Kind, name: string): PosternError {

@@ -13,172 +13,194 @@
  */
 import {randomUUID} from 'node:crypto'
 import {authorityTypes} from '../api/responses.js'
-import type {WatchedKind, WatchEvent} from '../api/watch-event.js'
-import {PosternError} from '../core/errors.js'
-import type {Database} from '../resources/database.js'
-import type {DatabaseServer} from '../resources/database-server.js'
-import type {Lock} from '../resources/lock.js'
-import type {Role} from '../resources/role.js'
-import type {Notice} from '../storage/backend.js'
+import type {WatchEvent} from '../api/watch-event.js'
+import type {Clock} from '../core/clock.js'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
 import type {Authorities} from './authorities.js'
-import type {HostCaller} from './caller.js'
-import {outsideScope} from './heartbeats.js'
+import type {CallerVerifier, HostCaller} from './caller.js'
 import {LineStream, type LineSink} from './route.js'
-import type {HostRecord, Stores, UserRecord} from './stores.js'
+import type {Stores} from './stores.js'
+import {watchedBy, type Projection} from './watched-items.js'
 
-/** What each kind of host needs to know, by the prefix of its keys in the storage. */
-const kindsOfAgents = {'role/': 'role', 'user/': 'user', 'lock/': 'lock', 'db/': 'db', 'host/': 'host'} as const
-const kindsOfProxies = {'db_server/': 'db_server', 'lock/': 'lock', 'host/': 'host'} as const
+/** Items read at once for the first part of a stream. */
+const pageSize = 500
+/** Changes kept for a host that still reads its first items. */
+const maximumKept = 10_000
+/** setTimeout takes no more than 31 bits of milliseconds. */
+const longestTimer = 2 ** 31 - 1
 
-type Kinds = Readonly<Record<string, WatchedKind>>
+export interface WatchesOptions {
+  readonly stores: Stores
+  readonly authorities: Authorities
+  readonly verifier: CallerVerifier
+  readonly clock: Clock
+  readonly logger: Logger
+}
 
 /** The open watch streams; a host has one, and a newer one ends the older. */
 export class Watches {
-  readonly #stores: Stores
-  readonly #authorities: Authorities
-  readonly #open = new Map<string, Watch>()
+  readonly #options: WatchesOptions
+  readonly #streams = new Map<string, Watch>()
 
-  constructor(stores: Stores, authorities: Authorities) {
-    this.#stores = stores
-    this.#authorities = authorities
+  constructor(options: WatchesOptions) {
+    this.#options = options
   }
 
   get size(): number {
-    return this.#open.size
+    return this.#streams.size
   }
 
-  /** A new stream for a host. */
   open(caller: HostCaller): LineStream {
     return new LineStream((sink) => {
-      for (const older of this.#open.values()) if (older.hostId === caller.hostId) older.end()
-      const watch = new Watch(caller, sink, this.#stores, this.#authorities)
-      this.#open.set(watch.id, watch)
+      for (const older of this.#streams.values()) if (older.hostId === caller.hostId) older.end()
+      const watch = new Watch(sink, caller, this.#options)
+      this.#streams.set(watch.id, watch)
       sink.onClose(() => {
-        watch.end()
-        this.#open.delete(watch.id)
+        this.#streams.delete(watch.id)
+        watch.stop()
       })
-      void watch.run().catch(() => {
+      watch.run().catch((error: unknown) => {
+        const reason = messageOf(error)
+        this.#options.logger.warn('A watch stream failed.', {hostId: caller.hostId, reason})
         watch.end()
       })
     })
   }
 
-  /** @throws PosternError NOT_FOUND when the host has no such stream */
+  /** Answers on the host's own stream. @throws PosternError NOT_FOUND */
   ping(id: string, sequence: number, {hostId}: HostCaller): void {
-    const watch = this.#open.get(id)
-    if (watch?.hostId !== hostId) throw new PosternError('NOT_FOUND', 'There is no such watch stream.')
+    const watch = this.#streams.get(id)
+    if (watch?.hostId !== hostId) throw new PosternError('NOT_FOUND', 'There is no such watch stream of this host.')
     watch.pong(sequence)
   }
 
   close(): void {
-    for (const watch of this.#open.values()) watch.end()
+    for (const watch of this.#streams.values()) watch.end()
   }
 }
 
 class Watch {
   readonly id = randomUUID()
-  readonly hostId: string
-  readonly #caller: HostCaller
   readonly #sink: LineSink
-  readonly #stores: Stores
-  readonly #authorities: Authorities
-  readonly #kinds: Kinds
-  /** Changes made while the first items are sent; undefined from `ready` on. */
-  #kept: Notice[] | undefined = []
-  readonly #unwatch: (() => void)[] = []
-  #ended = false
+  readonly #caller: HostCaller
+  readonly #options: WatchesOptions
+  readonly #projections: readonly Projection[]
+  /** Names under which items were sent, by key. */
+  readonly #sent = new Map<string, string>()
+  readonly #stops: (() => void)[] = []
+  /** What to tell once the host has everything; undefined from then on. */
+  #kept: (() => void)[] | undefined = []
+  #expiry: NodeJS.Timeout | undefined
+  #stopped = false
 
-  constructor(caller: HostCaller, sink: LineSink, stores: Stores, authorities: Authorities) {
-    this.hostId = caller.hostId
-    this.#caller = caller
+  constructor(sink: LineSink, caller: HostCaller, options: WatchesOptions) {
     this.#sink = sink
-    this.#stores = stores
-    this.#authorities = authorities
-    this.#kinds = caller.identity.systemRoles.includes('Proxy') ? kindsOfProxies : kindsOfAgents
+    this.#caller = caller
+    this.#options = options
+    this.#projections = watchedBy(caller.identity, options.stores)
+  }
+
+  get hostId(): string {
+    return this.#caller.hostId
   }
 
   async run(): Promise<void> {
-    const {backend} = this.#stores
-    for (const prefix of Object.keys(this.#kinds)) {
-      this.#unwatch.push(
-        backend.watch(prefix, (notice) => {
-          if (this.#kept) this.#kept.push(notice)
-          else this.#tell(notice)
-        }),
-      )
-    }
+    const {stores, authorities} = this.#options
     this.#write({type: 'hello', watchId: this.id})
+    for (const projection of this.#projections) this.#follow(projection)
+    this.#watchRevocation()
     for (const type of authorityTypes) {
-      const certificates = this.#authorities.trusted(type)
-      this.#write({type: 'put', kind: 'authority', name: type, item: {type, certificates}})
+      this.#write({type: 'put', kind: 'authority', name: type, item: {type, certificates: authorities.trusted(type)}})
     }
-    for (const prefix of Object.keys(this.#kinds)) {
-      for (const item of await backend.range(prefix)) {
-        this.#tell({type: 'put', item})
+    for (const {prefix, project} of this.#projections) {
+      for (let after: string | undefined; ;) {
+        const page = await stores.backend.range(prefix, {limit: pageSize, ...(after === undefined ? {} : {after})})
+        for (const {key, value} of page) this.#put(key, project(key, value))
         await this.#sink.drained()
-        if (this.#ended) return
+        if (this.#stopped) return
+        after = page.at(-1)?.key
+        if (page.length < pageSize) break
       }
     }
-    const kept = this.#kept ?? []
+    // Only now: a page may be older than a change that was heard of before it was sent.
+    for (const tell of this.#kept ?? []) tell()
     this.#kept = undefined
-    for (const notice of kept) this.#tell(notice)
     this.#write({type: 'ready'})
   }
 
   pong(sequence: number): void {
-    this.#write({type: 'pong', sequence})
+    this.#inTurn(() => {
+      this.#write({type: 'pong', sequence})
+    })
   }
 
   end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    for (const unwatch of this.#unwatch) unwatch()
+    this.stop()
     this.#sink.end()
   }
 
-  #tell(notice: Notice): void {
-    const key = notice.type === 'put' ? notice.item.key : notice.key
-    const prefix = Object.keys(this.#kinds).find((candidate) => key.startsWith(candidate)) ?? ''
-    const kind = this.#kinds[prefix]
-    if (!kind) return
-    const name = key.slice(prefix.length)
-    const event = notice.type === 'put' ? this.#describe(kind, name, JSON.parse(notice.item.value)) : undefined
-    this.#write(event ?? {type: 'delete', kind, name})
+  /** Listens no longer, for a stream that is closed. */
+  stop(): void {
+    this.#stopped = true
+    for (const stop of this.#stops.splice(0)) stop()
+    clearTimeout(this.#expiry)
   }
 
-  /** What the host may see of a stored value; undefined for nothing, as if it were not there. */
-  #describe(kind: WatchedKind, name: string, value: unknown): WatchEvent | undefined {
-    // What is read was written by us under this prefix (records.ts).
-    switch (kind) {
-      case 'role':
-        return {type: 'put', kind, name, item: value as Role}
-      case 'lock':
-        return {type: 'put', kind, name, item: value as Lock}
-      case 'db_server':
-        return {type: 'put', kind, name, item: value as DatabaseServer}
-      case 'db': {
-        const item = value as Database
-        return outsideScope(item, this.#caller.identity) ? undefined : {type: 'put', kind, name, item}
-      }
-      case 'user': {
-        const {user} = value as UserRecord
-        const from = user.status?.certs_valid_from
-        const item = {name, roles: user.spec.roles, ...(from === undefined ? {} : {certsValidFrom: from})}
-        return {type: 'put', kind, name, item}
-      }
-      case 'host': {
-        const {certsValidFrom} = value as HostRecord
-        return certsValidFrom === undefined
-          ? undefined
-          : {type: 'put', kind, name, item: {hostId: name, certsValidFrom}}
-      }
-      case 'authority':
-        return undefined
+  #follow({prefix, kind, project}: Projection): void {
+    const stop = this.#options.stores.backend.watch(prefix, (notice) => {
+      this.#inTurn(() => {
+        if (notice.type === 'put') this.#put(notice.item.key, project(notice.item.key, notice.item.value))
+        else this.#gone(notice.key, kind)
+      })
+    })
+    this.#stops.push(stop)
+  }
+
+  #put(key: string, event: ReturnType<Projection['project']>): void {
+    // An item that the host may no longer see, or not under its old name, is gone for it.
+    if (event.type === 'hidden' || this.#sent.get(key) !== event.name) this.#gone(key, event.kind)
+    if (event.type === 'hidden') return
+    this.#sent.set(key, event.name)
+    this.#write(event)
+  }
+
+  #gone(key: string, kind: Projection['kind']): void {
+    const name = this.#sent.get(key)
+    if (name === undefined) return
+    this.#sent.delete(key)
+    this.#write({type: 'delete', kind, name})
+  }
+
+  /** Ends the stream when its host may no longer have one. */
+  #watchRevocation(): void {
+    const {stores, verifier, clock, logger} = this.#options
+    const check = (): void => {
+      verifier.verifyHost(this.#caller.certificate).catch((error: unknown) => {
+        logger.info('A watch stream was ended.', {hostId: this.hostId, reason: messageOf(error)})
+        this.end()
+      })
     }
+    this.#stops.push(
+      stores.backend.watch(stores.locks.prefix, check),
+      stores.backend.watch(stores.hosts.prefix + this.hostId, check),
+    )
+    const end = Date.parse(this.#caller.certificate.validTo)
+    const wait = (): void => {
+      const left = end - clock.now()
+      this.#expiry = setTimeout(left <= longestTimer ? check : wait, Math.min(Math.max(left, 0), longestTimer)).unref()
+    }
+    wait()
+  }
+
+  #inTurn(tell: () => void): void {
+    if (!this.#kept) tell()
+    else if (this.#kept.length < maximumKept) this.#kept.push(tell)
+    else this.end()
   }
 
   #write(event: WatchEvent): void {
     // A host that reads too slowly is cut off, and begins anew.
-    if (!this.#ended && !this.#sink.write(`${JSON.stringify(event)}\n`)) this.end()
+    if (!this.#stopped && !this.#sink.write(`${JSON.stringify(event)}\n`)) this.end()
   }
 }

@@ -58,7 +58,7 @@ class ApiEndpoint {
     try {
       const request = await receive(incoming)
       const {answerDelay} = this.#world.switches
-      if (answerDelay > 0) await sleep(answerDelay)
+      if (answerDelay > 0) await sleep(answerDelay, undefined, {ref: false})
       const {status, contentType, headers, body} = this.#answer(request)
       // SDKs correct their clock by the date, so it has to be AWS's.
       const date = new Date(this.#world.now()).toUTCString()

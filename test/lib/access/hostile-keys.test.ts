@@ -19,7 +19,7 @@ describe('names that every object has', () => {
     expect(decided({...question, subject: {...question.subject, roles: [name]}}).allowed).toBe(false)
   })
 
-  it('%s is no trait unless the user has it', () => {
+  it('are no traits unless the user has them', () => {
     const traits = role('traits', {allow: {...everything, db_users: ['{{external.constructor}}']}})
     expect(decided(asked([traits]), {dbUser: 'Object'}).allowed).toBe(false)
     expect(decided(asked([traits], {constructor: ['Object']}), {dbUser: 'Object'}).allowed).toBe(true)

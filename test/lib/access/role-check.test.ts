@@ -7,7 +7,7 @@ describe('checkRole', () => {
     {},
     {allow: everything},
     {options: {max_session_ttl: '30h0m0s'}},
-    {allow: {db_users: ['{{internal.db_users}}', 'dev-{{external.team}}'], db_roles: ['{{external["x"]}}'].slice(1)}},
+    {allow: {db_users: ['{{internal.db_users}}', 'dev-{{external.team}}'], db_roles: ['reader']}},
     {allow: {db_labels: {team: ['^{{external.team}}-.*$', '{{external.team}}', '^sre-.*$', 'a*']}}},
     {deny: {db_roles: ['*'], db_users: ['*']}},
     // Not ours to check: it opens nothing here.

@@ -1,10 +1,13 @@
 import {execFile} from 'node:child_process'
+import {once} from 'node:events'
 import {connect, type Socket} from 'node:net'
+import {connect as connectTls, type TLSSocket} from 'node:tls'
 import {promisify} from 'node:util'
 import pg from 'pg'
 import {Signer} from '@aws-sdk/rds-signer'
 import type {RealPostgres} from '../../../src/lib/sandbox/real-postgres.js'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import {requestTls} from '../../../src/lib/pgwire/tls-request.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {region, type Credentials, type Rig} from './rig.js'
 
@@ -57,6 +60,25 @@ export async function query(rig: Rig, visit: Visit, sql: string): Promise<unknow
   } finally {
     await client.end()
   }
+}
+
+/** A connection to the endpoint after its TLS handshake. */
+export async function openTls(rig: Rig, {endpoint, kind}: Pick<Visit, 'endpoint' | 'kind'>): Promise<TLSSocket> {
+  const {host, port} = addressOf(rig, endpoint)
+  const socket = connect(port, host)
+  await requestTls(socket, {timeout: 5000})
+  const secure = connectTls({socket, ca: rig.sandbox.authorities[kind].certificate, servername: nameOf(endpoint)})
+  await once(secure, 'secureConnect')
+  return secure.on('error', () => undefined)
+}
+
+/** All that the endpoint answers to one packet. */
+export async function answerTo(rig: Rig, visit: Pick<Visit, 'endpoint' | 'kind'>, packet: Buffer): Promise<string> {
+  const socket = await openTls(rig, visit)
+  socket.write(packet)
+  const chunks: Buffer[] = []
+  for await (const chunk of socket) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('latin1')
 }
 
 const run = promisify(execFile)

@@ -194,6 +194,8 @@ describe('a managed policy', () => {
       name: 'LimitExceededException',
       message: 'Cannot exceed quota for PolicySize: 6144',
     })
+    const version = new CreatePolicyVersionCommand({PolicyArn: policyArn('Largest'), PolicyDocument: exactly(6145)})
+    expect(await failureOf(iam.send(version))).toMatchObject({name: 'LimitExceededException'})
   })
 
   it('with tags needs iam:TagPolicy', async () => {

@@ -114,6 +114,7 @@ describe('a condition', () => {
       true,
     ],
     ['ForAllValues', {'ForAllValues:StringEquals': {'aws:TagKeys': ['a', 'b']}}, {'aws:tagkeys': ['a', 'c']}, false],
+    ['ForAllValues, no value', {'ForAllValues:StringEquals': {'aws:TagKeys': 'a'}}, {}, true],
     ['ForAnyValue', {'ForAnyValue:StringEquals': {'aws:TagKeys': ['a', 'b']}}, {'aws:tagkeys': ['a', 'c']}, true],
     ['two operators, one unmet', {StringEquals: {'aws:x': 'a'}, Null: {'aws:x': true}}, {'aws:x': 'a'}, false],
   ])('%s', (_, Condition, context = {}, met) => {

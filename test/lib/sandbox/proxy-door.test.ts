@@ -1,12 +1,19 @@
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
-import {once} from 'node:events'
-import {connect} from 'node:net'
-import {connect as connectTls} from 'node:tls'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {Secret} from '../../../src/lib/core/secret.js'
+import {encodeStartup} from '../../../src/lib/pgwire/first-packet.js'
 import {signIn} from '../../../src/lib/pgwire/sign-in.js'
-import {requestTls} from '../../../src/lib/pgwire/tls-request.js'
-import {addressOf, psql, query, realPostgres, refusalOf, startOpenPostgres, tokenFor, type Visit} from './databases.js'
+import {
+  answerTo,
+  openTls,
+  psql,
+  query,
+  realPostgres,
+  refusalOf,
+  startOpenPostgres,
+  tokenFor,
+  type Visit,
+} from './databases.js'
 import {allow, home, region, startRig, type Rig} from './rig.js'
 
 const proxy = 'rds-proxy.proxy-abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
@@ -74,12 +81,7 @@ describe('a user with a secret', () => {
   })
 
   it('gets no key to cancel queries with', async () => {
-    const {host, port} = addressOf(rig, proxy)
-    const raw = connect(port, host)
-    await requestTls(raw, {timeout})
-    const ca = rig.sandbox.authorities.rdsproxy.certificate
-    const socket = connectTls({socket: raw, ca, servername: proxy.replace(':5432', '')})
-    await once(socket, 'secureConnect')
+    const socket = await openTls(rig, {endpoint: proxy, kind: 'rdsproxy'})
     const password = new Secret((await visitAs('alice')).password)
     const request = {user: 'alice', database: 'postgres', parameters: new Map<string, string>(), allowCleartext: true}
     const result = await signIn(socket, {...request, authenticator: {kind: 'cleartext', password}}, {timeout})
@@ -134,6 +136,15 @@ describe('a sign-in is refused', () => {
     ],
   ])('%s', async (_, message, visit) => {
     expect(await refusalOf(query(rig, await visit(), 'select 1'))).toEqual({code: '28000', message})
+  })
+
+  it.each([
+    [2, {user: 'alice'}, 'supports only version 3.0 of the PostgreSQL messaging protocol.'],
+    [0, {user: 'alice', replication: 'true'}, "currently doesn't support streaming replication mode."],
+  ])('for protocol 3.%d with %j', async (minor, parameters, text) => {
+    const packet = encodeStartup(minor, new Map(Object.entries(parameters)))
+    const answer = await answerTo(rig, {endpoint: proxy, kind: 'rdsproxy'}, packet)
+    expect(answer).toContain(`C0A000\0MFeature not supported: RDS Proxy ${text}\0`)
   })
 
   it('when too many come at once', async () => {

@@ -6,10 +6,11 @@ import {AssumeRoleCommand, STSClient} from '@aws-sdk/client-sts'
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 import pg from 'pg'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
-import {gssencRequest} from '../../../src/lib/pgwire/first-packet.js'
+import {gssencRequest, sslRequest} from '../../../src/lib/pgwire/first-packet.js'
 import {requestTls} from '../../../src/lib/pgwire/tls-request.js'
 import {
   addressOf,
+  answerTo,
   psql,
   query,
   realPostgres,
@@ -244,6 +245,10 @@ it('a legacy certificate has no alternative names', async () => {
   expect(secure.getPeerCertificate().subjectaltname).toBeUndefined()
   expect(secure.getPeerCertificate().subject.CN).toBe(`old.${suffix.replace(':5432', '')}`)
   secure.destroy()
+})
+
+it('TLS is not offered a second time', async () => {
+  expect(await answerTo(rig, visit, sslRequest)).toBe('')
 })
 
 describe('a session', () => {

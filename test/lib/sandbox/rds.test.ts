@@ -98,6 +98,8 @@ describe('an instance', () => {
     const first = await rds.send(new DescribeDBInstancesCommand({MaxRecords: 3}))
     const second = await rds.send(new DescribeDBInstancesCommand({MaxRecords: 3, Marker: first.Marker}))
     expect([first.DBInstances?.length, second.DBInstances?.length, second.Marker]).toEqual([3, 1, undefined])
+    const nowhere = new DescribeDBInstancesCommand({Marker: 'x'})
+    expect(await failureOf(rds.send(nowhere))).toMatchObject({name: 'InvalidParameterValue'})
     const unknown = new DescribeDBInstancesCommand({Filters: [{Name: 'colour', Values: ['red']}]})
     expect(await failureOf(rds.send(unknown))).toMatchObject({name: 'InvalidParameterValue'})
   })

@@ -7,7 +7,8 @@ import {GetCredentialsCommand, RedshiftServerlessClient} from '@aws-sdk/client-r
 import {AssumeRoleCommand, STSClient} from '@aws-sdk/client-sts'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
-import {psql, query, realPostgres, refusalOf, startOpenPostgres, type Visit} from './databases.js'
+import {encodeStartup} from '../../../src/lib/pgwire/first-packet.js'
+import {answerTo, psql, query, realPostgres, refusalOf, startOpenPostgres, type Visit} from './databases.js'
 import {allow, home, region, startRig, trust, type Credentials, type Rig} from './rig.js'
 
 const cluster = 'my-redshift.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439'
@@ -142,6 +143,12 @@ describe('a password is refused', () => {
       message: 'no pg_hba.conf entry for host "127.0.0.1", user "IAM:alice", database "dev", SSL off',
     })
   })
+})
+
+it('a newer protocol is not spoken', async () => {
+  const packet = encodeStartup(2, new Map([['user', 'IAM:alice']]))
+  const answer = await answerTo(rig, {endpoint: cluster, kind: 'redshift'}, packet)
+  expect(answer).toContain('C0A000\0Munsupported frontend protocol 3.2: server supports 1.0 to 3.0\0')
 })
 
 describe('an IAM role', () => {

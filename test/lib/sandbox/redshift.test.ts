@@ -92,6 +92,15 @@ describe('a cluster', () => {
     })
   })
 
+  it('is not there in another region', async () => {
+    const elsewhere = new RedshiftClient({...rig.client(role), region: 'eu-west-1'})
+    const asked = {ClusterIdentifier: 'my-redshift', DbUser: 'alice'}
+    expect(await failureOf(elsewhere.send(new GetClusterCredentialsCommand(asked)))).toMatchObject({
+      name: 'ClusterNotFoundFault',
+    })
+    expect((await elsewhere.send(new DescribeClustersCommand({}))).Clusters).toEqual([])
+  })
+
   it('gives out passwords for a database user, for 15 minutes', async () => {
     const narrow = new RedshiftClient(rig.client(rig.keyOf('narrow')))
     const asked = {ClusterIdentifier: 'my-redshift', DbUser: 'alice', DbName: 'dev'}

@@ -7,6 +7,7 @@ import {
 } from '@aws-sdk/client-sts'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
 import {issueWebIdentity} from '../../../src/lib/sandbox/web-identity.js'
+import {presign} from './presign.js'
 import {abroad, allow, failureOf, home, policy, startRig, trust, type Credentials, type Rig} from './rig.js'
 
 const agentArn = `arn:aws:iam::${home}:role/agent`
@@ -17,18 +18,13 @@ let rig: Rig
 /** Credentials of a session of the role `agent`. */
 let agent: Credentials
 
-const send = (
-  credentials: Credentials,
-  input: Omit<AssumeRoleCommandInput, 'RoleSessionName'> & {readonly RoleSessionName?: string},
-) =>
-  new STSClient(rig.client(credentials)).send(
-    new AssumeRoleCommand({...input, RoleSessionName: input.RoleSessionName ?? 'i-1'}),
-  )
+const send = (credentials: Credentials, input: Partial<AssumeRoleCommandInput>) =>
+  new STSClient(rig.client(credentials)).send(new AssumeRoleCommand({RoleArn: '', RoleSessionName: 'i-1', ...input}))
 
 async function assume(
   from: Credentials,
   name: string,
-  more: Omit<Partial<AssumeRoleCommandInput>, 'RoleArn'> = {},
+  more: Partial<AssumeRoleCommandInput> = {},
   account = home,
 ): Promise<Credentials> {
   const {Credentials: given} = await send(from, {RoleArn: roleArn(name, account), ...more})
@@ -68,6 +64,10 @@ beforeAll(async () => {
           {name: 'bounded-agent', trust: accountTrust, inline: {all: assumeAny}, boundary: 'only-rds'},
           {name: 'denied-agent', trust: accountTrust, inline: {all: assumeAny}, attached: ['no-sts']},
           {name: 'roaming-agent', trust: accountTrust, inline: {all: assumeAny}},
+          {
+            name: 'trusts-session',
+            trust: trust({AWS: `arn:aws:sts::${home}:assumed-role/bounded-agent/i-1`}),
+          },
           {
             name: 'trusts-all-agents',
             trust: trust({AWS: ['bounded-agent', 'denied-agent', 'roaming-agent'].map((name) => roleArn(name))}),
@@ -112,7 +112,12 @@ beforeAll(async () => {
 afterAll(() => rig.close())
 
 afterEach(() => {
-  Object.assign(rig.sandbox.world.switches, {clockSkew: 0, requestsPerSecond: Infinity, propagationDelay: 0})
+  Object.assign(rig.sandbox.world.switches, {
+    clockSkew: 0,
+    answerDelay: 0,
+    requestsPerSecond: Infinity,
+    propagationDelay: 0,
+  })
   rig.sandbox.world.switches.outages.clear()
   rig.clock.ahead = 0
 })
@@ -152,6 +157,11 @@ describe('a request is refused', () => {
     expect(await failureOf(whoIs(mixed))).toMatchObject({name: 'InvalidClientTokenId'})
   })
 
+  it('with a permanent key and a session’s token', async () => {
+    const mixed = {...rig.keyOf('nobody'), sessionToken: agent.sessionToken ?? ''}
+    expect(await failureOf(whoIs(mixed))).toMatchObject({name: 'InvalidClientTokenId'})
+  })
+
   it('with credentials that have expired', async () => {
     const session = await assume(rig.keyOf('operator'), 'trusts-account', {DurationSeconds: 900})
     const later = new STSClient({...rig.client(session), systemClockOffset: 901_000})
@@ -185,6 +195,28 @@ describe('a request is refused', () => {
   it('during an outage', async () => {
     rig.sandbox.world.switches.outages.add('sts')
     expect(await failureOf(whoIs(rig.keyOf('nobody')))).toMatchObject({name: 'ServiceUnavailable', status: 503})
+  })
+
+  it('while answers take longer than the client waits', async () => {
+    rig.sandbox.world.switches.answerDelay = 60_000
+    const requestHandler = {requestTimeout: 200, throwOnRequestTimeout: true}
+    const sts = new STSClient({...rig.client(rig.keyOf('nobody')), requestHandler})
+    expect(await failureOf(sts.send(new GetCallerIdentityCommand({})))).toMatchObject({name: 'TimeoutError'})
+  })
+
+  it('presigned, when its time is over', async () => {
+    const query = presign({
+      query: 'Action=GetCallerIdentity&Version=2011-06-15',
+      host: new URL(rig.sandbox.environment.AWS_ENDPOINT_URL ?? '').host,
+      service: 'sts',
+      credentials: rig.keyOf('nobody'),
+      expiresIn: 60,
+    })
+    const ask = () => fetch(`${rig.sandbox.environment.AWS_ENDPOINT_URL ?? ''}/?${query}`)
+    expect(await (await ask()).text()).toContain(`<Arn>arn:aws:iam::${home}:user/nobody</Arn>`)
+    rig.clock.ahead = 61_000
+    const answer = await ask()
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining('<Code>RequestExpired</Code>')])
   })
 
   it('without a signature', async () => {
@@ -221,6 +253,13 @@ describe('a role in the same account', () => {
       expect(await failureOf(assume(held, 'trusts-all-agents'))).toMatchObject({name: 'AccessDenied'})
     }
     await assume(await assume(operator, 'roaming-agent'), 'trusts-all-agents')
+  })
+
+  it('that names the very session is not held back by what a boundary leaves out', async () => {
+    const operator = rig.keyOf('operator')
+    await assume(await assume(operator, 'bounded-agent'), 'trusts-session')
+    const other = await assume(operator, 'bounded-agent', {RoleSessionName: 'i-2'})
+    expect(await failureOf(assume(other, 'trusts-session'))).toMatchObject({name: 'AccessDenied'})
   })
 
   it('is held back by a session policy', async () => {

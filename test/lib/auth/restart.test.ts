@@ -1,0 +1,184 @@
+import {afterEach, expect, it} from '@jest/globals'
+import {mkdtemp, readFile, rm} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {startAuth, type Auth, type AuthOptions} from '../../../src/lib/auth/auth.js'
+import {Records} from '../../../src/lib/auth/records.js'
+import type {HostRecord} from '../../../src/lib/auth/stores.js'
+import {ApiClient} from '../../../src/lib/api/client.js'
+import {WatchClient} from '../../../src/lib/api/watch-client.js'
+import type {WatchEvent} from '../../../src/lib/api/watch-event.js'
+import {readIdentityFile} from '../../../src/lib/config/identity-file.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import {silentLogger} from '../../../src/lib/core/log.js'
+import {Secret} from '../../../src/lib/core/secret.js'
+import type {Credentials} from '../../../src/lib/pki/credentials.js'
+import {generateKeys} from '../../../src/lib/pki/keys.js'
+import {authServerName} from '../../../src/lib/resources/route.js'
+import type {JoinRole} from '../../../src/lib/resources/token.js'
+import {openSqlite} from '../../../src/lib/storage/sqlite.js'
+
+const cluster = 'test.example.com'
+const cleanups: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function newOptions(): Promise<AuthOptions> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'postern-restart-'))
+  cleanups.push(() => rm(dataDir, {recursive: true, force: true}))
+  return {
+    dataDir,
+    cluster,
+    listen: {host: '127.0.0.1', port: 0},
+    publicAddresses: [{host: 'localhost', port: 3080}],
+    httpsKeypairs: [],
+    staticTokens: [{roles: ['Db'], token: new Secret('a static token of the file')}],
+    defaultSessionTtlMilliseconds: 12 * 3_600_000,
+    version: '0.1.0',
+    logger: silentLogger,
+    clock: systemClock,
+  }
+}
+
+async function start(options: AuthOptions): Promise<Auth> {
+  const auth = await startAuth(options)
+  cleanups.push(() => auth.close())
+  return auth
+}
+
+/** Again on the same data. */
+async function restart(auth: Auth, options: AuthOptions): Promise<Auth> {
+  await auth.close()
+  cleanups.pop()
+  return start(options)
+}
+
+function clientOf(auth: Auth, authorities: readonly string[], credentials?: Credentials): ApiClient {
+  const serverName = authServerName(cluster)
+  const client = new ApiClient({
+    ...auth.address,
+    serverName,
+    authorities,
+    ...(credentials ? {credentials: () => credentials} : {}),
+  })
+  cleanups.push(() => client.close())
+  return client
+}
+
+async function adminOf(auth: Auth): Promise<ApiClient> {
+  const {credentials, hostAuthorities} = await readIdentityFile(auth.adminIdentity)
+  return clientOf(auth, hostAuthorities, credentials)
+}
+
+async function joinWith(
+  auth: Auth,
+  token: string,
+  systemRole: JoinRole = 'Db',
+): Promise<{hostId: string} & Credentials> {
+  const {hostAuthorities} = await readIdentityFile(auth.adminIdentity)
+  const keys = await generateKeys()
+  const {hostId, certificate} = await clientOf(auth, hostAuthorities).join({
+    token,
+    systemRole,
+    hostname: 'h',
+    version: '0.1.0',
+    publicKey: keys.publicKey,
+  })
+  return {hostId, certificate, privateKey: keys.privateKey}
+}
+
+it('keeps authorities, users, tokens, hosts and events, and does not bring presets back', async () => {
+  const options = await newOptions()
+  const first = await start(options)
+  const pins = first.caPins()
+  const admin = await adminOf(first)
+  await admin.addUser({name: 'alice', roles: ['access'], traits: {}})
+  await admin.deleteResource('role', 'reviewer')
+  const {token} = await admin.addToken({roles: ['Db']})
+  const host = await joinWith(first, token)
+  await admin.close()
+
+  const second = await restart(first, options)
+  expect(second.caPins()).toEqual(pins)
+  const again = await adminOf(second)
+  expect((await again.getResource('user', 'alice')).items[0]?.spec.roles).toEqual(['access'])
+  const roles = (await again.listResources('role')).items.map(({metadata}) => metadata.name)
+  expect(roles).toEqual(['access', 'auditor', 'editor', 'requester'])
+  expect((await again.events({event: 'instance.join'})).events).toMatchObject([{host_id: host.hostId}])
+  const {hostAuthorities} = await readIdentityFile(second.adminIdentity)
+  expect((await clientOf(second, hostAuthorities, host).status()).identity.name).toBe(host.hostId)
+  await joinWith(second, token)
+})
+
+it('refuses certificates of a host that are older than its record allows, and tells agents so', async () => {
+  const options = await newOptions()
+  const first = await start(options)
+  const [revoked, other] = [
+    await joinWith(first, 'a static token of the file'),
+    await joinWith(first, 'a static token of the file'),
+  ]
+  await first.close()
+  cleanups.pop()
+
+  const certsValidFrom = new Date(Math.floor(Date.now() / 1000) * 1000).toISOString()
+  const backend = await openSqlite({path: join(options.dataDir, 'backend.sqlite'), clock: systemClock})
+  const hosts = new Records<HostRecord>(backend, 'host/')
+  const record = await hosts.get(revoked.hostId)
+  if (!record) throw new Error('the host was not kept')
+  await hosts.put(revoked.hostId, {...record.value, certsValidFrom})
+  await backend.close()
+
+  const second = await start(options)
+  const {hostAuthorities} = await readIdentityFile(second.adminIdentity)
+  await expect(clientOf(second, hostAuthorities, revoked).status()).rejects.toMatchObject({code: 'EXPIRED'})
+  const keys = await generateKeys()
+  await expect(clientOf(second, hostAuthorities, revoked).renewHost({publicKey: keys.publicKey})).rejects.toMatchObject(
+    {code: 'EXPIRED'},
+  )
+
+  const heard = await new Promise<WatchEvent>((resolve) => {
+    const watch = new WatchClient({
+      client: clientOf(second, hostAuthorities, other),
+      clock: systemClock,
+      logger: silentLogger,
+      onStart: () => undefined,
+      onEvent: (event) => {
+        if (event.type === 'put' && event.kind === 'host') resolve(event)
+      },
+    })
+    cleanups.push(() => watch.close())
+  })
+  expect(heard).toMatchObject({name: revoked.hostId, item: {hostId: revoked.hostId, certsValidFrom}})
+})
+
+it('lets hosts of the same process join with a token that works once, for its own role', async () => {
+  const auth = await start(await newOptions())
+  const token = auth.issueInternalToken('Proxy')
+  await expect(joinWith(auth, token, 'Db')).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+  await joinWith(auth, token, 'Proxy')
+  await expect(joinWith(auth, token, 'Proxy')).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+})
+
+it('does not start with a static token that can be guessed', async () => {
+  const options = {...(await newOptions()), staticTokens: [{roles: ['Db'] as const, token: new Secret('short')}]}
+  await expect(startAuth(options)).rejects.toMatchObject({code: 'INVALID'})
+})
+
+it('leaves no secret on disk that opens anything from outside', async () => {
+  const options = await newOptions()
+  const auth = await start(options)
+  const admin = await adminOf(auth)
+  const invite = await admin.addUser({name: 'alice', roles: ['access'], traits: {}})
+  const secret = invite.url.split('/').at(-1) ?? ''
+  const {hostAuthorities} = await readIdentityFile(auth.adminIdentity)
+  await clientOf(auth, hostAuthorities).acceptInvite({token: secret, password: 'a marker in a password'})
+  await admin.resetUser('alice', {}).then(({url}) => url)
+  await admin.close()
+  await auth.close()
+  cleanups.pop()
+  const bytes = await readFile(join(options.dataDir, 'backend.sqlite'), 'latin1')
+  expect(bytes).not.toContain('a marker in a password')
+  expect(bytes).not.toContain(secret)
+})
