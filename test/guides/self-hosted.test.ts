@@ -170,6 +170,25 @@ it('db logout removes the certificate', async () => {
   expect(files.filter((name) => /aurora.*\.crt$/.test(name))).toEqual([])
 })
 
+it('SIGTERM ends a running session with a sentence after the drain, and the agent with exit code 0', async () => {
+  const connect = [
+    'db',
+    'connect',
+    '--db-user=alice',
+    '--db-name=postgres',
+    'aurora',
+    '--',
+    '-c',
+    'select pg_sleep(61)',
+  ]
+  const running = runCli(connect, {environment: alice})
+  const active = "select 1 from pg_stat_activity where query = 'select pg_sleep(61)' and state = 'active'"
+  await waitFor(async () => ((await hosts.postgres.execute(active)).length > 0 ? true : undefined))
+  expect(await hosts.services.agent.stop()).toBe(0)
+  const {code, stderr} = await running
+  expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/FATAL: {2}.*(drain|shut|stop)/i) as string})
+})
+
 interface Event {
   readonly event: string
   readonly code: string

@@ -35,7 +35,7 @@ export async function startThreeHosts({beforeProxy, beforeAuth}: Detours = {}): 
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   }
   const start = async (words: readonly string[]): Promise<Service> => {
-    const service = await startService(words)
+    const service = await startService([...words, '--drain=1s'])
     cleanups.push(() => service.stop())
     return service
   }

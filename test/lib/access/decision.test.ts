@@ -115,7 +115,7 @@ describe('a decision', () => {
     const denied = ask({roles: [role('far', {allow: {db_labels: {env: 'prod'}}}), nearest]})
     expect(denied).toMatchObject({
       allowed: false,
-      message: expect.stringMatching(/"nearest".*database user "alice"/) as string,
+      message: expect.stringMatching(/"nearest".*database user "alice"/),
     })
   })
 

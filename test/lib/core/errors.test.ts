@@ -60,7 +60,7 @@ describe('toPosternError', () => {
     expect(toPosternError(error)).toMatchObject({code: 'UNREACHABLE', cause: error})
   })
 
-  it.each([[new TypeError('oops')], ['oops'], [{toString: () => 'oops'}]])(
+  it.each([[new TypeError('oops')], ['oops'], [{toString: (): string => 'oops'}]])(
     'takes %p for a defect of ours',
     (thrown) => {
       expect(toPosternError(thrown)).toMatchObject({code: 'INTERNAL', message: 'oops'})
