@@ -5,6 +5,7 @@ import type {Dispatcher, Pool} from 'undici'
 import {printable} from '../core/printable.js'
 import {isErrorCode, messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
+import {checkServerNames} from '../pki/server-names.js'
 
 /** How to reach and trust the control plane. */
 export interface Endpoint {
@@ -129,7 +130,9 @@ export class Transport {
           servername: name,
           minVersion: 'TLSv1.3',
           ALPNProtocols: ['http/1.1'],
-          ...(authorities === 'unverified' ? {rejectUnauthorized: false} : {ca: [...authorities]}),
+          ...(authorities === 'unverified'
+            ? {rejectUnauthorized: false}
+            : {ca: [...authorities], checkServerIdentity: checkServerNames}),
           ...(own ? {cert: own.certificate, key: own.privateKey.reveal()} : {}),
         })
         socket.setNoDelay(true)

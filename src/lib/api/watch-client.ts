@@ -5,7 +5,7 @@ import type {Logger} from '../core/log.js'
 import type {ApiClient} from './client.js'
 import type {WatchEvent} from './watch-event.js'
 
-const pingInterval = 2000
+const defaultPingInterval = 2000
 /** A stream whose newest answered ping was sent longer ago than this is given up and opened anew. */
 const silence = 10_000
 /** Until `ready`, pongs wait behind everything there is to know. */
@@ -20,6 +20,7 @@ export interface WatchOptions {
   /** A new stream begins: what follows until `ready` is everything, and whatever is not in it is gone. */
   readonly onStart: () => void
   readonly onEvent: (event: WatchEvent) => void
+  readonly pingIntervalMilliseconds?: number
 }
 
 /** Follows the control plane's watch stream for ever, and knows how fresh what it heard is. */
@@ -69,7 +70,7 @@ export class WatchClient {
   }
 
   async #follow(): Promise<void> {
-    const {client, clock, onStart, onEvent} = this.#options
+    const {client, clock, onStart, onEvent, pingIntervalMilliseconds = defaultPingInterval} = this.#options
     const connection = new AbortController()
     const signal = AbortSignal.any([this.#stop.signal, connection.signal])
     let pinging: NodeJS.Timeout | undefined
@@ -86,7 +87,7 @@ export class WatchClient {
         if (clock.monotonic() - alive > patience) connection.abort()
         else if (watchId !== undefined) this.#ping(watchId)
       }
-      pinging = setInterval(beat, pingInterval)
+      pinging = setInterval(beat, pingIntervalMilliseconds)
       for await (const event of readLines(body)) {
         if (event.type === 'hello') {
           watchId = event.watchId

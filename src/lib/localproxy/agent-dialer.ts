@@ -2,6 +2,7 @@ import {connect as tcpConnect, type Socket} from 'node:net'
 import {connect as tlsConnect, type TLSSocket} from 'node:tls'
 import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
+import {checkServerNames} from '../pki/server-names.js'
 import {agentServerName} from '../resources/route.js'
 import {greetingProtocol, readGreeting, type RefusalCode} from '../tunnel/greeting.js'
 
@@ -60,6 +61,7 @@ function connectTls(
       minVersion: 'TLSv1.3',
       ALPNProtocols: [greetingProtocol],
       ca: [...hostAuthorities],
+      checkServerIdentity: checkServerNames,
       cert: credentials.certificate,
       key: credentials.privateKey.reveal(),
     })

@@ -1,9 +1,10 @@
 /** The agent's end of the tunnel: keeps one control connection to a proxy and dials data connections when told to. */
-import {checkServerIdentity, connect, type PeerCertificate, type TLSSocket} from 'node:tls'
+import {connect, type TLSSocket} from 'node:tls'
 import type {Clock} from '../core/clock.js'
-import {messageOf, PosternError} from '../core/errors.js'
+import {messageOf} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {Credentials} from '../pki/credentials.js'
+import {checkServerNames} from '../pki/server-names.js'
 import {tunnelServerName} from '../resources/route.js'
 import {defaultBackoff, retryDelay, type Backoff} from './backoff.js'
 import {ControlChannel, defaultPulse, type PulseTiming} from './control-channel.js'
@@ -127,7 +128,7 @@ class Dialer implements Tunnel {
       cert: certificate,
       key: privateKey.reveal(),
       ca: [...hostAuthorities()],
-      checkServerIdentity: checkNames,
+      checkServerIdentity: checkServerNames,
     })
   }
 
@@ -192,10 +193,4 @@ class Dialer implements Tunnel {
     this.state = state
     this.#options.onState?.(state)
   }
-}
-
-/** The names of a server certificate; Node would take one without names by its subject. */
-function checkNames(name: string, certificate: PeerCertificate): Error | undefined {
-  if (certificate.subjectaltname) return checkServerIdentity(name, certificate)
-  return new PosternError('UNTRUSTED', 'The proxy shows a certificate without names.')
 }

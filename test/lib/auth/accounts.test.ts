@@ -54,7 +54,7 @@ describe('an invite', () => {
     expect(page.text).not.toMatch(/<script/i)
 
     const different = await browse(path, {password: testPassword, repeated: 'something else'})
-    expect(different).toMatchObject({status: 400, text: expect.stringContaining('not the same') as string})
+    expect(different).toMatchObject({status: 400, text: expect.stringContaining('not the same') as unknown})
     const short = await browse(path, {password: 'short', repeated: 'short'})
     expect(short.status).toBe(400)
     expect((await browse(path, {password: testPassword, repeated: testPassword})).status).toBe(200)
@@ -152,7 +152,7 @@ describe('the control plane', () => {
     expect((await browse('/v1/webapi/automaticupgrades/channel/default/version')).text).toBe('v0.1.0')
     expect(await browse('/v1/webapi/nothing')).toMatchObject({
       status: 404,
-      text: expect.stringContaining('NOT_FOUND') as string,
+      text: expect.stringContaining('NOT_FOUND') as unknown,
     })
   })
 

@@ -162,7 +162,7 @@ describe('revocation', () => {
     await lock('of-host', {server_id: host.joined.hostId})
     await expect(user.client.status()).rejects.toMatchObject({
       code: 'ACCESS_DENIED',
-      message: expect.stringContaining('maintenance') as string,
+      message: expect.stringContaining('maintenance') as unknown,
     })
     await expect(beat(host)).rejects.toMatchObject({code: 'ACCESS_DENIED'})
     await plane.admin.deleteResource('lock', 'of-user')
@@ -218,7 +218,7 @@ describe('a host', () => {
   it('serves only what its token allows, and a refusal is audited', async () => {
     const byName = await plane.joinHost('Db', {names: ['billing']})
     const {refused} = await beat(byName, database('payroll'), database('billing'))
-    expect(refused).toEqual([{name: 'payroll', reason: expect.any(String) as string}])
+    expect(refused).toEqual([{name: 'payroll', reason: expect.any(String) as unknown}])
     const byLabel = await plane.joinHost('Db', {labels: {env: 'dev'}})
     const answer = await beat(byLabel, database('prod-one', {env: 'prod'}), database('dev-one', {env: 'dev'}))
     expect(answer.refused.map(({name}) => name)).toEqual(['prod-one'])

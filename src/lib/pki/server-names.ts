@@ -1,0 +1,11 @@
+import {checkServerIdentity, type PeerCertificate} from 'node:tls'
+import {PosternError} from '../core/errors.js'
+
+/**
+ * Whether a server's certificate is for the name that was dialled (RFC 6125 §6.4.4): by its alternative names alone. Node
+ * would take one without any by its common name.
+ */
+export function checkServerNames(name: string, certificate: PeerCertificate): Error | undefined {
+  if (certificate.subjectaltname) return checkServerIdentity(name, certificate)
+  return new PosternError('UNTRUSTED', 'The server shows a certificate without names.')
+}

@@ -1,0 +1,127 @@
+import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import {generateKeys} from '../../../src/lib/pki/keys.js'
+import type {Database} from '../../../src/lib/resources/database.js'
+import type {HealthStatus} from '../../../src/lib/resources/database-server.js'
+import type {Role, Verb} from '../../../src/lib/resources/role.js'
+import type {Token} from '../../../src/lib/resources/token.js'
+import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+
+let plane: TestAuth
+
+beforeAll(async () => {
+  plane = await startTestAuth()
+})
+
+afterAll(() => plane.stop())
+
+function role(name: string, resources: string[], verbs: Verb[]): Role {
+  return {kind: 'role', version: 'v7', metadata: {name}, spec: {allow: {rules: [{resources, verbs}]}}}
+}
+
+function token(name: string, roles: Token['spec']['roles']): Token {
+  return {kind: 'token', version: 'v2', metadata: {name}, spec: {roles, join_method: 'token'}}
+}
+
+function database(name: string, uri = 'db:5432'): Database {
+  return {kind: 'db', version: 'v3', metadata: {name}, spec: {protocol: 'postgres', uri}}
+}
+
+function beat(
+  host: TestHost,
+  status: HealthStatus,
+  ...databases: Database[]
+): ReturnType<TestHost['client']['heartbeat']> {
+  const health = {
+    address: 'db:5432',
+    protocol: 'TCP',
+    status,
+    transition_timestamp: new Date().toISOString(),
+    transition_reason: 'initialized',
+  } as const
+  return host.client.heartbeat({
+    hostname: 'h',
+    version: '0.1.0',
+    databases: databases.map((each) => ({database: each, health})),
+  })
+}
+
+describe('who may only update', () => {
+  it('replaces what is there, and creates nothing by the way', async () => {
+    await plane.admin.createResource(role('updater', ['role', 'db', 'token', 'user'], ['list', 'read', 'update']))
+    await plane.admin.createResource(database('there'))
+    const {client} = await plane.addUser('ursula', ['updater'])
+    expect(await client.putResource(database('there', 'other:5432'))).toEqual({created: false})
+    const denied = {code: 'ACCESS_DENIED'}
+    await expect(client.putResource(database('new'))).rejects.toMatchObject(denied)
+    await expect(client.putResource(role('new', ['*'], ['*']))).rejects.toMatchObject(denied)
+    await expect(client.putResource(token('a-token-that-is-new', ['Db']))).rejects.toMatchObject(denied)
+    await expect(client.deleteResource('db', 'there')).rejects.toMatchObject(denied)
+    expect((await plane.admin.listResources('db')).items.map(({metadata}) => metadata.name)).toEqual(['there'])
+  })
+})
+
+describe('a join token', () => {
+  const secret = 'a-secret-of-ours-1234'
+
+  it('is shown in full only to who may read tokens, and in no message and no event', async () => {
+    await plane.admin.createResource(token(secret, ['Db']))
+    await plane.admin.createResource(role('lister', ['token'], ['list']))
+    const {client} = await plane.addUser('lisa', ['lister'])
+    const names = async (from = client): Promise<string[]> =>
+      (await from.listResources('token')).items.map(({metadata}) => metadata.name)
+    expect(await names(plane.admin)).toContain(secret)
+    expect((await names()).join()).not.toContain('secret')
+    const missing = await plane.admin.getResource('token', `${secret}-not`).catch(String)
+    expect(missing).not.toContain('secret')
+    expect(JSON.stringify(await plane.admin.events({limit: 1000}))).not.toContain(secret)
+  })
+
+  it('is replaced without a gap, and a bad replacement leaves the old one', async () => {
+    expect(await plane.admin.putResource(token(secret, ['Proxy']))).toEqual({created: false})
+    expect((await plane.admin.getResource('token', secret)).items[0]?.spec.roles).toEqual(['Proxy'])
+    await expect(plane.admin.createResource(token(secret, ['Db']))).rejects.toMatchObject({code: 'ALREADY_EXISTS'})
+    await expect(plane.admin.createResource(token('short', ['Db']))).rejects.toMatchObject({code: 'INVALID'})
+  })
+})
+
+describe('a database', () => {
+  it('has one name, whatever its case', async () => {
+    await plane.admin.createResource(database('Orders'))
+    await expect(plane.admin.createResource(database('orders'))).rejects.toMatchObject({code: 'ALREADY_EXISTS'})
+    expect((await plane.admin.getResource('db', 'ORDERS')).items).toMatchObject([
+      {metadata: {name: 'Orders', labels: {'postern.dev/origin': 'dynamic'}}},
+    ])
+  })
+
+  it('is served by several agents, the healthy ones first', async () => {
+    const agents = [await plane.joinHost('Db'), await plane.joinHost('Db'), await plane.joinHost('Db')] as const
+    const [sick, well, fresh] = agents
+    await beat(sick, 'unhealthy', database('shared'))
+    await beat(well, 'healthy', database('shared'))
+    await beat(fresh, 'unknown', database('shared'))
+    const {client} = await plane.addUser('dora', ['access'], {db_users: ['reader'], db_names: ['*']})
+    const visible = (await client.visibleDatabases()).databases
+    expect(visible).toMatchObject([
+      {type: 'self-hosted', health: 'healthy', users: {allowed: ['reader']}, names: {allowed: ['*']}},
+    ])
+    const {publicKey} = await generateKeys()
+    const wish = {publicKey, dbUser: 'reader', dbName: 'postgres'}
+    const {agents: order, route} = await client.databaseCertificate({...wish, database: 'SHARED'})
+    expect(order.map(({hostId}) => hostId)).toEqual([well, fresh, sick].map(({joined}) => joined.hostId))
+    expect(route.database).toBe('shared')
+    for (const agent of agents) await beat(agent, 'healthy')
+    await expect(client.databaseCertificate({...wish, database: 'shared'})).rejects.toMatchObject({code: 'NOT_FOUND'})
+    // Declared, visible, but nowhere served.
+    await expect(client.databaseCertificate({...wish, database: 'Orders'})).rejects.toMatchObject({code: 'UNREACHABLE'})
+  })
+
+  it('named twice by one agent, or with another address than other agents give it, is refused by name', async () => {
+    const [one, other] = [await plane.joinHost('Db'), await plane.joinHost('Db')]
+    const {refused} = await beat(one, 'healthy', database('twice'), database('TWICE'))
+    expect(refused).toMatchObject([{name: 'TWICE'}])
+    expect((await beat(other, 'healthy', database('twice', 'elsewhere:5432'))).refused).toMatchObject([{name: 'twice'}])
+    // What an administrator declares decides: so agents can follow when its address changes.
+    await plane.admin.createResource(database('twice', 'elsewhere:5432'))
+    expect((await beat(other, 'healthy', database('twice', 'elsewhere:5432'))).refused).toEqual([])
+  })
+})
