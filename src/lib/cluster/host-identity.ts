@@ -14,8 +14,8 @@ import {hostRenewalTime} from '../pki/renewal.js'
 import type {JoinRole} from '../resources/token.js'
 import {authServerName} from '../resources/route.js'
 
-/** Retries of a failed renewal; there are weeks left when the first one starts. */
-const renewalRetry = 60 * 60_000
+/** Between two renewals, failed or not: there are weeks left, and a host whose clock is far ahead must not ask all the time. */
+const renewalPause = 60 * 60_000
 /** setTimeout takes no more than 31 bits of milliseconds. */
 const longestTimer = 2 ** 31 - 1
 const firstJoinRetry = 500
@@ -98,15 +98,23 @@ export class HostIdentity {
     await this.api.close()
   }
 
-  #schedule(at?: number): void {
-    const certificate = new X509Certificate(this.#stored.certificate)
-    const due =
-      at ?? hostRenewalTime({notBefore: Date.parse(certificate.validFrom), notAfter: Date.parse(certificate.validTo)})
-    const wait = Math.min(Math.max(due - this.#options.clock.now(), 0), longestTimer)
-    this.#timer = setTimeout(() => {
-      if (this.#options.clock.now() < due) this.#schedule(at)
-      else void this.#renew()
-    }, wait)
+  /** Renews when it is time, and not before `pause` milliseconds have passed. */
+  #schedule(pause = 0): void {
+    const {validFrom, validTo} = new X509Certificate(this.#stored.certificate)
+    const {clock} = this.#options
+    const due = hostRenewalTime({notBefore: Date.parse(validFrom), notAfter: Date.parse(validTo)})
+    this.#wait(Math.max(due, clock.now() + pause))
+  }
+
+  #wait(due: number): void {
+    const {clock} = this.#options
+    this.#timer = setTimeout(
+      () => {
+        if (clock.now() < due) this.#wait(due)
+        else void this.#renew()
+      },
+      Math.min(Math.max(due - clock.now(), 0), longestTimer),
+    )
     this.#timer.unref()
   }
 
@@ -117,12 +125,12 @@ export class HostIdentity {
       this.#stored = {...this.#stored, certificate, hostAuthorities, privateKey: keys.privateKey.reveal()}
       await writeStored(identityFile(this.#options), this.#stored)
       this.#options.logger.info('The host certificate was renewed.', {hostId: this.hostId})
-      this.#schedule()
+      this.#schedule(renewalPause)
     } catch (error) {
       this.#options.logger.warn('The host certificate could not be renewed; it will be tried again.', {
         reason: messageOf(error),
       })
-      this.#schedule(this.#options.clock.now() + renewalRetry)
+      this.#schedule(renewalPause)
     }
   }
 }

@@ -1,0 +1,41 @@
+import {afterEach, expect, it} from '@jest/globals'
+import {startDiagnostics, type Diagnostics, type Readiness} from '../../../src/lib/cluster/diagnostics.js'
+
+let diagnostics: Diagnostics | undefined
+
+afterEach(() => diagnostics?.close())
+
+it('answers health, readiness by the worst part, and metrics as they are now', async () => {
+  let readiness: Readiness = 'starting'
+  let sessions = 3
+  diagnostics = await startDiagnostics({
+    listen: {host: '127.0.0.1', port: 0},
+    readiness: () => readiness,
+    gauges: [{name: 'sessions', help: 'Sessions.', read: () => sessions}],
+  })
+  const {host, port} = diagnostics.address
+  const ask = (path: string): Promise<Response> => fetch(`http://${host}:${port}${path}`)
+  expect(await (await ask('/healthz')).json()).toEqual({status: 'ok'})
+  for (const [state, status] of [
+    ['starting', 400],
+    ['degraded', 503],
+    ['ok', 200],
+  ] as const) {
+    readiness = state
+    const answer = await ask('/readyz')
+    expect({status: answer.status, body: await answer.json()}).toEqual({
+      status,
+      body: {status: state, pid: process.pid},
+    })
+  }
+  expect(await (await ask('/metrics')).text()).toMatch(/^postern_sessions 3$/m)
+  sessions = 4
+  expect(await (await ask('/metrics')).text()).toMatch(/^postern_sessions 4$/m)
+  expect((await ask('/other')).status).toBe(404)
+})
+
+it('says so when its address is taken', async () => {
+  const options = {listen: {host: '127.0.0.1', port: 0}, readiness: () => 'ok' as const, gauges: []}
+  diagnostics = await startDiagnostics(options)
+  await expect(startDiagnostics({...options, listen: diagnostics.address})).rejects.toMatchObject({code: 'FAILED'})
+})
