@@ -58,7 +58,7 @@ describe('a control plane that is not to be trusted', () => {
     ['another authority', {authority: stranger}, {authorities: [authority.certificate]}],
     ['no authority at all', {}, {authorities: []}],
     ['another name', {certificate: {hosts: ['auth.example.org']}}, {}],
-    ['no name', {certificate: {hosts: []}}, {}],
+    ['its name only as a common name', {certificate: {hosts: [], commonName: serverName}}, {}],
     ['the name of an agent', {certificate: {hosts: ['0f0e7c1f.agent.example.com']}}, {}],
     ['a certificate for clients only', {certificate: {purposes: ['client']}}, {}],
     ['an expired certificate', {certificate: expired}, {}],

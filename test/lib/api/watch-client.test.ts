@@ -128,7 +128,8 @@ describe('a watch', () => {
     rig.say(hello, role('new'))
     await rig.until(() => rig.heard.length === 4)
     expect(rig.heard).toEqual(['start', role('old'), 'start', role('new')])
-    expect(JSON.stringify(rig.warnings)).not.toContain('secret')
+    // What a parser says may quote what it read.
+    expect(JSON.stringify(rig.warnings)).not.toMatch(/secret|Unexpected|Expected/)
   })
 
   it('is over when it is closed, whatever it waits for', async () => {
@@ -211,12 +212,23 @@ describe('freshness', () => {
   it.each([
     ['that answers no ping', [hello, {type: 'ready'}], 11_001],
     ['that says nothing at all', [], 61_001],
-    ['that repeats an old answer', [hello, {type: 'ready'}, pong(0), pong(0)], 11_001],
   ])('gives up a stream %s', async (_, events, time) => {
     await started(quick)
     rig.say(...events)
     await rig.until(() => events.length === 0 || rig.pings.length > 0)
     rig.time = time
+    await rig.until(() => rig.streams.length === 2)
+    expect(rig.streams[0]?.destroyed).toBe(true)
+  })
+
+  it('gives up a stream that only repeats old answers', async () => {
+    await pinged(quick)
+    rig.say({type: 'ready'}, pong(0))
+    await rig.settled()
+    rig.time = 9000
+    rig.say(pong(0))
+    await rig.settled()
+    rig.time = 11_001
     await rig.until(() => rig.streams.length === 2)
     expect(rig.streams[0]?.destroyed).toBe(true)
   })

@@ -10,8 +10,15 @@ x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoPro
 
 const signing = {name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256'} as const
 
-/** What our own issuing would refuse: a client's certificate with these values as identity extensions, none or many. */
-export async function certificateWith(authority: Authority, identities: readonly Buffer[]): Promise<X509Certificate> {
+/**
+ * What our own issuing would refuse: a client's certificate with these values as identity extensions, none or many, and
+ * perhaps one that may itself sign.
+ */
+export async function certificateWith(
+  authority: Authority,
+  identities: readonly Buffer[],
+  {ca = false} = {},
+): Promise<X509Certificate> {
   const issuer = new x509.X509Certificate(authority.certificate)
   const key = createPrivateKey(authority.privateKey.reveal()).export({type: 'pkcs8', format: 'der'})
   const keys = await webcrypto.subtle.generateKey(signing, true, ['sign', 'verify'])
@@ -24,6 +31,7 @@ export async function certificateWith(authority: Authority, identities: readonly
     signingKey: await webcrypto.subtle.importKey('pkcs8', key, signing, false, ['sign']),
     publicKey: keys.publicKey,
     extensions: [
+      new x509.BasicConstraintsExtension(ca, undefined, true),
       new x509.ExtendedKeyUsageExtension([keyPurposes.client]),
       ...identities.map((value) => new x509.Extension(identityOid, false, value)),
     ],

@@ -34,6 +34,7 @@ describe('verifyPeer', () => {
     ['of an authority with other names', async () => parsed(await issue(await newAuthority('host')))],
     ['for the other purpose', async () => parsed(await issue(authority, {purposes: ['server']}))],
     ['that is the authority itself', () => Promise.resolve(parsed(authority))],
+    ['that may itself sign', () => certificateWith(authority, [identityBytes('bob')], {ca: true})],
     ['that a leaf signed', async () => parsed(await issue(await issue(authority)))],
     ['that signed itself under the names of the authority', () => Promise.resolve(parsed(twin))],
     ['without an identity', () => certificateWith(authority, [])],
