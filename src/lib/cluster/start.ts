@@ -18,7 +18,7 @@ import {Secret} from '../core/secret.js'
 import type {Agent} from '../agent/agent.js'
 import type {Auth} from '../auth/auth.js'
 import type {Proxy} from '../proxy/options.js'
-import type {Address} from '../resources/endpoint.js'
+import {formatAddress, type Address} from '../resources/endpoint.js'
 import {startDiagnostics, type Diagnostics, type Gauge, type Readiness} from './diagnostics.js'
 import {HostIdentity} from './host-identity.js'
 import {ProxyDirectory} from './proxy-directory.js'
@@ -263,10 +263,6 @@ async function firstContact(options: StartOptions, address: Address, auth: Auth 
 function reachable({host, port}: Address): Address {
   if (host === '0.0.0.0') return {host: '127.0.0.1', port}
   return host === '::' ? {host: '::1', port} : {host, port}
-}
-
-function formatAddress({host, port}: Address): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** The worst of the enabled services. */
