@@ -48,7 +48,7 @@ class Rig {
       onEvent: (event) => this.heard.push(event),
       pingIntervalMilliseconds,
     })
-    await this.until(() => this.streams.length === 1)
+    await this.until(() => this.heard.length === 1)
     return this.watch
   }
 
