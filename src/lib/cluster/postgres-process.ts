@@ -15,16 +15,14 @@ import {
 } from './postgres-files.js'
 
 /** A program's exit: its code, or the signal that ended it. */
-export type Exit = number | NodeJS.Signals
+type Exit = number | NodeJS.Signals
 
 /** Milliseconds. */
 const stopPatience = 10_000
 
 /** A started server; it may not answer yet. */
 export interface ServerProcess {
-  readonly pid: number
-  /** Resolves when the server has ended. */
-  readonly exited: Promise<Exit>
+  isRunning(): boolean
   /** A fast shutdown, and harder ones when it takes too long. */
   stop(): Promise<void>
 }
@@ -83,17 +81,18 @@ export async function initializeData(bin: string, place: ServerPlace): Promise<v
   if (exit !== 0) throw await failure(place, 'PostgreSQL could not set up its data directory.')
 }
 
-/** Starts the server. */
+/** Starts the server; `temporary` directories go with it when this process dies before it has stopped. */
 export async function startServer(
   bin: string,
   place: ServerPlace,
   port: number,
-  setup: ServerSetup,
+  {temporary, ...setup}: ServerSetup & {readonly temporary: readonly string[]},
 ): Promise<ServerProcess> {
   const child = await launch(join(bin, 'postgres'), serverArguments(place, port, setup), place, true)
-  const exited = exitOf(child)
+  const callOff = guard(child.pid ?? 0, temporary)
+  const exited = exitOf(child).finally(callOff)
   child.unref()
-  return {pid: child.pid ?? 0, exited, stop: () => stopServer(child, exited)}
+  return {isRunning: () => child.exitCode === null && child.signalCode === null, stop: () => stopServer(child, exited)}
 }
 
 /** Smart shutdown waits for clients; fast (INT) ends them, immediate (QUIT) leaves recovery to the next start. */
@@ -106,19 +105,20 @@ async function stopServer(child: ChildProcess, exited: Promise<Exit>): Promise<v
   }
 }
 
-const quotedLogBytes = 2000
+const quotedLines = 3
 
-/** What a program that failed wrote last. */
+/** An error with what the failed program wrote last; statements, which may hold values, are not among it. */
 export async function failure(place: ServerPlace, message: string): Promise<PosternError> {
   const log = await readFile(logFile(place), 'utf8').catch(() => '')
-  return new PosternError('FAILED', message, {hint: `Its log ends with:\n${log.slice(-quotedLogBytes).trim()}`})
+  const lines = log.split('\n').filter((line) => /\b(FATAL|PANIC|HINT|error|could not)\b/.test(line))
+  return new PosternError('FAILED', message, {hint: lines.slice(-quotedLines)})
 }
 
 /**
  * Watches that the server does not outlive this process, whatever ends it: a shell reads from a pipe that only we hold
  * open, and when that ends it stops the server and removes the directories. Returns the way to call it off.
  */
-export function guard(pid: number, temporary: readonly string[]): () => void {
+function guard(pid: number, temporary: readonly string[]): () => void {
   const script = `
 while read -r _; do :; done
 server=$1; shift

@@ -8,7 +8,7 @@ import {silentLogger, type Logger} from '../core/log.js'
 import {accountForRoot, mayGetTo, temporaryDirectoryFor, type Account} from './postgres-account.js'
 import {findBinaries, prepareBinaries} from './postgres-binaries.js'
 import {giveTo, logFile, superuser, writeServerFiles, type ServerPlace, type ServerSetup} from './postgres-files.js'
-import {failure, guard, initializeData, startServer, type ServerProcess} from './postgres-process.js'
+import {failure, initializeData, startServer, type ServerProcess} from './postgres-process.js'
 import {executeAsSuperuser, type Row, type StatementOptions} from './postgres-superuser.js'
 
 export interface PostgresOptions extends ServerSetup {
@@ -58,13 +58,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const place = await preparePlace(options.directory, account, temporary)
     await writeServerFiles(place, options)
     await initializeData(bin, place)
-    const {port, server} = await startOnPort(bin, place, options)
-    const callOff = guard(server.pid, temporary)
+    const {port, server} = await startOnPort(bin, place, {...options, temporary})
     const logger = (options.logger ?? silentLogger).with({port})
     logger.info('PostgreSQL is up.')
     return describe(place, port, async () => {
       await server.stop()
-      callOff()
       await removeTemporary()
       logger.info('PostgreSQL has stopped.')
     })
@@ -109,7 +107,11 @@ interface Started {
 }
 
 /** PostgreSQL cannot be told to find a free port, so one is found for it, and another when it is gone by then. */
-async function startOnPort(bin: string, place: ServerPlace, options: PostgresOptions): Promise<Started> {
+async function startOnPort(
+  bin: string,
+  place: ServerPlace,
+  options: PostgresOptions & {readonly temporary: readonly string[]},
+): Promise<Started> {
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port ?? (await freePort())
     const server = await startServer(bin, place, port, options)
@@ -132,9 +134,7 @@ async function freePort(): Promise<number> {
 
 /** Whether a real sign-in succeeds; false when the server has ended instead, or never answers. */
 async function answers(server: ServerProcess, {sockets}: ServerPlace, port: number): Promise<boolean> {
-  const state = {hasEnded: false}
-  void server.exited.then(() => (state.hasEnded = true))
-  for (let attempt = 0; attempt < readyAttempts && !state.hasEnded; attempt += 1) {
+  for (let attempt = 0; attempt < readyAttempts && server.isRunning(); attempt += 1) {
     try {
       await executeAsSuperuser({superuserSocketDir: sockets, port}, 'SELECT 1')
       return true
