@@ -1,0 +1,36 @@
+import * as Flags from '@oclif/core/flags'
+import {iamDatabaseTypes, type IamDatabaseType} from '../aws/iam-policy.js'
+import {PosternError} from '../core/errors.js'
+import {list} from './flags.js'
+
+/** What the permissions are for. */
+export const iamNeedsFlags = {
+  types: Flags.option({
+    ...list,
+    char: 'r',
+    options: iamDatabaseTypes,
+    description: 'types of database that the agent is to reach',
+    helpValue: 'TYPE,',
+  })(),
+  'assumes-roles': Flags.string({
+    ...list,
+    description: 'roles that the agent assumes: names or ARNs',
+    helpValue: 'ROLE,',
+  }),
+}
+
+interface NeedsChoice {
+  readonly types?: readonly IamDatabaseType[] | undefined
+  readonly 'assumes-roles'?: readonly string[] | undefined
+}
+
+/** The values of `iamNeedsFlags`. @throws PosternError USAGE when there are none */
+export function readNeeds({types = [], 'assumes-roles': roles = []}: NeedsChoice): {
+  readonly types: readonly IamDatabaseType[]
+  readonly roles: readonly string[]
+} {
+  if (types.length > 0 || roles.length > 0) return {types, roles}
+  throw new PosternError('USAGE', 'Neither --types nor --assumes-roles says what the policy is for.', {
+    hint: `The types are ${iamDatabaseTypes.join(', ')}.`,
+  })
+}
