@@ -1,0 +1,45 @@
+import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
+
+/** What errors of the SDK carry besides their text. */
+interface AwsError extends Error {
+  readonly $metadata?: {readonly httpStatusCode?: number}
+  readonly code?: string
+}
+
+const deniedNames: ReadonlySet<string> = new Set(['AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation'])
+const missingName = /NotFound|NoSuchEntity/
+
+/** Whether AWS says that the caller may not. */
+export const isDenied = (error: unknown): boolean => deniedNames.has(nameOf(error))
+
+/** Whether AWS says that there is no such thing. */
+export const isMissing = (error: unknown): boolean => missingName.test(nameOf(error))
+
+const nameOf = (error: unknown): string => (error as Partial<AwsError> | undefined)?.name ?? ''
+
+/** An error of the SDK as `Name: text`, on one line. */
+export function describeAwsError(error: unknown): string {
+  const name = nameOf(error)
+  const text = messageOf(error).replace(/\s+/g, ' ').trim() || 'no reason given'
+  const speaks = (error as Partial<AwsError> | undefined)?.$metadata?.httpStatusCode !== undefined
+  return speaks && name !== '' && name !== 'Error' ? `${name}: ${text}` : text
+}
+
+/**
+ * A failed request to AWS as an error of ours.
+ * @param what the sentence's beginning: what could not be done
+ */
+export function awsFailure(error: unknown, what: string, hint: string | readonly string[] = []): PosternError {
+  if (error instanceof PosternError) return error
+  return new PosternError(codeOf(error), `${what}: ${describeAwsError(error).replace(/\.$/, '')}.`, {
+    cause: error,
+    hint,
+  })
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (isDenied(error)) return 'ACCESS_DENIED'
+  if (isMissing(error)) return 'NOT_FOUND'
+  const {$metadata, code} = error as Partial<AwsError>
+  return $metadata?.httpStatusCode === undefined && code !== undefined ? 'UNREACHABLE' : 'FAILED'
+}
