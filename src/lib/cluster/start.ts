@@ -15,6 +15,7 @@ import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {Secret} from '../core/secret.js'
+import {workerCount} from '../core/worker-pool.js'
 import type {Agent} from '../agent/agent.js'
 import type {Auth} from '../auth/auth.js'
 import type {Proxy} from '../proxy/options.js'
@@ -191,6 +192,7 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
       : {kind: 'address', ...authAddress},
     agentsFor: directory.agentsFor,
     mayServe: directory.mayServe,
+    workers: workerCount(config.proxyService.workers),
     logger,
     clock,
   })

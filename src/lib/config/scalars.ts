@@ -4,6 +4,7 @@ import {parseDuration} from '../core/duration.js'
 import {isAwsAccountId, isAwsRegion, parseAddress, type Address} from '../resources/endpoint.js'
 
 const maximumQuotedLength = 80
+const maximumWorkers = 64
 
 /** A scalar of the file, which is always text, read by a function that answers undefined to what it does not know. */
 function scalar<T>(expected: string, read: (text: string) => T | undefined) {
@@ -62,6 +63,11 @@ export const flag = scalar('yes or no', (word) => booleans[word.toLowerCase()])
 export const count = scalar('a whole number above zero', (word) =>
   /^[1-9]\d{0,8}$/.test(word) ? Number(word) : undefined,
 )
+/** Worker processes of a service. */
+export const workers = scalar('auto or a whole number from 1 to 64', (word) => {
+  if (word === 'auto') return word
+  return /^[1-9]\d?$/.test(word) && Number(word) <= maximumWorkers ? Number(word) : undefined
+})
 /** In milliseconds. */
 export const duration = scalar('a duration like 30s, 5m or 12h', parseDuration)
 export const absolutePath = scalar('an absolute path', (path) => (isAbsolute(path) ? path : undefined))

@@ -16,6 +16,7 @@ import {
   roleArn,
   section,
   text,
+  workers,
 } from './scalars.js'
 
 /** Where agents dial when the file gives no port. */
@@ -124,6 +125,7 @@ const proxyService = section({
   enabled: flag.optional(),
   web_listen_addr: listenAddress(defaultProxyPort).optional(),
   public_addr: oneOrMore(publicAddress).optional(),
+  workers: workers.optional(),
   https_keypairs: z.array(keypair).optional(),
   https_keypairs_reload_interval: refused(notYet('reloading key pairs'), ['0', '0s']),
   acme: section({enabled: refused(notYet('ACME'), off), email: withoutEffect}).optional(),

@@ -103,6 +103,7 @@ function readProxy({proxy_service: proxy}: ConfigFile, running: Running): ProxyS
     enabled: running.proxy,
     webListenAddr,
     publicAddrs: readAddresses(proxy?.public_addr, webListenAddr, defaultProxyPort),
+    workers: proxy?.workers ?? 1,
   }
 }
 

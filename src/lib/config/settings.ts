@@ -51,6 +51,8 @@ export interface ProxyServiceSettings {
   readonly enabled: boolean
   readonly webListenAddr: Address
   readonly publicAddrs: readonly Address[]
+  /** Processes that carry the sessions; 1 is the service's own process. */
+  readonly workers: number | 'auto'
 }
 
 /** Labels and the values that each may have; `*` stands for all. */

@@ -61,6 +61,10 @@ export interface ProxyOptions {
   readonly mayServe?: (identity: HostIdentity) => boolean
   readonly limits?: Partial<ProxyLimits>
   readonly timing?: Partial<ProxyTiming>
+  /** Processes that splice the sessions; with 1, which is the default, this one does it. */
+  readonly workers?: number | undefined
+  /** The program of a worker; only tests name another one. */
+  readonly workerScript?: URL | undefined
   readonly logger: Logger
   readonly clock: Clock
 }

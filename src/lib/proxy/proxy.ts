@@ -15,6 +15,7 @@ import {peek, type Peeked} from '../tunnel/peek.js'
 import {tuneSocket} from '../tunnel/splice.js'
 import {Agents} from './agents.js'
 import {Cap} from './cap.js'
+import {LocalJoint} from './joint.js'
 import {Nonces} from './nonces.js'
 import {
   defaultLimits,
@@ -27,6 +28,7 @@ import {
 } from './options.js'
 import {openSession} from './session-opening.js'
 import {Sessions} from './sessions.js'
+import {SpliceWorkers} from './splice-workers.js'
 import {TunnelEndpoint} from './tunnel-endpoint.js'
 import {spliceToAddress} from './upstream.js'
 
@@ -38,12 +40,19 @@ const tooManyHellos = 'its address has too many unanswered connections'
 
 /**
  * Starts a proxy.
- * @throws PosternError UNREACHABLE when it cannot listen on its address.
+ * @throws PosternError UNREACHABLE when it cannot listen on its address, FAILED when a worker does not start.
  */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const service = new ProxyService(options)
-  await service.listen()
-  return service
+  const {workers: count = 1, workerScript: script, logger} = options
+  const workers = count > 1 ? await SpliceWorkers.start({script, count, logger}) : undefined
+  const service = new ProxyService(options, workers)
+  try {
+    await service.listen()
+    return service
+  } catch (error) {
+    await workers?.close()
+    throw error
+  }
 }
 
 class ProxyService implements Proxy {
@@ -60,12 +69,14 @@ class ProxyService implements Proxy {
   /** Connections that have not said what they want, oldest first. */
   readonly #undecided = new Set<Socket>()
   readonly #sessions: Sessions
+  readonly #workers: SpliceWorkers | undefined
   readonly #counters = {accepted: 0, refused: 0, replays: 0}
   #draining = false
   #address = {host: '', port: 0}
 
-  constructor(options: ProxyOptions) {
+  constructor(options: ProxyOptions, workers: SpliceWorkers | undefined) {
     this.#options = options
+    this.#workers = workers
     this.#limits = {...defaultLimits, ...options.limits}
     this.#timing = {...defaultTiming, ...options.timing}
     this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress, this.#timing.waitMilliseconds)
@@ -150,14 +161,16 @@ class ProxyService implements Proxy {
     await this.#sessions.drain(this.#agents, deadlineMilliseconds)
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
       this.#server.close(() => {
         resolve()
       })
-      this.#agents.close()
-      for (const socket of this.#sockets) socket.destroy()
     })
+    this.#agents.close()
+    for (const socket of this.#sockets) socket.destroy()
+    // A server that sent connections to workers waits for these as well, and for ever for one that has died.
+    await (this.#workers ? this.#workers.close() : closed)
   }
 
   #accept(socket: Socket): void {
@@ -234,8 +247,14 @@ class ProxyService implements Proxy {
       this.#refuse(client, source, tooManyHellos)
       return
     }
+    const joint = this.#workers ? this.#workers.join(client) : new LocalJoint(client)
+    if (!joint) {
+      leave()
+      this.#refuse(client, source, 'the worker processes are being replaced')
+      return
+    }
     const opened = await openSession(
-      {hostIds, hello: hello.head, source},
+      {hostIds, hello: hello.head, source, joint},
       {
         agents: this.#agents,
         hellosByAgent: this.#hellosByAgent,
@@ -245,16 +264,13 @@ class ProxyService implements Proxy {
         },
       },
     ).finally(leave)
-    if ('refused' in opened) {
-      this.#refuse(client, source, opened.refused, hello.serverName)
+    if ('refused' in opened || this.#draining) {
+      joint.close()
+      const reason = 'refused' in opened ? opened.refused : 'the proxy is about to stop'
+      this.#logRefusal(source, reason, hello.serverName)
       return
     }
-    if (this.#draining) {
-      opened.socket.destroy()
-      this.#refuse(client, source, 'the proxy is about to stop')
-      return
-    }
-    await this.#sessions.run(client, source, opened)
+    await this.#sessions.run(joint, source, opened)
   }
 
   async #passOn(client: Socket, source: string, head: Buffer): Promise<void> {

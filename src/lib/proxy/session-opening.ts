@@ -9,10 +9,10 @@
  *
  * Sending a ClientHello twice is safe: it is TLS 1.3 without 0-RTT, so nobody has acted on the first one.
  */
-import type {Socket} from 'node:net'
 import type {Agents} from './agents.js'
 import type {DataConnection} from './agent-link.js'
 import type {Cap} from './cap.js'
+import type {Joint} from './joint.js'
 
 export interface OpeningOptions {
   readonly agents: Agents
@@ -28,9 +28,11 @@ export interface OpeningRequest {
   readonly hello: Buffer
   /** `ip:port` of the client. */
   readonly source: string
+  /** Where the client will be joined with the agent that answers. */
+  readonly joint: Joint
 }
 
-/** The connection whose agent answered, paused with the answer in it; or why there is none. */
+/** The connection whose agent answered; or why there is none. */
 export async function openSession(
   request: OpeningRequest,
   options: OpeningOptions,
@@ -58,35 +60,12 @@ export async function openSession(
 async function tryAgent(
   hostId: string,
   fresh: boolean,
-  {hello, source}: OpeningRequest,
+  {hello, source, joint}: OpeningRequest,
   {agents, answerMilliseconds}: OpeningOptions,
 ): Promise<DataConnection | {readonly refused: string}> {
   const link = agents.find(hostId)
   const connection = (fresh ? undefined : link?.takeSpare(source)) ?? (await link?.open(source))
   if (!connection) return {refused: 'its agent did not dial back'}
-  connection.socket.write(hello)
-  if (await answers(connection.socket, answerMilliseconds)) return connection
-  connection.socket.destroy()
-  return {refused: 'its agent did not answer'}
-}
-
-/** Whether a byte comes in time; it is put back. */
-function answers(socket: Socket, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const finish = (answered: boolean): void => {
-      clearTimeout(timer)
-      socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause()
-      resolve(answered)
-    }
-    const onEnd = (): void => {
-      finish(false)
-    }
-    const onData = (bytes: Buffer): void => {
-      finish(true)
-      socket.unshift(bytes)
-    }
-    const timer = setTimeout(onEnd, milliseconds)
-    socket.on('data', onData).on('end', onEnd).on('close', onEnd).resume()
-    if (socket.destroyed) onEnd()
-  })
+  const answered = await joint.offer(connection.socket, hello, answerMilliseconds)
+  return answered ? connection : {refused: 'its agent did not answer'}
 }

@@ -1,8 +1,7 @@
-import type {Socket} from 'node:net'
 import type {Logger} from '../core/log.js'
-import {splice} from '../tunnel/splice.js'
 import type {DataConnection} from './agent-link.js'
 import type {Agents} from './agents.js'
+import type {Joint} from './joint.js'
 
 /** The sessions that run between clients and agents. */
 export class Sessions {
@@ -21,10 +20,10 @@ export class Sessions {
   }
 
   /** Joins a client with an agent that has answered, until both are closed. */
-  async run(client: Socket, source: string, session: DataConnection): Promise<void> {
+  async run(joint: Joint, source: string, session: DataConnection): Promise<void> {
     this.counters.opened += 1
     this.#running.add(session)
-    const {leftToRightBytes, rightToLeftBytes} = await splice(client, session.socket)
+    const {leftToRightBytes, rightToLeftBytes} = await joint.run()
     this.#running.delete(session)
     this.counters.bytesToAgents += leftToRightBytes
     this.counters.bytesToClients += rightToLeftBytes

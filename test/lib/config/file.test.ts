@@ -68,6 +68,7 @@ describe('a configuration file', () => {
         enabled: true,
         webListenAddr: {host: '0.0.0.0', port: 3080},
         publicAddrs: [],
+        workers: 1,
       },
       dbService: {
         enabled: false,
@@ -111,6 +112,7 @@ proxy_service:
   enabled: on
   web_listen_addr: "[::1]:0"
   public_addr: [postern.example.com:443, other.example.com]
+  workers: auto
   https_keypairs: [{key_file: /etc/key2.pem, cert_file: /etc/cert2.pem}]
 db_service:
   enabled: 1
@@ -155,6 +157,7 @@ ssh_service: {enabled: no}
           {host: 'postern.example.com', port: 443},
           {host: 'other.example.com', port: 3080},
         ],
+        workers: 'auto',
       },
       dbService: {
         enabled: true,
@@ -358,6 +361,11 @@ describe('a mistake is named with its key and line', () => {
       /assume_role_arn must be the ARN of an IAM role/,
     ],
     ['version: v3\ndb_service:\n  cache_ttl: 6m', /line 3: db_service\.cache_ttl must be more than 0 and at most 5m/],
+    [
+      'version: v3\nproxy_service:\n  workers: 65',
+      /line 3: proxy_service\.workers must be auto or a whole number from 1 to 64/,
+    ],
+    ['version: v3\nproxy_service:\n  workers: 0', /line 3: proxy_service\.workers must be auto or a whole number/],
     ['version: v3\ndb_service:\n  max_stale: 1s', /line 3: db_service\.max_stale must not be shorter than cache_ttl/],
   ])('%j', (text, message) => {
     const error = refusal(text)
