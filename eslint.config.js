@@ -3,7 +3,7 @@ import tseslint from 'typescript-eslint'
 
 // Import directions are dependency-cruiser's job alone; here: types, promises, and who may print or exit.
 export default tseslint.config(
-  {ignores: ['dist/**', 'coverage/**', '*.config.js', '*.cjs']},
+  {ignores: ['dist/**', 'coverage/**', '.bench/**', '*.config.js', '*.cjs']},
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,

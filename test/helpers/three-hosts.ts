@@ -133,7 +133,7 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
 
 /** Makes a user with an invite, sets the password, and logs in as a person would. */
 export async function addPerson(
-  hosts: ThreeHosts,
+  hosts: Pick<ThreeHosts, 'proxy' | 'caPin' | 'admin' | 'person'>,
   user: string,
   {password = 'correct horse battery', roles = 'access,db', flags = [] as readonly string[]} = {},
 ): Promise<NodeJS.ProcessEnv> {
