@@ -289,6 +289,8 @@ class DatabaseService implements Agent {
   }
 
   #drainFor(nonces: ReadonlySet<string>, deadline: number): void {
+    // Spares of clients would hold the proxy up until its deadline.
+    this.#engine.closeWaiting(nonces)
     const timer = setTimeout(
       () => {
         this.#sessions.endAll('The proxy is shutting down.', nonces)

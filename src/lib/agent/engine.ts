@@ -121,9 +121,9 @@ export class Engine {
     void serving.finally(() => this.#serving.delete(serving))
   }
 
-  /** Closes the connections that wait for a startup message. */
-  closeWaiting(): void {
-    for (const {socket} of this.#waiting) socket.destroy()
+  /** Closes the connections that wait for a startup message: all, or those with these nonces. */
+  closeWaiting(nonces?: ReadonlySet<string>): void {
+    for (const {socket, nonce} of this.#waiting) if (!nonces || nonces.has(nonce)) socket.destroy()
   }
 
   /** Resolves when every connection taken so far has been served to its end, its audit included. */

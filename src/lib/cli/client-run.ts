@@ -14,8 +14,11 @@ export async function runClient(
 ): Promise<number> {
   const socket = await makePrivateSocket()
   try {
-    const proxy = await startLocalProxy({listen: {kind: 'unix', path: socket.path}, source: session})
+    // psql connects once; other programs may come and go.
+    const keepSpares = command !== 'psql'
+    const proxy = await startLocalProxy({listen: {kind: 'unix', path: socket.path}, source: session, keepSpares})
     try {
+      proxy.prepare()
       const {dbUser: user, dbName: database} = session.route
       const place = {host: socket.directory, port: socket.port, user, database}
       return await runProgram(command, words, postgresEnvironment(process.env, place))

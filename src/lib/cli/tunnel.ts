@@ -24,6 +24,7 @@ export async function startTunnel(session: DatabaseSession, port: number | undef
     source: session,
     onlyUid: canTellPeers ? uid : undefined,
     password,
+    keepSpares: true,
   })
   return {proxy, password}
 }

@@ -1,10 +1,10 @@
 import {connect as tcpConnect, type Socket} from 'node:net'
 import {connect as tlsConnect, type TLSSocket} from 'node:tls'
 import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
-import type {Credentials} from '../pki/credentials.js'
 import {checkServerNames} from '../pki/server-names.js'
 import {agentServerName} from '../resources/route.js'
 import {greetingProtocol, readGreeting, type RefusalCode} from '../tunnel/greeting.js'
+import type {ClientIdentity} from './client-identity.js'
 
 /** Time for TCP, TLS and the agent's greeting together. */
 const handshakeMilliseconds = 3000
@@ -15,11 +15,14 @@ export interface AgentAddress {
   readonly hostId: string
 }
 
-export interface DialOptions {
-  readonly credentials: Credentials
-  readonly hostAuthorities: readonly string[]
-  /** Where more than one agent serves a database, a hanging one must not cost the whole patience of a user. */
-  readonly timeoutMilliseconds?: number
+/** A connection to an agent that has let us in: the next bytes on it belong to PostgreSQL. */
+export interface AgentConnection {
+  readonly socket: TLSSocket
+  readonly hostId: string
+  /** Until TCP was connected. */
+  readonly tcpMilliseconds: number
+  /** From there to the agent's greeting. */
+  readonly agentMilliseconds: number
 }
 
 const refusalErrors: Readonly<Record<RefusalCode, ErrorCode>> = {
@@ -31,16 +34,23 @@ const refusalErrors: Readonly<Record<RefusalCode, ErrorCode>> = {
 }
 
 /**
- * A connection to one agent, TLS from here to there, its greeting read: the next bytes belong to PostgreSQL.
+ * Connects to one agent: TLS from here to there, and its greeting read.
  * @throws PosternError UNREACHABLE when another agent may do better; ACCESS_DENIED or EXPIRED when none will
  */
-export async function dialAgent(address: AgentAddress, options: DialOptions): Promise<TLSSocket> {
-  const timeout = options.timeoutMilliseconds ?? handshakeMilliseconds
-  const socket = await connectTls(address, options, timeout)
+export async function dialAgent(address: AgentAddress, identity: ClientIdentity): Promise<AgentConnection> {
+  const begun = performance.now()
+  const {socket, connected} = await connectTls(address, identity)
   try {
-    const greeting = await readGreeting(socket, timeout)
-    if (greeting.ok) return socket
-    throw new PosternError(refusalErrors[greeting.code], greeting.message, {hint: greeting.hint})
+    const greeting = await readGreeting(socket, handshakeMilliseconds)
+    if (!greeting.ok) {
+      throw new PosternError(refusalErrors[greeting.code], greeting.message, {hint: greeting.hint})
+    }
+    return {
+      socket,
+      hostId: address.hostId,
+      tcpMilliseconds: connected - begun,
+      agentMilliseconds: performance.now() - connected,
+    }
   } catch (error) {
     socket.destroy()
     throw error
@@ -49,21 +59,23 @@ export async function dialAgent(address: AgentAddress, options: DialOptions): Pr
 
 function connectTls(
   {proxy, cluster, hostId}: AgentAddress,
-  {credentials, hostAuthorities}: DialOptions,
-  timeout: number,
-): Promise<TLSSocket> {
+  identity: ClientIdentity,
+): Promise<{readonly socket: TLSSocket; readonly connected: number}> {
   return new Promise((resolve, reject) => {
-    const raw: Socket = tcpConnect({...proxy, allowHalfOpen: true})
-    raw.setNoDelay(true)
+    let connected = 0
+    const raw: Socket = tcpConnect({...proxy, allowHalfOpen: true, noDelay: true}, () => {
+      connected = performance.now()
+    })
     const socket = tlsConnect({
       socket: raw,
       servername: agentServerName(hostId, cluster),
-      minVersion: 'TLSv1.3',
       ALPNProtocols: [greetingProtocol],
-      ca: [...hostAuthorities],
+      secureContext: identity.secureContext,
       checkServerIdentity: checkServerNames,
-      cert: credentials.certificate,
-      key: credentials.privateKey.reveal(),
+      session: identity.takeTicket(hostId),
+    })
+    socket.on('session', (ticket) => {
+      identity.keepTicket(hostId, ticket)
     })
     const fail = (error: Error): void => {
       clearTimeout(timer)
@@ -81,8 +93,8 @@ function connectTls(
       )
     }
     const timer = setTimeout(() => {
-      fail(new Error(`no answer within ${timeout} ms`))
-    }, timeout)
+      fail(new Error(`no answer within ${handshakeMilliseconds} ms`))
+    }, handshakeMilliseconds)
     const onClose = (): void => {
       fail(new Error('the proxy closed the connection'))
     }
@@ -93,7 +105,7 @@ function connectTls(
       clearTimeout(timer)
       raw.off('error', fail).on('error', ignore)
       socket.off('error', fail).off('close', onClose).on('error', ignore)
-      resolve(socket)
+      resolve({socket, connected})
     })
   })
 }

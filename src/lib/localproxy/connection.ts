@@ -14,16 +14,16 @@
  *     │ CancelRequest, on a connection of its own ───────────────────► the same way, no answer
  */
 import type {Socket} from 'node:net'
-import type {TLSSocket} from 'node:tls'
 import {PosternError, toPosternError, type ErrorCode} from '../core/errors.js'
 import {encodeCancel, readFirstPacket, type FirstPacket} from '../pgwire/first-packet.js'
 import type {Secret} from '../core/secret.js'
 import {backend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import {splice} from '../tunnel/splice.js'
+import type {AgentConnections, UseConnection} from './agent-connections.js'
+import type {AgentConnection} from './agent-dialer.js'
 import {readUntil} from './first-bytes.js'
 import {demandPassword} from './password.js'
-import {withAgent, type UpstreamSource} from './upstream.js'
 
 /** sqlclient_unable_to_establish_sqlconnection: this agent cannot reach the database, another one may. */
 const cannotReachDatabase = '08001'
@@ -33,20 +33,42 @@ const headerBytes = 5
 
 type Startup = Extract<FirstPacket, {kind: 'startup' | 'cancel'}> & {readonly bytes: Buffer}
 
+/** Milliseconds of one connection's way to a database. */
+export interface ConnectTimes extends Omit<AgentConnection, 'socket'> {
+  /** When the client's startup message was there; as `performance.now()`. */
+  readonly startedAt: number
+  /** From the startup message on its way to the agent to the first byte of the answer. */
+  readonly signInMilliseconds: number
+}
+
+export interface ServeOptions {
+  readonly agents: AgentConnections
+  /** Resolves false when the client may not use this tunnel; nothing of it goes anywhere before. */
+  readonly admitted: Promise<boolean>
+  readonly password?: Secret | undefined
+  /** A session has begun; its first bytes have not been passed on yet. */
+  readonly onSession?: ((times: ConnectTimes) => void) | undefined
+}
+
 /** Serves one client until either end closes. Never rejects: a failure reaches the client as an ErrorResponse. */
-export async function serveClient(client: Socket, source: UpstreamSource, password?: Secret): Promise<void> {
+export async function serveClient(client: Socket, options: ServeOptions): Promise<void> {
+  const {agents, admitted, password, onSession} = options
   client.on('error', ignore)
   try {
-    const startup = await readStartup(client)
+    // Who may not come in hears it at once, whether they have said anything or not.
+    const startup = await Promise.race([readStartup(client), refusal(admitted)])
+    if (!(await admitted)) throw notTheirs()
     if (startup.kind === 'cancel') {
-      await sendCancel(startup, source)
+      await sendCancel(startup, agents)
       client.destroy()
       return
     }
     if (password) await demandPassword(client, password)
-    const agent = await withAgent(source, (socket) => openSession(socket, startup.bytes))
-    if (client.destroyed) agent.destroy()
-    else await splice(client, agent)
+    const startedAt = performance.now()
+    const {connection, signInMilliseconds} = await agents.with(openSession(startup.bytes))
+    onSession?.({...connection, startedAt, signInMilliseconds})
+    if (client.destroyed) connection.socket.destroy()
+    else await splice(client, connection.socket)
   } catch (error) {
     client.end(encodeErrorResponse(describe(error)))
   }
@@ -82,30 +104,52 @@ async function readStartup(client: Socket): Promise<Startup> {
   }
 }
 
-/** Sends the startup message; returns once the agent has answered with something other than "not from here". */
-async function openSession(agent: TLSSocket, startup: Buffer): Promise<TLSSocket> {
-  agent.write(startup)
-  const failure = await readUntil(agent, {bytes: errorBytes}, (bytes) => {
-    if (bytes[0] !== backend.errorResponse) return {answer: undefined, used: 0}
-    if (bytes.length < headerBytes) return undefined
-    const size = bytes.readUInt32BE(1) - 4
-    if (size < 0 || size > errorBytes - headerBytes) return {answer: undefined, used: 0}
-    if (bytes.length < headerBytes + size) return undefined
-    const error = decodeServerError({payload: bytes.subarray(headerBytes, headerBytes + size), size})
-    return {answer: error.code === cannotReachDatabase ? error : undefined, used: 0}
-  })
-  if (!failure) return agent
-  throw new PosternError('UNREACHABLE', failure.message, {hint: [failure.detail, failure.hint].filter(isText)})
+interface OpenedSession {
+  readonly connection: AgentConnection
+  readonly signInMilliseconds: number
+}
+
+/** Sends the startup message; done once the agent has answered with something other than "not from here". */
+function openSession(startup: Buffer): UseConnection<OpenedSession> {
+  return async (connection, milliseconds) => {
+    const begun = performance.now()
+    connection.socket.write(startup)
+    const limits = {bytes: errorBytes, ...(milliseconds === undefined ? {} : {milliseconds})}
+    const failure = await readUntil(connection.socket, limits, (bytes) => {
+      if (bytes[0] !== backend.errorResponse) return {answer: undefined, used: 0}
+      if (bytes.length < headerBytes) return undefined
+      const size = bytes.readUInt32BE(1) - 4
+      if (size < 0 || size > errorBytes - headerBytes) return {answer: undefined, used: 0}
+      if (bytes.length < headerBytes + size) return undefined
+      const error = decodeServerError({payload: bytes.subarray(headerBytes, headerBytes + size), size})
+      return {answer: error.code === cannotReachDatabase ? error : undefined, used: 0}
+    })
+    if (!failure) return {connection, signInMilliseconds: performance.now() - begun}
+    throw new PosternError('UNREACHABLE', failure.message, {hint: [failure.detail, failure.hint].filter(isText)})
+  }
 }
 
 /** PostgreSQL answers no cancel request, so there is nothing to wait for but the other end's close. */
-async function sendCancel(startup: Startup, source: UpstreamSource): Promise<void> {
+async function sendCancel(startup: Startup, agents: AgentConnections): Promise<void> {
   if (startup.kind !== 'cancel') return
-  await withAgent(source, (agent) => {
-    agent.on('close', ignore)
-    agent.end(encodeCancel(startup.key))
+  const send: UseConnection<void> = ({socket}) => {
+    socket.on('close', ignore)
+    socket.end(encodeCancel(startup.key))
     return Promise.resolve()
-  }).catch(ignore)
+  }
+  await agents.with(send).catch(ignore)
+}
+
+/** Rejects for somebody who may not use this tunnel (case D09), and else never settles. */
+async function refusal(admitted: Promise<boolean>): Promise<never> {
+  if (!(await admitted)) throw notTheirs()
+  return new Promise(() => undefined)
+}
+
+function notTheirs(): PosternError {
+  return new PosternError('ACCESS_DENIED', 'This tunnel serves only the user who started it.', {
+    hint: 'Start your own with `postern proxy db --tunnel`.',
+  })
 }
 
 const sqlStates: Partial<Readonly<Record<ErrorCode, string>>> = {

@@ -1,8 +1,8 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Secret} from '../core/secret.js'
-import {encodeErrorResponse} from '../pgwire/server-error.js'
-import {serveClient} from './connection.js'
+import {AgentConnections} from './agent-connections.js'
+import {serveClient, type ConnectTimes} from './connection.js'
 import {peerUid} from './peer-uid.js'
 import {describePortOwner} from './port-owner.js'
 import type {UpstreamSource} from './upstream.js'
@@ -20,12 +20,18 @@ export interface LocalProxyOptions {
   readonly onlyUid?: number | undefined
   /** Asked for from each client, where the system cannot tell whose connection it is. */
   readonly password?: Secret | undefined
+  /** After a connection was used another one is made ready, which pays where clients come and go. */
+  readonly keepSpares?: boolean
+  /** Called for each session when its database has answered, before the client hears of it. */
+  readonly onSession?: (times: ConnectTimes) => void
 }
 
 export interface LocalProxy {
   /** The TCP port; 0 for a UNIX socket. */
   readonly port: number
   readonly connections: () => number
+  /** Begins to connect to an agent, for a client that is about to come. */
+  prepare(): void
   /** Stops listening and ends the connections. */
   close(): Promise<void>
 }
@@ -36,10 +42,12 @@ export interface LocalProxy {
  */
 export async function startLocalProxy(options: LocalProxyOptions): Promise<LocalProxy> {
   const clients = new Set<Socket>()
+  const agents = new AgentConnections(options.source, {keepSpares: options.keepSpares ?? false})
   const serve = (client: Socket): void => {
     clients.add(client)
     client.once('close', () => clients.delete(client))
-    if (admit(client, options)) void serveClient(client, options.source, options.password)
+    const {password, onSession} = options
+    void serveClient(client, {agents, admitted: isAdmitted(client, options), password, onSession})
   }
   const servers: Server[] = []
   const listen = async (at: {path: string} | {host: string; port: number}): Promise<Server> => {
@@ -68,7 +76,9 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
   return {
     port,
     connections: () => clients.size,
+    prepare: () => void agents.prepare(),
     close: async () => {
+      agents.close()
       const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)))
       for (const client of clients) client.destroy()
       await Promise.all(closed)
@@ -77,19 +87,8 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
 }
 
 /** Whether the client belongs to the user who may use this tunnel (case D09). */
-function admit(client: Socket, {listen, onlyUid}: LocalProxyOptions): boolean {
-  client.on('error', ignore)
-  if (listen.kind === 'unix' || onlyUid === undefined) return true
-  if (peerUid(client) === onlyUid) return true
-  client.end(
-    encodeErrorResponse({
-      severity: 'FATAL',
-      code: '28000',
-      message: 'This tunnel serves only the user who started it.',
-      hint: 'Start your own with `postern proxy db --tunnel`.',
-    }),
-  )
-  return false
+async function isAdmitted(client: Socket, {listen, onlyUid}: LocalProxyOptions): Promise<boolean> {
+  return listen.kind === 'unix' || onlyUid === undefined || (await peerUid(client)) === onlyUid
 }
 
 async function listening(server: Server, at: {path: string} | {host: string; port: number}): Promise<void> {
@@ -109,8 +108,4 @@ async function listening(server: Server, at: {path: string} | {host: string; por
       hint: 'End that, or choose another port with --port.',
     })
   }
-}
-
-function ignore(): void {
-  // `close` follows.
 }

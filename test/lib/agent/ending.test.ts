@@ -189,6 +189,14 @@ describe('a proxy that shuts down', () => {
     void rig.proxy.drain(1500)
     expect(await reader.error()).toMatchObject({code: '57P01', message: 'The proxy is shutting down.'})
   })
+
+  it('is not held up by connections that clients keep in reserve', async () => {
+    const spare = await rig.dial(await rig.guest())
+    await greet(spare)
+    const drained = rig.proxy.drain(60_000)
+    expect(await new MessageReader(spare).next()).toBeUndefined()
+    await drained
+  })
 })
 
 describe('the end of one side', () => {

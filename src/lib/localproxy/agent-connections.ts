@@ -1,0 +1,141 @@
+/**
+ * The way from this machine to the agents of a database:
+ *
+ *   spare ──────► used; abandoned when the agent does not answer on it within a second
+ *   then  ──────► each agent in turn
+ *   then  ──────► once more with a fresh list
+ *   afterwards ─► a new spare, TLS and greeting done, for the next client
+ *
+ * A denial ends it at any point. Agents repeat every check when a spare is used.
+ */
+import {PosternError} from '../core/errors.js'
+import {dialAgent, type AgentConnection} from './agent-dialer.js'
+import {ClientIdentity} from './client-identity.js'
+import {Spares, type SpareRequest} from './spares.js'
+import type {Upstream, UpstreamSource} from './upstream.js'
+
+/** What to do with a connection. With a patience it may be dead without our knowing: silence is a failure then. */
+export type UseConnection<T> = (connection: AgentConnection, patienceMilliseconds?: number) => Promise<T>
+
+/** Connections kept ready, at most. */
+const maximumSpares = 2
+/** A spare whose agent answers no sooner is given up; the sign-in to a database seldom takes as long. */
+const sparePatienceMilliseconds = 1000
+/** After one was given up there are none for a while: perhaps the database is that slow, and each would cost a second. */
+const distrustMilliseconds = 60_000
+
+export class AgentConnections {
+  readonly #source: UpstreamSource
+  readonly #keepSpares: boolean
+  readonly #spares = new Spares()
+  #identity: ClientIdentity | undefined
+  #trustedAgain = 0
+  #closed = false
+
+  constructor(source: UpstreamSource, {keepSpares}: {readonly keepSpares: boolean}) {
+    this.#source = source
+    this.#keepSpares = keepSpares
+  }
+
+  /** Begins to connect for a client that is about to come, who is told when that fails. */
+  async prepare(): Promise<void> {
+    const upstream = await this.#source.current().catch(ignore)
+    if (!upstream || this.#closed) return
+    this.#addSpare(upstream, {maximum: 1, keepFailure: true})
+  }
+
+  /**
+   * The first connection with which `use` gets far enough.
+   * @throws PosternError the denial, or the last failure
+   */
+  async with<T>(use: UseConnection<T>): Promise<T> {
+    const upstream = await this.#source.current()
+    const result = await this.#withSpareOrFresh(upstream, use)
+    this.#makeSpare(upstream)
+    return result
+  }
+
+  /** Closes the spares and makes no more. */
+  close(): void {
+    this.#closed = true
+    this.#spares.close()
+  }
+
+  async #withSpareOrFresh<T>(upstream: Upstream, use: UseConnection<T>): Promise<T> {
+    try {
+      const spare = await this.#spares.take(this.#identityOf(upstream), upstream.agents)
+      const used = spare && (await this.#withSpare(spare, use))
+      return used ? used.result : await this.#tryAgents(upstream, use)
+    } catch (error) {
+      if (!mayRetry(error)) throw error
+      return await this.#tryAgents(await this.#source.refreshed(), use)
+    }
+  }
+
+  /** Undefined when the agent does not answer on it, or would rather have the client go elsewhere. */
+  async #withSpare<T>(spare: AgentConnection, use: UseConnection<T>): Promise<{readonly result: T} | undefined> {
+    try {
+      return {result: await attempt(spare, (connection) => use(connection, sparePatienceMilliseconds))}
+    } catch (error) {
+      if (!mayRetry(error)) throw error
+      this.#spares.close()
+      this.#trustedAgain = performance.now() + distrustMilliseconds
+      return undefined
+    }
+  }
+
+  async #tryAgents<T>(upstream: Upstream, use: UseConnection<T>): Promise<T> {
+    const {proxy, cluster, agents} = upstream
+    let last: unknown = new PosternError('UNREACHABLE', 'No agent serves this database at the moment.', {
+      hint: 'Ask whoever runs the database agents whether one is up; `postern db ls -v` shows the state.',
+    })
+    for (const hostId of agents) {
+      try {
+        const connection = await dialAgent({proxy, cluster, hostId}, this.#identityOf(upstream))
+        return await attempt(connection, use)
+      } catch (error) {
+        if (!mayRetry(error)) throw error
+        last = error
+      }
+    }
+    throw last
+  }
+
+  /** One for each connection that was used: so there are as many as clients come at once, up to the maximum. */
+  #makeSpare(upstream: Upstream): void {
+    if (!this.#keepSpares || this.#closed || performance.now() < this.#trustedAgain) return
+    this.#addSpare(upstream, {maximum: maximumSpares})
+  }
+
+  #addSpare(upstream: Upstream, options: Pick<SpareRequest, 'maximum' | 'keepFailure'>): void {
+    this.#spares.add({
+      identity: this.#identityOf(upstream),
+      dial: () => this.#tryAgents(upstream, (connection) => Promise.resolve(connection)),
+      ...options,
+    })
+  }
+
+  #identityOf({credentials, hostAuthorities}: Upstream): ClientIdentity {
+    if (!this.#identity?.isOf(credentials, hostAuthorities)) {
+      this.#identity = new ClientIdentity(credentials, hostAuthorities)
+    }
+    return this.#identity
+  }
+}
+
+async function attempt<T>(connection: AgentConnection, use: UseConnection<T>): Promise<T> {
+  try {
+    return await use(connection)
+  } catch (error) {
+    connection.socket.destroy()
+    throw error
+  }
+}
+
+function mayRetry(error: unknown): boolean {
+  return error instanceof PosternError && error.code === 'UNREACHABLE'
+}
+
+function ignore(): undefined {
+  // The client's own attempt says why.
+}
