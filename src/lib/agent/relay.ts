@@ -190,7 +190,10 @@ export class Relay {
   /** One side is gone: the other gets what is queued for it, and then its end. */
   #leave(isClient: boolean, sentence: string): void {
     const {client, database} = this.#options
+    let cause = sentence
     if (isClient) {
+      // The server never acts on a message that is not whole.
+      if (!this.#fromClient.atBoundary) cause = `${sentence.slice(0, -1)}, in the middle of a message.`
       this.#serverFlow.stop()
       database.end()
       linger(database, lingerMilliseconds)
@@ -201,7 +204,7 @@ export class Relay {
       if (client.writable) client.end(silent ? encodeErrorResponse(fatal(sqlStates.connectionFailed, sentence)) : '')
       linger(client, clientLingerMilliseconds)
     }
-    this.#reason ??= sentence
+    this.#reason ??= cause
   }
 }
 

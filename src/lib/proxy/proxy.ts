@@ -36,6 +36,8 @@ type Hello = Extract<Peeked, {kind: 'tls'}>
 
 /** One worker so far; the name leaves room for more behind one port. */
 const worker = '0'
+/** PostgreSQL takes TLS at once only with it, so that no client of another protocol can be steered to a database (ALPACA). */
+const directProtocol = 'postgresql'
 const tooManyHellos = 'its address has too many unanswered connections'
 
 /**
@@ -226,6 +228,10 @@ class ProxyService implements Proxy {
         await this.#connect(client, source, hello, [route.hostId])
         return
       case 'database':
+        if (hello.direct && !hello.protocols.includes(directProtocol)) {
+          this.#refuse(client, source, `direct TLS came without the protocol "${directProtocol}"`, hello.serverName)
+          return
+        }
         await this.#connect(client, source, hello, this.#options.agentsFor(route.database))
         return
       case 'tunnel': {

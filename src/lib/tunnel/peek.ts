@@ -6,7 +6,7 @@
  *     │ ◄────────────────────────────── N│
  *     │ SSLRequest ───────────────────►  │ refuses when more bytes came with it (CVE-2021-23214), else answers S, once
  *     │ ◄────────────────────────────── S│
- *     │ ClientHello ──────────────────►  │ {kind: 'tls', serverName, protocols, head}
+ *     │ ClientHello ──────────────────►  │ {kind: 'tls', serverName, protocols, direct, head}
  *     │ or POSTERN/1 a.0.nonce\n ─────►  │ {kind: 'preamble', proxy, worker, nonce, head}
  *
  * PostgreSQL's requests: "Message Flow", §SSL Session Encryption and §GSSAPI Session Encryption.
@@ -31,6 +31,8 @@ export type Peeked =
       readonly kind: 'tls'
       readonly serverName: string | undefined
       readonly protocols: readonly string[]
+      /** It began with TLS, without PostgreSQL's SSLRequest before it. */
+      readonly direct: boolean
       /** The ClientHello and all that came after it. */
       readonly head: Buffer
     }
@@ -78,6 +80,7 @@ export function peek(socket: Socket, options: PeekOptions = {}): Promise<Peeked>
   return new Promise((resolve) => {
     const postgres = options.postgres ?? false
     let expected: Expectations = {gss: postgres, ssl: postgres, preamble: options.preamble ?? false}
+    let direct = true
     let received: Buffer = Buffer.alloc(0)
     let needed = 1
 
@@ -99,9 +102,10 @@ export function peek(socket: Socket, options: PeekOptions = {}): Promise<Peeked>
           socket.write(step.letter)
           received = step.rest
           needed = 1
+          direct &&= step.letter === 'N'
           expected = {gss: false, ssl: expected.ssl && step.letter === 'N', preamble: false}
         } else {
-          finish(step)
+          finish(step.kind === 'tls' ? {...step, direct} : step)
           return
         }
       }
@@ -118,7 +122,7 @@ function nextStep(bytes: Buffer, expected: Expectations, limit: number): Step {
   if (first === firstBytes.tls) {
     const hello = readClientHello(bytes, limit)
     if (hello.kind === 'hello') {
-      return {kind: 'tls', serverName: hello.serverName, protocols: hello.protocols, head: bytes}
+      return {kind: 'tls', serverName: hello.serverName, protocols: hello.protocols, direct: true, head: bytes}
     }
     return hello.kind === 'incomplete' ? wait(hello.needs) : rubbish(hello.reason)
   }
@@ -141,7 +145,9 @@ function readPostgresRequest(bytes: Buffer, expected: Expectations): Step {
   if (code === gssEncryptionRequest && expected.gss) return {kind: 'answer', letter: 'N', rest}
   if (code !== sslRequest) return rubbish('its request is unknown to PostgreSQL, or came twice')
   // Bytes sent before the answer would enter the encrypted session from outside.
-  return rest.length > 0 ? rubbish('bytes came before TLS was agreed') : {kind: 'answer', letter: 'S', rest}
+  return rest.length > 0
+    ? rubbish(`${rest.length} bytes came before TLS was agreed`)
+    : {kind: 'answer', letter: 'S', rest}
 }
 
 function ignore(): void {

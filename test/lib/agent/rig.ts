@@ -13,7 +13,7 @@ import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import type {Identity, UserIdentity} from '../../../src/lib/pki/identity.js'
 import {issueCertificate, type Authority, type LeafRequest} from '../../../src/lib/pki/issuing.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
-import type {Proxy} from '../../../src/lib/proxy/options.js'
+import type {Proxy, ProxyOptions} from '../../../src/lib/proxy/options.js'
 import {startProxy} from '../../../src/lib/proxy/proxy.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {Role} from '../../../src/lib/resources/role.js'
@@ -43,6 +43,7 @@ export interface RigOptions {
   readonly uri: string
   readonly labels?: Readonly<Record<string, string>>
   readonly agent?: Partial<AgentOptions>
+  readonly proxy?: Partial<ProxyOptions>
 }
 
 export function databaseResource(name: string, uri: string, changes: Partial<Database['spec']> = {}): Database {
@@ -124,6 +125,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     agentsFor: () => [hostId],
     logger: silentLogger,
     clock: systemClock,
+    ...options.proxy,
   })
   const agent = await startAgent({
     cluster,
@@ -210,6 +212,11 @@ export class MessageReader {
       this.#wake()
     })
     if (socket.destroyed) this.#ended = true
+  }
+
+  /** Leaves out bytes that are no message, such as the answer to a GSSENCRequest. */
+  skip(bytes: number): void {
+    this.#buffer = this.#buffer.subarray(bytes)
   }
 
   /** The next message; undefined when the connection is closed. */

@@ -158,6 +158,8 @@ export class Rig {
       ca: this.authority.certificate,
       checkServerIdentity: () => undefined,
       minVersion: 'TLSv1.3',
+      // PostgreSQL's direct TLS wants it.
+      ALPNProtocols: serverName.includes('.db.') ? ['postgresql'] : [],
       ...options,
     })
     return track(socket)

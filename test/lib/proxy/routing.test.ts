@@ -100,7 +100,7 @@ describe('connections that make no sense', () => {
     const socket = rig.raw()
     socket.write(Buffer.concat([Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]), hello]))
     expect((await readAll(socket)).length).toBe(0)
-    expect(rig.refusals()).toEqual(['bytes came before TLS was agreed'])
+    expect(rig.refusals()).toEqual([`${hello.length} bytes came before TLS was agreed`])
   })
 })
 

@@ -39,6 +39,7 @@ describe('peek', () => {
       kind: 'tls',
       serverName: 'orders.db.example.com',
       protocols: [],
+      direct: true,
       head: bytes,
     })
   })
@@ -93,7 +94,7 @@ describe('peek', () => {
     const {client, result} = await peeked()
     const answer = readAll(client)
     client.end(Buffer.concat([sslRequest, hello]))
-    expect(await result).toEqual({kind: 'rubbish', reason: 'bytes came before TLS was agreed'})
+    expect(await result).toEqual({kind: 'rubbish', reason: `${hello.length} bytes came before TLS was agreed`})
     expect((await answer).length).toBe(0)
   })
 
