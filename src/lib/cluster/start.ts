@@ -20,6 +20,7 @@ import type {Agent} from '../agent/agent.js'
 import type {Auth} from '../auth/auth.js'
 import type {Proxy} from '../proxy/options.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
+import {lockDataDirectory} from './data-directory-lock.js'
 import {startDiagnostics, type Diagnostics, type Gauge, type Readiness} from './diagnostics.js'
 import {HostIdentity} from './host-identity.js'
 import {ProxyDirectory} from './proxy-directory.js'
@@ -149,6 +150,7 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
       hint: 'Set auth_server, auth_token and ca_pin in the configuration.',
     })
   }
+  cleanups.push(await lockDataDirectory(config.dataDir, 'proxy'))
   const host = await HostIdentity.open({
     dataDir: config.dataDir,
     systemRole: 'Proxy',
@@ -211,6 +213,7 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     })
   }
   const local = auth && proxy ? auth : undefined
+  cleanups.push(await lockDataDirectory(config.dataDir, 'db'))
   const host = await HostIdentity.open({
     dataDir: config.dataDir,
     systemRole: 'Db',
