@@ -15,27 +15,35 @@ export interface ThreeHosts {
   readonly admin: readonly string[]
   readonly postgres: PostgresServer
   readonly services: {readonly auth: Service; readonly proxy: Service; readonly agent: Service}
+  /** One more agent of the same database, on a host of its own. */
+  readonly startAgent: (name: string) => Promise<Service>
   /** The environment of a person with a home of their own. */
   readonly person: (name: string) => NodeJS.ProcessEnv
   readonly stop: () => Promise<void>
 }
 
-export interface Detours {
+export interface HostsOptions {
   /** Between clients or agents and the proxy: takes the proxy's port, gives the port that is announced. */
   readonly beforeProxy?: (proxyPort: number) => Promise<number>
   /** Between the proxy and the Auth Service. */
   readonly beforeAuth?: (authPort: number) => Promise<number>
+  /** For `postern start`. */
+  readonly flags?: readonly string[]
 }
 
 /** Control plane, proxy and agent as three processes with three configuration files, and a PostgreSQL that trusts the agent. */
-export async function startThreeHosts({beforeProxy, beforeAuth}: Detours = {}): Promise<ThreeHosts> {
+export async function startThreeHosts({
+  beforeProxy,
+  beforeAuth,
+  flags = ['--drain=1s'],
+}: HostsOptions = {}): Promise<ThreeHosts> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-hosts-'))
   const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true})]
   const stop = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   }
   const start = async (words: readonly string[]): Promise<Service> => {
-    const service = await startService([...words, '--drain=1s'])
+    const service = await startService([...words, ...flags])
     cleanups.push(() => service.stop())
     return service
   }
@@ -90,31 +98,21 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
       INSERT INTO products (name, price) SELECT 'product ' || n, n FROM generate_series(1, 10) n;
       GRANT SELECT ON products TO alice;`)
 
-    const tokenFile = join(directory, 'token')
-    await writeFile(tokenFile, await cli(['tokens', 'add', '--type=db', '--format=text', ...admin]))
-    const agentFile = join(directory, 'agent.yaml')
-    await cli([
-      ...[
-        'db',
-        'configure',
-        'create',
-        `--token=${tokenFile}`,
-        '--name=aurora',
-        `--proxy=${proxy}`,
-        `--ca-pin=${caPin}`,
-      ],
-      ...[
-        '--protocol=postgres',
-        `--uri=127.0.0.1:${postgres.port}`,
-        '--labels=env=dev',
-        '--output',
-        `file://${agentFile}`,
-      ],
-    ])
-    // On a host of its own the agent has /var/lib/postern to itself.
-    const written = await readFile(agentFile, 'utf8')
-    await writeFile(agentFile, written.replace('/var/lib/postern', join(directory, 'agent')))
-    const agent = await start(['-c', agentFile])
+    const startAgent = async (name: string): Promise<Service> => {
+      const tokenFile = join(directory, `${name}-token`)
+      await writeFile(tokenFile, await cli(['tokens', 'add', '--type=db', '--format=text', ...admin]))
+      const agentFile = join(directory, `${name}.yaml`)
+      await cli([
+        ...['db', 'configure', 'create', `--token=${tokenFile}`, '--name=aurora'],
+        ...[`--proxy=${proxy}`, `--ca-pin=${caPin}`, '--protocol=postgres', `--uri=127.0.0.1:${postgres.port}`],
+        ...['--labels=env=dev', '--output', `file://${agentFile}`],
+      ])
+      // On a host of its own the agent has /var/lib/postern to itself.
+      const written = await readFile(agentFile, 'utf8')
+      await writeFile(agentFile, written.replace('/var/lib/postern', join(directory, name)))
+      return start(['-c', agentFile])
+    }
+    const agent = await startAgent('agent')
     return {
       directory,
       proxy,
@@ -122,6 +120,7 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
       admin,
       postgres,
       services: {auth, proxy: proxyService, agent},
+      startAgent,
       person: (name) => ({POSTERN_HOME: join(directory, 'homes', name)}),
       stop,
     }

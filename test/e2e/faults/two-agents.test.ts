@@ -1,0 +1,149 @@
+/**
+ * One database, two agents, and one of them fails while people connect. Everything is real: processes, psql, PostgreSQL,
+ * signals.
+ */
+import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {cli, runShell, type Finished, type Service} from '../../helpers/cli.js'
+import {openLocalPort, psqlOn, waitFor, type LocalPort, type Psql} from '../../helpers/psql.js'
+import {scaled} from '../../helpers/scale.js'
+import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../../helpers/three-hosts.js'
+
+let hosts: ThreeHosts
+let alice: NodeJS.ProcessEnv
+let local: LocalPort
+/** The agents that run, as many as two. */
+let agents: Service[]
+const stopped = new Set<number>()
+
+beforeAll(async () => {
+  hosts = await startThreeHosts()
+  await cli(['create', ...hosts.admin], {input: guideRole})
+  alice = await addPerson(hosts, 'alice')
+  agents = [hosts.services.agent, await hosts.startAgent('second')]
+  await waitFor(async () => ((await listedAgents()) === 2 ? true : undefined))
+  local = await openLocalPort(alice)
+})
+
+afterEach(() => {
+  for (const pid of stopped) process.kill(pid, 'SIGCONT')
+  stopped.clear()
+})
+
+afterAll(async () => {
+  await local.stop()
+  await hosts.stop()
+})
+
+async function listedAgents(): Promise<number> {
+  const servers = await cli(['get', 'db_server/aurora', '--format=json', ...hosts.admin]).catch(() => '[]')
+  return (JSON.parse(servers) as unknown[]).length
+}
+
+const sessionsOf = (agent: Service): number => agent.log().split('A session began.').length - 1
+
+/** The agent that new connections of alice go to. */
+async function agentInUse(): Promise<{serving: Service; other: Service}> {
+  const before = agents.map(sessionsOf)
+  expect(await psqlOn(local, ['-c', 'select 1']).finished).toMatchObject({code: 0, stdout: '1\n'})
+  const index = await waitFor(() => {
+    const found = agents.findIndex((agent, at) => sessionsOf(agent) > (before[at] ?? 0))
+    return found < 0 ? undefined : found
+  })
+  const [serving, other] = [agents[index], agents[1 - index]]
+  if (!serving || !other) throw new Error('there are not two agents')
+  return {serving, other}
+}
+
+function freeze(agent: Service): void {
+  process.kill(agent.pid, 'SIGSTOP')
+  stopped.add(agent.pid)
+}
+
+function thaw(agent: Service): void {
+  process.kill(agent.pid, 'SIGCONT')
+  stopped.delete(agent.pid)
+}
+
+const sleeping = (seconds: number): string =>
+  `select 1 from pg_stat_activity where query = 'select pg_sleep(${seconds})' and state = 'active'`
+
+describe('an agent that hangs after it accepted', () => {
+  it('costs a psql of the local proxy a wait, and the other agent serves it; once it goes on, it serves again', async () => {
+    const {serving, other} = await agentInUse()
+    const before = sessionsOf(other)
+    freeze(serving)
+    expect(await psqlOn(local, ['-c', "select 'past the hanging one'"]).finished).toMatchObject({
+      code: 0,
+      stdout: 'past the hanging one\n',
+    })
+    expect(sessionsOf(other)).toBe(before + 1)
+    thaw(serving)
+    await waitFor(async () => ((await agentInUse()).serving === serving ? true : undefined))
+  })
+
+  it('costs a psql without local proxy a wait as well: the proxy asks the other agent of the database', async () => {
+    await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
+    const command = (await cli(['db', 'config', '--format=cmd', 'aurora'], {environment: alice})).trim()
+    const direct = `${command} -X -At -c "select 'by the route of the database'"`
+    const served = agents.map(sessionsOf)
+    expect(await runShell(direct)).toMatchObject({code: 0, stdout: 'by the route of the database\n'})
+    const first = agents.find((agent, index) => sessionsOf(agent) > (served[index] ?? 0))
+    const other = agents.find((agent) => agent !== first)
+    if (!first || !other) throw new Error('nobody served the session')
+    freeze(first)
+    const before = sessionsOf(other)
+    expect(await runShell(direct)).toMatchObject({code: 0, stdout: 'by the route of the database\n'})
+    expect(sessionsOf(other)).toBe(before + 1)
+  })
+})
+
+describe('F01', () => {
+  it('an agent killed -9 under a stream of connects costs its own sessions and no connect', async () => {
+    // Small, the rate leaves room for the rest of the suite; in full it is the 100 a second of the case.
+    const perSecond = scaled(20, 100)
+    const rounds = scaled(3, 10)
+    const {serving, other} = await agentInUse()
+    const doomed = psqlOn(local, ['-c', 'select pg_sleep(63)'])
+    await waitFor(async () => ((await hosts.postgres.execute(sleeping(63))).length > 0 ? true : undefined))
+
+    const connects: {readonly psql: Psql; readonly at: number}[] = []
+    const began = performance.now()
+    let killed = Infinity
+    for (let index = 0; index < perSecond * rounds; index += 1) {
+      await sleep(Math.max(0, began + (index * 1000) / perSecond - performance.now()))
+      if (index === Math.round(perSecond * (rounds / 2))) {
+        process.kill(serving.pid, 'SIGKILL')
+        killed = performance.now()
+      }
+      connects.push({psql: psqlOn(local, ['-c', `select ${index}`]), at: performance.now()})
+    }
+    const spent = performance.now() - began
+    const results = await Promise.all(connects.map(async ({psql, at}) => ({at, ...(await psql.finished)})))
+    const failed = results.flatMap((result, index) =>
+      result.code === 0 && result.stdout === `${index}\n` ? [] : [{index, ...result, sinceKill: result.at - killed}],
+    )
+    if (process.env.POSTERN_TEST_SCALE) {
+      console.log(`F01: ${connects.length} connects in ${Math.round(spent)} ms, ${failed.length} lost`)
+    }
+    // Who had a session on the dead agent lost it; nobody else lost anything.
+    const connectsLost = failed.filter((result) => !wasLost(result))
+    expect(connectsLost).toEqual([])
+    expect(failed.filter(({sinceKill}) => sinceKill > 0)).toEqual([])
+
+    const {code, stderr} = await doomed.finished
+    expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/connection|closed/i) as string})
+    agents = [other]
+    expect(await psqlOn(local, ['-c', 'select 7']).finished).toMatchObject({code: 0, stdout: '7\n'})
+  })
+
+  it('the listing keeps the database all the while', async () => {
+    expect(await cli(['db', 'ls'], {environment: alice})).toContain('aurora')
+    expect(await cli(['get', 'db_server/aurora', '--format=json', ...hosts.admin])).toContain('healthy')
+  })
+})
+
+/** psql was connected already when it lost the server: it says so in other words than for a failed connect. */
+function wasLost({stderr}: Finished): boolean {
+  return !stderr.includes('connection to server at')
+}
