@@ -5,3 +5,8 @@ const scale = Math.min(Math.max(Number(process.env.POSTERN_TEST_SCALE ?? 0), 0),
 export function scaled(small: number, full: number): number {
   return Math.round(small + (full - small) * scale)
 }
+
+/** A figure for whoever runs the tests in another size than the small one. */
+export function report(figures: string): void {
+  if (scale > 0) process.stderr.write(`${figures}\n`)
+}

@@ -1,12 +1,12 @@
 /**
- * One database, two agents, and one of them fails while people connect. Everything is real: processes, psql, PostgreSQL,
- * signals.
+ * One database, two agents, and services that hang (SIGSTOP), die (SIGKILL) or are stopped (SIGTERM) while people work.
+ * Everything is real: processes, psql, PostgreSQL. The tests build on each other, as starting it all takes longest.
  */
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {cli, runShell, type Finished, type Service} from '../../helpers/cli.js'
 import {openLocalPort, psqlOn, waitFor, type LocalPort, type Psql} from '../../helpers/psql.js'
-import {scaled} from '../../helpers/scale.js'
+import {report, scaled} from '../../helpers/scale.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../../helpers/three-hosts.js'
 
 let hosts: ThreeHosts
@@ -17,7 +17,7 @@ let agents: Service[]
 const stopped = new Set<number>()
 
 beforeAll(async () => {
-  hosts = await startThreeHosts()
+  hosts = await startThreeHosts({flags: ['--drain=5s']})
   await cli(['create', ...hosts.admin], {input: guideRole})
   alice = await addPerson(hosts, 'alice')
   agents = [hosts.services.agent, await hosts.startAgent('second')]
@@ -65,8 +65,11 @@ function thaw(agent: Service): void {
   stopped.delete(agent.pid)
 }
 
-const sleeping = (seconds: number): string =>
-  `select 1 from pg_stat_activity where query = 'select pg_sleep(${seconds})' and state = 'active'`
+const idleSessions = scaled(6, 50)
+/** One row each 10 ms: it outlasts SIGTERM and ends before the drain does. */
+const rows = 150
+const copy = `copy (select n || pg_sleep(0.01)::text from generate_series(1, ${rows}) n) to stdout`
+const everyRow = Array.from({length: rows}, (_, index) => `${index + 1}\n`).join('')
 
 describe('an agent that hangs after it accepted', () => {
   it('costs a psql of the local proxy a wait, and the other agent serves it; once it goes on, it serves again', async () => {
@@ -98,14 +101,26 @@ describe('an agent that hangs after it accepted', () => {
   })
 })
 
-describe('F01', () => {
-  it('an agent killed -9 under a stream of connects costs its own sessions and no connect', async () => {
+it('F03: SIGTERM to an agent ends idle sessions with a sentence, lets a COPY finish, and the other agent takes over', async () => {
+  const {serving, other} = await agentInUse()
+  const before = sessionsOf(other)
+  await stopUnderLoad(serving, async () => {
+    expect(await psqlOn(local, ['-c', 'select 8']).finished).toMatchObject({code: 0, stdout: '8\n'})
+  })
+  expect(sessionsOf(other)).toBe(before + 1)
+  agents = [other, await hosts.startAgent('third')]
+  await waitFor(async () => ((await listedAgents()) === 3 ? true : undefined))
+})
+
+it(
+  'F01: an agent killed -9 under a stream of connects costs its own sessions and no connect',
+  async () => {
     // Small, the rate leaves room for the rest of the suite; in full it is the 100 a second of the case.
     const perSecond = scaled(20, 100)
     const rounds = scaled(3, 10)
     const {serving, other} = await agentInUse()
     const doomed = psqlOn(local, ['-c', 'select pg_sleep(63)'])
-    await waitFor(async () => ((await hosts.postgres.execute(sleeping(63))).length > 0 ? true : undefined))
+    await established("query = 'select pg_sleep(63)' and state = 'active'", 1)
 
     const connects: {readonly psql: Psql; readonly at: number}[] = []
     const began = performance.now()
@@ -123,9 +138,7 @@ describe('F01', () => {
     const failed = results.flatMap((result, index) =>
       result.code === 0 && result.stdout === `${index}\n` ? [] : [{index, ...result, sinceKill: result.at - killed}],
     )
-    if (process.env.POSTERN_TEST_SCALE) {
-      console.log(`F01: ${connects.length} connects in ${Math.round(spent)} ms, ${failed.length} lost`)
-    }
+    report(`F01: ${connects.length} connects in ${Math.round(spent)} ms, ${failed.length} lost`)
     // Who had a session on the dead agent lost it; nobody else lost anything.
     const connectsLost = failed.filter((result) => !wasLost(result))
     expect(connectsLost).toEqual([])
@@ -135,13 +148,46 @@ describe('F01', () => {
     expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/connection|closed/i) as string})
     agents = [other]
     expect(await psqlOn(local, ['-c', 'select 7']).finished).toMatchObject({code: 0, stdout: '7\n'})
-  })
+  },
+  scaled(60_000, 300_000),
+)
 
-  it('the listing keeps the database all the while', async () => {
-    expect(await cli(['db', 'ls'], {environment: alice})).toContain('aurora')
-    expect(await cli(['get', 'db_server/aurora', '--format=json', ...hosts.admin])).toContain('healthy')
-  })
+it('F03: SIGTERM to the proxy ends idle sessions with a sentence and lets a COPY finish', async () => {
+  await stopUnderLoad(hosts.services.proxy, () => Promise.resolve())
 })
+
+/** Waits until psql has so many sessions of this kind. */
+async function established(condition: string, count: number): Promise<void> {
+  const sql = `select count(*)::int as n from pg_stat_activity where usename = 'alice' and ${condition}`
+  await waitFor(async () => ((await hosts.postgres.execute(sql))[0]?.n === count ? true : undefined))
+}
+
+/** Stops a service; a COPY must finish, idle sessions hear why they end, the listing is never empty, the exit code is 0. */
+async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): Promise<void> {
+  const idle = Array.from({length: idleSessions}, () => psqlOn(local, ['-c', "select 'idle'", '-f', '-']))
+  await established("state = 'idle' and query = 'select ''idle'''", idleSessions)
+  const copying = psqlOn(local, ['-c', copy])
+  await established("state = 'active' and query like 'copy%'", 1)
+
+  const listings: string[] = []
+  const stopping = service.stop('SIGTERM')
+  const signal = {stopped: false}
+  void stopping.then(() => (signal.stopped = true))
+  await meanwhile()
+  while (!signal.stopped) listings.push(await cli(['get', 'db_server', '--format=json', ...hosts.admin]))
+
+  expect(await stopping).toBe(0)
+  expect(await copying.finished).toEqual({code: 0, stdout: everyRow, stderr: ''})
+  for (const {child, finished} of idle) {
+    child.stdin?.end('select 1;\n')
+    const {code, stdout, stderr} = await finished
+    expect({code, stdout}).toEqual({code: 2, stdout: 'idle\n'})
+    expect(stderr).toMatch(/FATAL: {2}.*(drain|shut|stop)/i)
+  }
+  expect(listings.length).toBeGreaterThan(0)
+  for (const text of listings) expect(text).toContain('"name": "aurora"')
+  report(`F03: ${idle.length} sessions, ${listings.length} listings`)
+}
 
 /** psql was connected already when it lost the server: it says so in other words than for a failed connect. */
 function wasLost({stderr}: Finished): boolean {
