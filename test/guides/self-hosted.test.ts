@@ -59,6 +59,33 @@ it('db connect brings rows from PostgreSQL, and psql’s own exit codes', async 
   expect(inScript.code).toBe(3)
 })
 
+it('db connect --timings says where the time went, and leaves psql’s output alone', async () => {
+  const words = [
+    'db',
+    'connect',
+    '--timings',
+    '--db-user=alice',
+    '--db-name=postgres',
+    'aurora',
+    '--',
+    '-Atc',
+    'select 1',
+  ]
+  const {code, stdout, stderr} = await runCli(words, {environment: alice})
+  expect({code, stdout}).toEqual({code: 0, stdout: '1\n'})
+  const rows = [...stderr.matchAll(/^ *([a-z-]+) +(\d+\.\d) ms(?: |$)/gm)].map(([, name, value]) => [
+    name,
+    Number(value),
+  ])
+  const times = Object.fromEntries(rows) as Record<string, number>
+  expect(Object.keys(times)).toEqual(['start-up', 'certificate', 'psql', 'proxy', 'agent', 'sign-in', 'ready'])
+  const {ready = 0, 'start-up': startUp = 0, certificate = 0, psql = 0, 'sign-in': signIn = 0} = times
+  // The proxy and the agent were reached while psql started; printed figures are rounded.
+  expect(startUp + certificate + psql + signIn).toBeLessThanOrEqual(ready + 0.5)
+  for (const value of Object.values(times)) expect(value).toBeGreaterThan(0)
+  expect((times.proxy ?? 0) + (times.agent ?? 0)).toBeLessThan(ready - startUp)
+})
+
 it('what is left out comes from before: db connect without flags, after db login', async () => {
   await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
   expect(await cli(['db', 'connect', '--', '-At', '-c', 'select current_user'], {environment: alice})).toBe('alice\n')

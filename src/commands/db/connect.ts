@@ -1,9 +1,11 @@
 import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {openDatabaseSession} from '../../lib/cli/database-session.js'
 import {accountFlags, labelsFlag, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
 import {runClient} from '../../lib/cli/client-run.js'
+import {Stopwatch, timingsText} from '../../lib/cli/timings.js'
 
 export default class DbConnect extends BaseCommand {
   static override readonly takesProgramWords = true
@@ -15,6 +17,7 @@ who you are lives only as long as your login. What follows -- is given to psql. 
     '<%= config.bin %> <%= command.id %> --db-user=alice --db-name=postgres orders',
     "<%= config.bin %> <%= command.id %> orders -- -c 'select 1'",
     "<%= config.bin %> <%= command.id %> orders -- -At -c 'table products' | head",
+    "<%= config.bin %> <%= command.id %> --timings orders -- -c 'select 1'",
   ]
   static override args = {
     database: Args.string({
@@ -22,10 +25,19 @@ who you are lives only as long as your login. What follows -- is given to psql. 
       description: 'database to connect to (default: the one you are logged in to)',
     }),
   }
-  static override flags = {...accountFlags, ...labelsFlag, ...loginFlags}
+  static override flags = {
+    timings: Flags.boolean({
+      default: false,
+      description: 'print on standard error how many milliseconds each step of connecting took',
+    }),
+    ...accountFlags,
+    ...labelsFlag,
+    ...loginFlags,
+  }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(DbConnect)
+    const startUpMilliseconds = performance.now()
     const session = await openDatabaseSession({
       login: await openUserLogin(flags, this.surroundings),
       selector: {name: args.database, labels: mergeLabels(flags.labels)},
@@ -33,6 +45,10 @@ who you are lives only as long as your login. What follows -- is given to psql. 
       dbName: flags['db-name'],
     })
     for (const notice of session.notices) this.say(notice)
-    process.exitCode = await runClient(session, ['psql', ...this.programWords])
+    const watch = new Stopwatch(startUpMilliseconds)
+    process.exitCode = await runClient(session, ['psql', ...this.programWords], (times) => {
+      const timings = flags.timings ? watch.read(times) : undefined
+      if (timings) this.say(timingsText(timings))
+    })
   }
 }

@@ -1,4 +1,4 @@
-import {startLocalProxy} from '../localproxy/local-proxy.js'
+import {startLocalProxy, type LocalProxyOptions} from '../localproxy/local-proxy.js'
 import type {DatabaseSession} from './database-session.js'
 import {makePrivateSocket} from './private-socket.js'
 import {postgresEnvironment, runProgram} from './program.js'
@@ -11,12 +11,18 @@ import {postgresEnvironment, runProgram} from './program.js'
 export async function runClient(
   session: DatabaseSession,
   [command = 'psql', ...words]: readonly string[],
+  onSession?: LocalProxyOptions['onSession'],
 ): Promise<number> {
   const socket = await makePrivateSocket()
   try {
     // psql connects once; other programs may come and go.
     const keepSpares = command !== 'psql'
-    const proxy = await startLocalProxy({listen: {kind: 'unix', path: socket.path}, source: session, keepSpares})
+    const proxy = await startLocalProxy({
+      listen: {kind: 'unix', path: socket.path},
+      source: session,
+      keepSpares,
+      onSession,
+    })
     try {
       proxy.prepare()
       const {dbUser: user, dbName: database} = session.route

@@ -23,7 +23,7 @@ export interface LocalProxyOptions {
   /** After a connection was used another one is made ready, which pays where clients come and go. */
   readonly keepSpares?: boolean
   /** Called for each session when its database has answered, before the client hears of it. */
-  readonly onSession?: (times: ConnectTimes) => void
+  readonly onSession?: ((times: ConnectTimes) => void) | undefined
 }
 
 export interface LocalProxy {
