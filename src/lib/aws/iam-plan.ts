@@ -1,5 +1,7 @@
-import type {IamIdentity} from './iam-identity.js'
-import {policyFor, type PolicyDocument, type PolicyNeeds} from './iam-policy.js'
+/** Which identity gets which permissions, from what the configuration needs. Asks nobody; pure. */
+import {PosternError} from '../core/errors.js'
+import {nameIdentity, nameRoles, parseIdentity, type IamIdentity} from './iam-identity.js'
+import {policyFor, type IamDatabaseType, type PolicyDocument} from './iam-policy.js'
 
 /** One step of giving an identity its permissions. Printing, confirming and carrying out all read the same steps. */
 export type IamAction = CreatePolicyAction | AttachPolicyAction
@@ -19,14 +21,29 @@ export interface AttachPolicyAction {
   readonly target: IamIdentity
 }
 
-interface Wanted extends PolicyNeeds {
-  readonly target: IamIdentity
-  readonly policyName: string
+/** Databases that an agent reaches in one way: as itself, or as a role. */
+export interface AccessNeed {
+  readonly types: readonly IamDatabaseType[]
+  readonly assumeRoleArn?: string | undefined
+  readonly externalId?: string | undefined
+  /** Whether databases are also found in this way, and not only named. */
+  readonly finds?: boolean | undefined
 }
 
-/** The policy that gives the target what is needed, and its attachment; nothing when nothing is needed. */
-export function planAccess({target, policyName, ...needs}: Wanted): IamAction[] {
-  const document = policyFor(needs)
+export interface PlanRequest {
+  readonly policyName: string
+  readonly needs: readonly AccessNeed[]
+  /** Names and ARNs of further roles to assume. */
+  readonly assumesRoles: readonly string[]
+}
+
+/** The policy that gives the target what it needs, and its attachment; nothing when it needs nothing. */
+export function planAccess(target: IamIdentity, {policyName, needs, assumesRoles}: PlanRequest): IamAction[] {
+  const named = nameRoles(assumesRoles, target)
+  const own = needs.filter(({assumeRoleArn}) => assumeRoleArn === target.arn)
+  const direct = own.length > 0 ? own : needs.filter(({assumeRoleArn}) => assumeRoleArn === undefined)
+  const assumed = own.length > 0 ? [] : rolesOf(needs)
+  const document = policyFor({types: direct.flatMap(({types}) => types), assumedRoles: [...assumed, ...named]})
   if (!document) return []
   const {account, partition} = target
   const policyArn = `arn:${partition}:iam::${account}:policy/${policyName}`
@@ -34,4 +51,83 @@ export function planAccess({target, policyName, ...needs}: Wanted): IamAction[] 
     {kind: 'create-policy', account, policyArn, policyName, document},
     {kind: 'attach-policy', account, policyArn, target},
   ]
+}
+
+const rolesOf = (needs: readonly AccessNeed[]): string[] =>
+  needs.flatMap(({assumeRoleArn}) => (assumeRoleArn === undefined ? [] : [assumeRoleArn]))
+
+/** Whom to give permissions to, as a name, `/path/name` or ARN; neither means whoever asks. */
+export interface TargetChoice {
+  readonly user?: string | undefined
+  readonly role?: string | undefined
+}
+
+/** An identity that gets permissions, and how its account is reached. */
+export interface Target {
+  readonly identity: IamIdentity
+  /** The role to act as, because the account is not the caller's. */
+  readonly through?: AccessNeed | undefined
+}
+
+/**
+ * The identity that the choice means.
+ * @throws PosternError INVALID when nobody can act in its account
+ */
+export function chooseTarget({user, role}: TargetChoice, caller: IamIdentity, needs: readonly AccessNeed[]): Target {
+  const isManual = caller.account === '*'
+  if (isManual && user === undefined && role?.startsWith('arn:') === false && rolesOf(needs).length > 0) {
+    throw new PosternError('INVALID', `Which account the role "${role}" is in cannot be told without AWS.`, {
+      hint: 'The configuration names roles to assume: give the whole ARN.',
+    })
+  }
+  const identity = user === undefined ? nameIdentity('role', role ?? '', caller) : nameIdentity('user', user, caller)
+  if (isManual || identity.account === caller.account) return {identity}
+  const through = needs.find(({assumeRoleArn}) => assumeRoleArn === identity.arn)
+  if (through) return {identity, through}
+  throw new PosternError(
+    'INVALID',
+    `${identity.arn} is in account ${identity.account}, and the AWS credentials are for ${caller.account}.`,
+    {hint: `Run the command with credentials for ${identity.account}.`},
+  )
+}
+
+/** What is to be done for one target. */
+export interface TargetPlan extends Target {
+  readonly actions: readonly IamAction[]
+}
+
+export interface WholePlan {
+  readonly plans: readonly TargetPlan[]
+  /** Would need another policy under the same name; each takes a run of its own. */
+  readonly skipped: readonly IamIdentity[]
+}
+
+/** What is to be done for the caller, and for each role that finds databases. Targets that need nothing are left out. */
+export function planEverybody(caller: IamIdentity, request: PlanRequest): WholePlan {
+  const plans: TargetPlan[] = []
+  const skipped: IamIdentity[] = []
+  const roles = findingRoles(request.needs)
+  for (const target of [{identity: caller}, ...roles]) {
+    const assumesRoles = target.identity === caller ? request.assumesRoles : []
+    const actions = planAccess(target.identity, {...request, assumesRoles})
+    const [create] = actions
+    const taken = plans.flatMap((plan) => plan.actions).find((action) => action.policyArn === create?.policyArn)
+    if (!create) continue
+    if (!taken) plans.push({...target, actions})
+    else if (isSameStep(taken, create)) plans.push({...target, actions: actions.slice(1)})
+    else skipped.push(target.identity)
+  }
+  return {plans, skipped}
+}
+
+const isSameStep = (one: IamAction, other: IamAction): boolean => JSON.stringify(one) === JSON.stringify(other)
+
+/** The roles that find databases, once each. */
+function findingRoles(needs: readonly AccessNeed[]): Target[] {
+  const finding = new Map<string, AccessNeed>()
+  for (const need of needs) {
+    const {assumeRoleArn: arn, finds} = need
+    if (finds === true && arn !== undefined && !finding.has(arn)) finding.set(arn, need)
+  }
+  return Array.from(finding, ([arn, through]) => ({identity: parseIdentity(arn), through}))
 }

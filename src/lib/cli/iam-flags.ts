@@ -19,6 +19,24 @@ export const iamNeedsFlags = {
   }),
 }
 
+export const confirmFlag = {
+  confirm: Flags.boolean({description: 'make the changes without asking'}),
+}
+
+/** IAM User Guide, "IAM and AWS STS quotas": names of policies. */
+const policyNameForm = /^[\w+=,.@-]{1,128}$/
+
+/** The name of a policy; a flag that takes anything else is a mistake of usage. */
+export const policyName = Flags.custom({
+  parse: (text) => {
+    if (policyNameForm.test(text)) return Promise.resolve(text)
+    throw new PosternError('USAGE', `"${text}" is not the name of a policy.`, {
+      hint: 'A name has up to 128 letters, digits and +=,.@_-.',
+    })
+  },
+  helpValue: 'NAME',
+})
+
 interface NeedsChoice {
   readonly types?: readonly IamDatabaseType[] | undefined
   readonly 'assumes-roles'?: readonly string[] | undefined

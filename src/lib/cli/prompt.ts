@@ -22,6 +22,14 @@ export async function askPassword(question: string): Promise<Secret> {
   return new Secret(password)
 }
 
+/** Asks a question whose answer is no unless yes is typed. */
+export async function askConfirmation(question: string): Promise<boolean> {
+  const {createPromptModule} = (await import('inquirer')).default
+  const ask = createPromptModule({output: process.stderr})
+  const {answer} = await ask<{answer: boolean}>([{type: 'confirm', name: 'answer', message: question, default: false}])
+  return answer
+}
+
 /** Asks for a new password twice. @throws PosternError USAGE or INVALID */
 export async function askNewPassword(question: string): Promise<Secret> {
   const first = await askPassword(question)

@@ -1,7 +1,7 @@
 import * as Flags from '@oclif/core/flags'
-import {anyone, nameIdentity, nameRoles} from '../../../../lib/aws/iam-identity.js'
-import {planAccess} from '../../../../lib/aws/iam-plan.js'
-import {formatPolicy, policyFor} from '../../../../lib/aws/iam-policy.js'
+import {anyone} from '../../../../lib/aws/iam-identity.js'
+import {chooseTarget, planAccess} from '../../../../lib/aws/iam-plan.js'
+import {formatPolicy} from '../../../../lib/aws/iam-policy.js'
 import {BaseCommand} from '../../../../lib/cli/base-command.js'
 import {formatFlag} from '../../../../lib/cli/flags.js'
 import {iamNeedsFlags, readNeeds} from '../../../../lib/cli/iam-flags.js'
@@ -35,14 +35,13 @@ export default class DbConfigureAwsPrintIam extends BaseCommand {
   async run(): Promise<object> {
     const {flags} = await this.parse(DbConfigureAwsPrintIam)
     const needs = readNeeds(flags)
-    const {target, assumedRoles} = asUsage(() => {
-      const named = flags.user ?? flags.role
-      const identity = named === undefined ? anyone : nameIdentity(flags.user ? 'user' : 'role', named, anyone)
-      return {target: identity, assumedRoles: nameRoles(needs.roles, identity)}
+    const actions = asUsage(() => {
+      const isNamed = flags.role !== undefined || flags.user !== undefined
+      const target = isNamed ? chooseTarget(flags, anyone, []).identity : anyone
+      return planAccess(target, {policyName: '', needs: [{types: needs.types}], assumesRoles: needs.roles})
     })
-    const actions = planAccess({target, policyName: '', types: needs.types, assumedRoles})
     if (!flags.policy) return this.show(flags.format, {actions: actions.map(actionData)}, () => renderActions(actions))
-    const document = policyFor({types: needs.types, assumedRoles})
-    return this.show(flags.format, document ?? {}, () => (document ? formatPolicy(document) : ''))
+    const documents = actions.flatMap((action) => (action.kind === 'create-policy' ? [action.document] : []))
+    return this.show(flags.format, documents[0] ?? {}, () => documents.map(formatPolicy).join('\n'))
   }
 }
