@@ -33,6 +33,8 @@ export class AwsClients {
 
   constructor(environment: AwsEnvironment) {
     this.#environment = environment
+    // The SDK would tell every user on Node 20, on standard error, that later versions of it want a later Node.
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'
   }
 
   async sts(caller: Caller): Promise<STSClient> {

@@ -5,18 +5,28 @@ import type {AwsEnvironment} from './environment.js'
 import {awsFailure} from './failure.js'
 import {HostCredentials} from './host-credentials.js'
 import {IamAccount} from './iam-account.js'
-import type {AccessNeed, Target} from './iam-plan.js'
+import {
+  isChosen,
+  planEverybody,
+  planOne,
+  type AccessNeed,
+  type PlanRequest,
+  type Target,
+  type TargetChoice,
+  type WholePlan,
+} from './iam-plan.js'
 
 const sessionName = 'postern-bootstrap'
 
 /** IAM, in the accounts that the credentials of this host reach. */
 export class IamAccounts {
-  readonly own: IamAccount
+  readonly #own: IamAccount
   readonly #clients: AwsClients
   readonly #caller: Caller
+  #ownAccount: string | undefined
 
   private constructor(clients: AwsClients, caller: Caller) {
-    this.own = new IamAccount(clients, caller)
+    this.#own = new IamAccount(clients, caller)
     this.#clients = clients
     this.#caller = caller
   }
@@ -28,9 +38,20 @@ export class IamAccounts {
     return new IamAccounts(clients, {session, region: await clients.defaultRegion()})
   }
 
-  /** The account of a target. @param ownAccount of the caller: there it acts as itself */
-  async of({identity, through}: Target, ownAccount: string): Promise<IamAccount> {
-    if (through?.assumeRoleArn === undefined || identity.account === ownAccount) return this.own
+  /**
+   * What is to be done for the chosen identity, or for the caller and the roles that find databases.
+   * @throws PosternError USAGE about the choice, or what AWS says
+   */
+  async plan(choice: TargetChoice, request: PlanRequest): Promise<WholePlan> {
+    const caller = await this.#own.caller()
+    this.#ownAccount = caller.account
+    if (isChosen(choice)) return planOne(choice, caller, request)
+    return planEverybody(await this.#own.attachable(caller), request)
+  }
+
+  /** The account of a target; in its own account the caller acts as itself. */
+  async of({identity, through}: Target): Promise<IamAccount> {
+    if (through?.assumeRoleArn === undefined || identity.account === this.#ownAccount) return this.#own
     return new IamAccount(this.#clients, await this.#assume(through.assumeRoleArn, through.externalId))
   }
 

@@ -29,14 +29,14 @@ export const anyone: IamIdentity = {
   arn: 'arn:*:iam::*:user/username',
 }
 
-/** @throws PosternError INVALID */
+/** @throws PosternError USAGE */
 export function parseIdentity(arn: string): IamIdentity {
   const [, partition = '', account = '', prefix = '', path = ''] = arnForm.exec(arn) ?? []
   const segments = path.split('/')
   const kind = prefix === 'user' || prefix === 'role' || prefix === 'assumed-role' ? prefix : 'other'
   const name = (kind === 'assumed-role' ? segments[0] : segments.at(-1)) ?? ''
   if (partition === '' || (kind !== 'other' && !nameForm.test(name))) {
-    throw new PosternError('INVALID', `"${arn}" is not the ARN of an IAM identity.`, {
+    throw new PosternError('USAGE', `"${arn}" is not the ARN of an IAM identity.`, {
       hint: 'Write it as arn:aws:iam::<12 digits>:role/<name>.',
     })
   }
@@ -45,28 +45,28 @@ export function parseIdentity(arn: string): IamIdentity {
 
 /**
  * The user or role that a name, `/path/name` or ARN means.
- * @throws PosternError INVALID
+ * @throws PosternError USAGE
  */
 export function nameIdentity(kind: 'user' | 'role', text: string, {partition, account}: Place): IamIdentity {
   if (text.startsWith('arn:')) {
     const identity = parseIdentity(text)
     if (identity.kind === kind) return identity
-    throw new PosternError('INVALID', `"${text}" is not the ARN of a ${kind}.`)
+    throw new PosternError('USAGE', `"${text}" is not the ARN of a ${kind}.`)
   }
   if (!nameForm.test(text) || text.length > maximumPath) {
-    throw new PosternError('INVALID', `"${text}" is not the name of a ${kind}.`, {
+    throw new PosternError('USAGE', `"${text}" is not the name of a ${kind}.`, {
       hint: `Give the name, or arn:aws:iam::<12 digits>:${kind}/<name>.`,
     })
   }
   return parseIdentity(`arn:${partition}:iam::${account}:${kind}/${text.replace(/^\//, '')}`)
 }
 
-/** ARNs of the roles that names and ARNs mean. @throws PosternError INVALID */
+/** ARNs of the roles that names and ARNs mean. @throws PosternError USAGE */
 export function nameRoles(texts: readonly string[], place: Place): string[] {
   return texts.map((text) => {
     const {arn, account} = nameIdentity('role', text, place)
     // Without AWS the account of a name is not known, and neither is that of an ARN with *.
     if (isAwsAccountId(account) || place.account === '*') return arn
-    throw new PosternError('INVALID', `The account in "${text}" is not 12 digits.`)
+    throw new PosternError('USAGE', `The account in "${text}" is not 12 digits.`)
   })
 }

@@ -1,6 +1,6 @@
 /** Which identity gets which permissions, from what the configuration needs. Asks nobody; pure. */
 import {PosternError} from '../core/errors.js'
-import {nameIdentity, nameRoles, parseIdentity, type IamIdentity} from './iam-identity.js'
+import {anyone, nameIdentity, nameRoles, parseIdentity, type IamIdentity} from './iam-identity.js'
 import {policyFor, type IamDatabaseType, type PolicyDocument} from './iam-policy.js'
 
 /** One step of giving an identity its permissions. Printing, confirming and carrying out all read the same steps. */
@@ -38,7 +38,7 @@ export interface PlanRequest {
 }
 
 /** The policy that gives the target what it needs, and its attachment; nothing when it needs nothing. */
-export function planAccess(target: IamIdentity, {policyName, needs, assumesRoles}: PlanRequest): IamAction[] {
+function planAccess(target: IamIdentity, {policyName, needs, assumesRoles}: PlanRequest): IamAction[] {
   const named = nameRoles(assumesRoles, target)
   const own = needs.filter(({assumeRoleArn}) => assumeRoleArn === target.arn)
   const direct = own.length > 0 ? own : needs.filter(({assumeRoleArn}) => assumeRoleArn === undefined)
@@ -71,12 +71,12 @@ export interface Target {
 
 /**
  * The identity that the choice means.
- * @throws PosternError INVALID when nobody can act in its account
+ * @throws PosternError USAGE when nobody can act in its account
  */
-export function chooseTarget({user, role}: TargetChoice, caller: IamIdentity, needs: readonly AccessNeed[]): Target {
+function chooseTarget({user, role}: TargetChoice, caller: IamIdentity, needs: readonly AccessNeed[]): Target {
   const isManual = caller.account === '*'
   if (isManual && user === undefined && role?.startsWith('arn:') === false && rolesOf(needs).length > 0) {
-    throw new PosternError('INVALID', `Which account the role "${role}" is in cannot be told without AWS.`, {
+    throw new PosternError('USAGE', `Which account the role "${role}" is in cannot be told without AWS.`, {
       hint: 'The configuration names roles to assume: give the whole ARN.',
     })
   }
@@ -97,10 +97,25 @@ export interface TargetPlan extends Target {
 }
 
 export interface WholePlan {
+  /** None when nothing is needed. */
   readonly plans: readonly TargetPlan[]
   /** Would need another policy under the same name; each takes a run of its own. */
   readonly skipped: readonly IamIdentity[]
 }
+
+/** What is to be done for the one identity that the choice means. @throws PosternError USAGE */
+export function planOne(choice: TargetChoice, caller: IamIdentity, request: PlanRequest): WholePlan {
+  const target = chooseTarget(choice, caller, request.needs)
+  const actions = planAccess(target.identity, request)
+  return {plans: actions.length > 0 ? [{...target, actions}] : [], skipped: []}
+}
+
+/** Whether the choice names somebody. */
+export const isChosen = ({user, role}: TargetChoice): boolean => user !== undefined || role !== undefined
+
+/** What is to be done when nobody is asked. @throws PosternError USAGE */
+export const planManually = (choice: TargetChoice, request: PlanRequest): WholePlan =>
+  isChosen(choice) ? planOne(choice, anyone, request) : planEverybody(anyone, request)
 
 /** What is to be done for the caller, and for each role that finds databases. Targets that need nothing are left out. */
 export function planEverybody(caller: IamIdentity, request: PlanRequest): WholePlan {

@@ -3,19 +3,26 @@ import type {IamAction, TargetPlan} from '../aws/iam-plan.js'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import {BaseCommand} from './base-command.js'
 import type {Format} from './flags.js'
-import {actionData, describeAction, renderActions} from './iam-text.js'
+import {accountsOf, actionData, describeAction, renderActions} from './iam-text.js'
 import {askConfirmation} from './prompt.js'
 import {isInteractive} from './terminal.js'
 
 export interface CarryOutOptions {
-  readonly accounts: IamAccounts
-  /** The account of the credentials. */
-  readonly ownAccount: string
+  /** Undefined when the steps are only to be listed. */
+  readonly accounts: IamAccounts | undefined
   readonly confirm: boolean
   readonly format: Format
 }
 
-/** A command that changes IAM: it lists the steps, asks, and takes them one after the other. */
+/** What a command answers with. */
+export interface IamOutcome {
+  /** AWS accounts in which there is something to do. */
+  readonly accounts: readonly string[]
+  /** What was done or is to be done. */
+  readonly actions: readonly object[]
+}
+
+/** A command about IAM: it lists the steps, asks, and takes them one after the other. */
 export abstract class IamCommand extends BaseCommand {
   /** Before AWS is asked anything. @throws PosternError USAGE when there is nobody to confirm */
   protected requireConfirmation(confirm: boolean): void {
@@ -25,30 +32,34 @@ export abstract class IamCommand extends BaseCommand {
     })
   }
 
-  /** Returns what was done; an empty list when the person declined. @throws PosternError at the first step that fails */
-  protected async carryOut(plans: readonly TargetPlan[], options: CarryOutOptions): Promise<object[]> {
-    const isText = options.format === 'text'
+  /** Nothing is done when the person declines. @throws PosternError at the first step that fails */
+  protected async carryOut(plans: readonly TargetPlan[], options: CarryOutOptions): Promise<IamOutcome> {
+    const {accounts, confirm, format} = options
     const actions = plans.flatMap((plan) => plan.actions)
-    const listing = `${renderActions(actions)}\n`
-    if (isText) this.print(listing)
-    else if (!options.confirm) this.say(listing)
-    if (!options.confirm && !(await askConfirmation('Confirm?'))) return []
-    for (const plan of plans) {
-      const account = await options.accounts.of(plan, options.ownAccount)
-      for (const action of plan.actions) {
-        await account.carryOut(action).catch((error: unknown) => {
-          throw isText ? this.#failed(action, error) : error
-        })
-        if (isText) this.print(`✅[AWS] ${describeAction(action)}... done.`)
-      }
+    const outcome = {accounts: accountsOf(plans), actions: actions.map(actionData)}
+    const listing = renderActions(actions)
+    if (!accounts || actions.length === 0) return this.show(format, outcome, () => listing)
+    if (format === 'text') this.print(`${listing}\n`)
+    else if (!confirm) this.say(`${listing}\n`)
+    if (!confirm && !(await askConfirmation('Confirm?'))) return {...outcome, actions: []}
+    for (const plan of plans) await this.#takeSteps(plan, accounts, format)
+    return this.show(format, outcome, () => '')
+  }
+
+  async #takeSteps(plan: TargetPlan, accounts: IamAccounts, format: Format): Promise<void> {
+    const account = await accounts.of(plan)
+    for (const action of plan.actions) {
+      await account.carryOut(action).catch((error: unknown) => {
+        throw format === 'text' ? this.#failed(action, error) : error
+      })
+      if (format === 'text') this.print(`✅[AWS] ${describeAction(action)}... done.`)
     }
-    return actions.map(actionData)
   }
 
   #failed(action: IamAction, cause: unknown): PosternError {
     this.print(`❌[AWS] ${describeAction(action)}... failed.`)
     this.print(`Failure reason: ${messageOf(cause)}`)
-    const {hints} = toPosternError(cause)
-    return new PosternError('FAILED', 'Not everything was done in AWS.', {cause, hint: hints})
+    const {code, hints} = toPosternError(cause)
+    return new PosternError(code, 'Not everything was done in AWS.', {cause, hint: hints})
   }
 }

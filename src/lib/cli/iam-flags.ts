@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {iamDatabaseTypes, type IamDatabaseType} from '../aws/iam-policy.js'
+import type {AccessNeed} from '../aws/iam-plan.js'
 import {PosternError} from '../core/errors.js'
 import {list} from './flags.js'
 
@@ -43,11 +44,11 @@ interface NeedsChoice {
 }
 
 /** The values of `iamNeedsFlags`. @throws PosternError USAGE when there are none */
-export function readNeeds({types = [], 'assumes-roles': roles = []}: NeedsChoice): {
-  readonly types: readonly IamDatabaseType[]
-  readonly roles: readonly string[]
+export function readNeeds({types = [], 'assumes-roles': assumesRoles = []}: NeedsChoice): {
+  readonly needs: readonly AccessNeed[]
+  readonly assumesRoles: readonly string[]
 } {
-  if (types.length > 0 || roles.length > 0) return {types, roles}
+  if (types.length > 0 || assumesRoles.length > 0) return {needs: [{types}], assumesRoles}
   throw new PosternError('USAGE', 'Neither --types nor --assumes-roles says what the policy is for.', {
     hint: `The types are ${iamDatabaseTypes.join(', ')}.`,
   })

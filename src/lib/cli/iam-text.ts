@@ -1,4 +1,4 @@
-import type {IamAction} from '../aws/iam-plan.js'
+import type {IamAction, TargetPlan} from '../aws/iam-plan.js'
 import {formatPolicy} from '../aws/iam-policy.js'
 
 /** `[123456789012] Create IAM Policy "DatabaseAccess"` */
@@ -27,3 +27,8 @@ export function actionData(action: IamAction): object {
     ? {action: action.kind, account, policy_arn: policyArn, policy_name: action.policyName, policy: action.document}
     : {action: action.kind, account, policy_arn: policyArn, target_arn: action.target.arn}
 }
+
+/** In which AWS accounts there is something to do. */
+export const accountsOf = (plans: readonly TargetPlan[]): string[] => [
+  ...new Set(plans.map(({identity}) => identity.account)),
+]

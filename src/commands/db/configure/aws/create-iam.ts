@@ -1,8 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {formatFlag} from '../../../../lib/cli/flags.js'
-import {IamCommand} from '../../../../lib/cli/iam-command.js'
+import {IamCommand, type IamOutcome} from '../../../../lib/cli/iam-command.js'
 import {confirmFlag, iamNeedsFlags, policyName, readNeeds} from '../../../../lib/cli/iam-flags.js'
-import {asUsage} from '../../../../lib/cli/usage.js'
 
 export default class DbConfigureAwsCreateIam extends IamCommand {
   static override summary = 'Create in AWS the IAM policy that an agent needs, and attach it.'
@@ -23,22 +22,13 @@ A policy of the same name is given a new version when it carries the tag "poster
     ...formatFlag,
   }
 
-  async run(): Promise<object> {
+  async run(): Promise<IamOutcome> {
     const {flags} = await this.parse(DbConfigureAwsCreateIam)
-    const {types, roles} = readNeeds(flags)
+    const request = {policyName: flags.name, ...readNeeds(flags)}
     this.requireConfirmation(flags.confirm)
-    const {chooseTarget, planAccess} = await import('../../../../lib/aws/iam-plan.js')
     const {IamAccounts} = await import('../../../../lib/aws/iam-accounts.js')
     const accounts = await IamAccounts.open(process.env, this.surroundings.clock)
-    const caller = await accounts.own.caller()
-    const target =
-      flags.role === undefined && flags.user === undefined
-        ? {identity: await accounts.own.attachable(caller)}
-        : asUsage(() => chooseTarget(flags, caller, []))
-    const request = {policyName: flags.name, needs: [{types}], assumesRoles: roles}
-    const actions = asUsage(() => planAccess(target.identity, request))
-    const {confirm, format} = flags
-    const done = await this.carryOut([{...target, actions}], {accounts, ownAccount: caller.account, confirm, format})
-    return this.show(format, {actions: done}, () => '')
+    const {plans} = await accounts.plan(flags, request)
+    return this.carryOut(plans, {accounts, confirm: flags.confirm, format: flags.format})
   }
 }

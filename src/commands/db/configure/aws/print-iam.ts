@@ -1,12 +1,10 @@
 import * as Flags from '@oclif/core/flags'
-import {anyone} from '../../../../lib/aws/iam-identity.js'
-import {chooseTarget, planAccess} from '../../../../lib/aws/iam-plan.js'
+import {planManually} from '../../../../lib/aws/iam-plan.js'
 import {formatPolicy} from '../../../../lib/aws/iam-policy.js'
 import {BaseCommand} from '../../../../lib/cli/base-command.js'
 import {formatFlag} from '../../../../lib/cli/flags.js'
 import {iamNeedsFlags, readNeeds} from '../../../../lib/cli/iam-flags.js'
 import {actionData, renderActions} from '../../../../lib/cli/iam-text.js'
-import {asUsage} from '../../../../lib/cli/usage.js'
 
 export default class DbConfigureAwsPrintIam extends BaseCommand {
   static override summary = 'Print the IAM policy that an agent needs.'
@@ -35,11 +33,8 @@ export default class DbConfigureAwsPrintIam extends BaseCommand {
   async run(): Promise<object> {
     const {flags} = await this.parse(DbConfigureAwsPrintIam)
     const needs = readNeeds(flags)
-    const actions = asUsage(() => {
-      const isNamed = flags.role !== undefined || flags.user !== undefined
-      const target = isNamed ? chooseTarget(flags, anyone, []).identity : anyone
-      return planAccess(target, {policyName: '', needs: [{types: needs.types}], assumesRoles: needs.roles})
-    })
+    const {plans} = planManually(flags, {policyName: '', ...needs})
+    const actions = plans.flatMap((plan) => plan.actions)
     if (!flags.policy) return this.show(flags.format, {actions: actions.map(actionData)}, () => renderActions(actions))
     const documents = actions.flatMap((action) => (action.kind === 'create-policy' ? [action.document] : []))
     return this.show(flags.format, documents[0] ?? {}, () => documents.map(formatPolicy).join('\n'))
