@@ -1,4 +1,7 @@
 import type {Labels} from '../core/labels.js'
+import type {Database} from '../resources/database.js'
+import {isSameUser, mayBeSameUser, readDatabaseName, type UserScope} from '../resources/database-user.js'
+import {classifyDatabase} from '../resources/endpoint.js'
 import type {Lock} from '../resources/lock.js'
 import type {Role, RoleConditions} from '../resources/role.js'
 import {selects, type Selector} from './selector.js'
@@ -14,6 +17,15 @@ export interface Subject {
 export interface Target {
   readonly name: string
   readonly labels: Labels
+  /** How the database compares names; letter by letter, as PostgreSQL does, unless told. */
+  readonly scope?: UserScope | undefined
+}
+
+/** A database as the target of a decision. */
+export function targetOf({metadata, spec}: Database): Target {
+  const {type, aws} = classifyDatabase(spec)
+  const account = aws.account_id ?? aws.assume_role_arn?.split(':')[4]
+  return {name: metadata.name, labels: metadata.labels ?? {}, scope: {type, account}}
 }
 
 export interface AccessRequest {
@@ -108,16 +120,25 @@ export function deniedLabels(role: Role, traits: Traits): Selector | undefined {
 function examine(name: string, role: Role | undefined, {subject, target, request}: Question): RoleFinding {
   const nothing = {labels: false, user: false, name: false}
   if (!role) return {role: name, defined: false, allow: nothing, deny: nothing}
-  const check = (conditions: RoleConditions | undefined, labels: Selector | undefined): RoleFinding['allow'] => ({
+  const scope: UserScope = target.scope ?? {type: 'self-hosted'}
+  const sameName = (entry: string, wanted: string): boolean =>
+    readDatabaseName(scope.type, entry) === readDatabaseName(scope.type, wanted)
+  const check = (
+    conditions: RoleConditions | undefined,
+    labels: Selector | undefined,
+    sameUser: typeof isSameUser,
+  ): RoleFinding['allow'] => ({
     labels: selects(labels, target.labels),
-    user: matchesName(interpolateAll(conditions?.db_users, subject.traits), request.dbUser),
-    name: matchesName(interpolateAll(conditions?.db_names, subject.traits), request.dbName),
+    user: matches(interpolateAll(conditions?.db_users, subject.traits), request.dbUser, (entry, wanted) =>
+      sameUser(scope, entry, wanted),
+    ),
+    name: matches(interpolateAll(conditions?.db_names, subject.traits), request.dbName, sameName),
   })
   return {
     role: name,
     defined: true,
-    allow: check(role.spec.allow, allowedLabels(role, subject.traits)),
-    deny: check(role.spec.deny, deniedLabels(role, subject.traits)),
+    allow: check(role.spec.allow, allowedLabels(role, subject.traits), isSameUser),
+    deny: check(role.spec.deny, deniedLabels(role, subject.traits), mayBeSameUser),
   }
 }
 
@@ -126,9 +147,13 @@ function withTraits(selector: Selector | undefined, traits: Traits): Selector | 
   return Object.fromEntries(Object.entries(selector).map(([key, values]) => [key, interpolateAll(values, traits)]))
 }
 
-/** Database users and names: exactly equal, or `*`; no pattern. An empty one means another name to PostgreSQL: never allowed. */
-function matchesName(entries: readonly string[], wanted: string): boolean {
-  return wanted !== '' && entries.some((entry) => entry === '*' || entry === wanted)
+/** Database users and names: the same to the database, or `*`; no pattern. An empty one means another name to PostgreSQL: never allowed. */
+function matches(
+  entries: readonly string[],
+  wanted: string,
+  isSame: (entry: string, wanted: string) => boolean,
+): boolean {
+  return wanted !== '' && entries.some((entry) => entry === '*' || isSame(entry, wanted))
 }
 
 /** Who a lock may hit: a user with roles, a host, or a user on a host. */

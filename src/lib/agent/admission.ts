@@ -1,5 +1,5 @@
 import type {X509Certificate} from 'node:crypto'
-import {decide, findLock, type Decision} from '../access/decision.js'
+import {decide, findLock, targetOf, type Decision} from '../access/decision.js'
 import {PosternError} from '../core/errors.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseRoute, UserIdentity} from '../pki/identity.js'
@@ -80,7 +80,7 @@ export function judge(guest: Guest, database: Database, {cache, hostId, now}: Ad
   return decide({
     subject: {user: identity.user, roles: effectiveRoles(guest, cache), traits: identity.traits},
     roles: cache.roles,
-    target: {name: database.metadata.name, labels: database.metadata.labels ?? {}},
+    target: targetOf(database),
     request: {dbUser: route.dbUser, dbName},
     locks: cache.locks.values(),
     serverId: hostId,

@@ -11,6 +11,9 @@ import type {Selector} from '../access/selector.js'
 import type {ApiClient} from '../api/client.js'
 import {Shipper} from '../audit/shipper.js'
 import {Spool} from '../audit/spool.js'
+import {Aws} from '../aws/aws.js'
+import type {AwsEnvironment} from '../aws/environment.js'
+import type {ConnectAddresses} from '../config/connect-addresses.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
 import type {Credentials} from '../pki/credentials.js'
@@ -21,6 +24,7 @@ import {Cache} from './cache.js'
 import {Cancels} from './cancels.js'
 import {Catalog, type Served} from './catalog.js'
 import {ClientCertificates} from './client-certificates.js'
+import {DatabaseOpening} from './database-opening.js'
 import {DirectCertificate} from './direct-certificate.js'
 import {Engine} from './engine.js'
 import {Entrance} from './entrance.js'
@@ -28,6 +32,7 @@ import {Gate} from './gate.js'
 import {defaultHealthPolicy, HealthChecks, type HealthPolicy} from './health.js'
 import {Heartbeat} from './heartbeat.js'
 import {Sessions} from './sessions.js'
+import type {TargetRules} from './target-address.js'
 
 export interface AgentOptions {
   readonly cluster: string
@@ -55,6 +60,10 @@ export interface AgentOptions {
   readonly healthCheck?: Partial<HealthPolicy> | undefined
   /** Lets databases that users created be at loopback and link-local addresses. */
   readonly allowLoopback?: boolean | undefined
+  /** Where to dial instead of registered endpoints. */
+  readonly connectAddresses?: ConnectAddresses | undefined
+  /** What the SDK of AWS would read from the process; `process.env` unless told. */
+  readonly environment?: AwsEnvironment | undefined
   readonly logger: Logger
   readonly clock: Clock
 }
@@ -130,7 +139,10 @@ class DatabaseService implements Agent {
 
   constructor(options: AgentOptions, spool: Spool) {
     const {cluster, hostId, hostname, version, credentials, api, clock, logger} = options
-    const allowLoopback = options.allowLoopback ?? false
+    const rules: TargetRules = {
+      allowLoopback: options.allowLoopback ?? false,
+      connectAddresses: options.connectAddresses ?? new Map(),
+    }
     this.hostId = hostId
     this.#options = options
     this.#spool = spool
@@ -150,7 +162,7 @@ class DatabaseService implements Agent {
     })
     this.#health = new HealthChecks({
       policy: {...defaultHealthPolicy, ...options.healthCheck},
-      allowLoopback,
+      ...rules,
       clock,
       onChange: () => {
         this.#heartbeat.hurry()
@@ -198,9 +210,12 @@ class DatabaseService implements Agent {
       catalog: this.#catalog,
       sessions: this.#sessions,
       cancels: new Cancels(clock),
-      certificates: new ClientCertificates(api, clock),
+      opening: new DatabaseOpening({
+        certificates: new ClientCertificates(api, clock),
+        aws: new Aws({environment: options.environment ?? process.env, clock}),
+        rules,
+      }),
       spool,
-      allowLoopback,
       clock,
       logger,
     })

@@ -4,15 +4,18 @@ import type {ServerError} from '../pgwire/server-error.js'
 
 const unreachableHint =
   'Check that PostgreSQL runs there, and that firewalls and security groups let the host of the agent through.'
-const trustHint =
+export const ownCaHint =
   'Set tls.ca_cert_file of the database to the CA that issued the certificate, and tls.server_name if it is for another name.'
 
-/** The failure of a connection attempt as a sentence that names the step and the address. */
-export function connectFailure(error: unknown, address: string): PosternError {
+/**
+ * The failure of a connection attempt as a sentence that names the step and the address.
+ * @param trustHint what to do about a certificate that is not trusted
+ */
+export function connectFailure(error: unknown, address: string, trustHint: string): PosternError {
   if (error instanceof PosternError) {
     // What the codec wraps is the socket's own error, of which there is more to say here.
     const isWrapped = isNativeError(error.cause) && !(error.cause instanceof PosternError)
-    return isWrapped ? connectFailure(error.cause, address) : withAddress(error, address)
+    return isWrapped ? connectFailure(error.cause, address, trustHint) : withAddress(error, address)
   }
   const code = (error as NodeJS.ErrnoException).code ?? ''
   const failure = (kind: 'UNREACHABLE' | 'UNTRUSTED' | 'ACCESS_DENIED', message: string, hint: string): PosternError =>
@@ -60,14 +63,13 @@ function withAddress(error: PosternError, address: string): PosternError {
 const invalidAuthorization = '28000'
 const invalidPassword = '28P01'
 
+/** Whether the server says that this user may not come in. */
+export const isSignInDenied = ({code}: ServerError): boolean =>
+  code === invalidAuthorization || code === invalidPassword
+
 /** The server's own refusal; its sentence and SQLSTATE reach the client, with what to do about it. */
-export function signInRefused(error: ServerError, database: string): PosternError {
-  const denied = error.code === invalidAuthorization || error.code === invalidPassword
-  const advice = denied
-    ? [
-        'Check that the database user exists and may log in, and that pg_hba.conf has a "hostssl" line with method "cert" for it.',
-      ]
-    : []
+export function signInRefused(error: ServerError, database: string, advice: readonly string[]): PosternError {
+  const denied = isSignInDenied(error)
   const hint = [...(error.hint === undefined ? [] : [error.hint]), ...advice]
   return new PosternError(
     denied ? 'ACCESS_DENIED' : 'FAILED',

@@ -5,8 +5,8 @@
  *     ── TCP, to the address resolved before ──►
  *     ── SSLRequest ──────────────────────────►
  *     ◄─ S ────────────────────────────────────
- *     ══ TLS, verify-full ════════════════════   client certificate of the db_client CA
- *     ── StartupMessage, sign-in ─────────────►
+ *     ══ TLS, verify-full ════════════════════   self-hosted: client certificate of the db_client CA
+ *     ── StartupMessage, sign-in ─────────────►   on AWS: a password of AWS
  *     ◄─ … ReadyForQuery ──────────────────────
  */
 import {connect, type Socket, type TcpNetConnectOpts} from 'node:net'
@@ -22,15 +22,13 @@ import {tuneSocket} from '../tunnel/splice.js'
 import type {Served} from './catalog.js'
 import {connectFailure, signInRefused} from './connect-failure.js'
 import {secure, serverTls, type ServerTls} from './server-tls.js'
+import type {SignInMethod} from './sign-in-method.js'
 import {lookupOf, type TargetAddress} from './target-address.js'
 
 export interface DialRequest {
   readonly served: Served
   readonly target: TargetAddress
-  /** What the database authenticates the agent by. */
-  readonly credentials: Credentials
-  /** PEM certificates to verify the server with when the database resource names none. */
-  readonly authorities: readonly string[]
+  readonly method: SignInMethod
   /** Startup parameters of the client that the server gets to see. */
   readonly parameters: ReadonlyMap<string, string>
 }
@@ -50,30 +48,30 @@ const timeouts = {tcp: 10_000, tls: 10_000, signIn: 30_000, cancel: 5000} as con
  * @throws PosternError naming the step that failed; the cause of a refused sign-in is the server's error
  */
 export async function dialDatabase(authorization: Authorization, request: DialRequest): Promise<DatabaseSession> {
-  const {served, target, credentials, authorities, parameters} = request
+  const {served, target, method, parameters} = request
   const allowed = authorization.spend()
   const {name} = served.database.metadata
   if (allowed.target.name !== name) throw new Error('the authorization is for another database')
 
   const address = formatAddress(target)
   try {
-    const tls = await serverTls(served.database, target.host, authorities)
-    const raw = await connectTcp({host: target.host, port: target.port, lookup: lookupOf(target)})
+    const tls = await serverTls(served.database, method.serverName ?? target.host, method)
+    const raw = await connectTcp({host: target.host, port: target.dialPort, lookup: lookupOf(target)})
     // The host may have many addresses: a cancel must find the one that this session is at.
-    const at = {host: raw.remoteAddress ?? target.host, port: target.port}
-    const socket = await upgrade(raw, tls, credentials)
+    const at = {host: raw.remoteAddress ?? target.host, port: target.dialPort}
+    const socket = await upgrade(raw, tls, method.credentials)
     const signedIn = await signIn(
       socket,
       {
-        user: allowed.request.dbUser,
-        database: allowed.request.dbName,
+        user: method.user,
+        database: method.dbName,
         parameters,
-        authenticator: {kind: 'none'},
+        authenticator: method.authenticator,
         allowCleartext: tls.verified,
       },
       {timeout: timeouts.signIn},
     )
-    if (!signedIn.ok) throw signInRefused(signedIn.error, name)
+    if (!signedIn.ok) throw signInRefused(signedIn.error, name, method.explain(signedIn.error))
     const {backendKey} = signedIn
     return {
       socket,
@@ -81,7 +79,7 @@ export async function dialDatabase(authorization: Authorization, request: DialRe
       cancel: () => (backendKey ? cancelQuery(at, tls, backendKey) : Promise.resolve()),
     }
   } catch (error) {
-    throw connectFailure(error, address)
+    throw connectFailure(error, address, method.trustHint)
   }
 }
 

@@ -18,7 +18,6 @@
  * A failure at any step reaches the client as an ErrorResponse and the audit log as TDB00W.
  */
 import {randomUUID} from 'node:crypto'
-import {Authorization} from '../access/authorization.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
 import type {Clock} from '../core/clock.js'
@@ -33,13 +32,12 @@ import {
   encodeParameterStatus,
   encodeReadyForQuery,
 } from '../pgwire/server-messages.js'
-import {classifyDatabase} from '../resources/endpoint.js'
 import {encodeGreeting} from '../tunnel/greeting.js'
 import type {Guest} from './admission.js'
 import type {Cancels} from './cancels.js'
 import type {Catalog, Served} from './catalog.js'
-import type {ClientCertificates} from './client-certificates.js'
-import {dialDatabase, type DatabaseSession} from './dial.js'
+import type {DatabaseOpening} from './database-opening.js'
+import type {DatabaseSession} from './dial.js'
 import type {Arrival} from './entrance.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
@@ -48,7 +46,6 @@ import {Relay} from './relay.js'
 import {sessionFacts, type Self} from './session-facts.js'
 import type {LiveSession, Sessions} from './sessions.js'
 import {forwardedParameters, refuseStartup} from './startup.js'
-import {resolveTarget} from './target-address.js'
 
 export interface EngineOptions {
   readonly self: Self
@@ -56,9 +53,8 @@ export interface EngineOptions {
   readonly catalog: Catalog
   readonly sessions: Sessions
   readonly cancels: Cancels
-  readonly certificates: ClientCertificates
+  readonly opening: DatabaseOpening
   readonly spool: Spool
-  readonly allowLoopback: boolean
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -179,8 +175,8 @@ export class Engine {
 
   /** From the startup message to the end of the session. */
   async #openSession(attempt: Attempt, guest: Guest, served: Served, startup: StartupMessage): Promise<void> {
-    const {gate, certificates, allowLoopback} = this.#options
-    const refused = refuseStartup(startup, guest) ?? refuseType(served)
+    const {gate, opening} = this.#options
+    const refused = refuseStartup(startup, guest)
     if (refused) {
       this.#refuse(attempt, refused, guest, served)
       return
@@ -192,17 +188,7 @@ export class Engine {
         this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
         return
       }
-      const [own, target] = await Promise.all([
-        certificates.get(guest.certificate),
-        resolveTarget(served, {allowLoopback}),
-      ])
-      database = await dialDatabase(Authorization.from(decision), {
-        served,
-        target,
-        credentials: own.credentials,
-        authorities: own.authorities,
-        parameters: forwardedParameters(startup),
-      })
+      database = await opening.open({decision, guest, served, parameters: forwardedParameters(startup)})
     } catch (error) {
       attempt.logger.warn('A session could not be opened.', {reason: messageOf(error)})
       this.#refuse(attempt, describeFailure(error), guest, served)
@@ -309,15 +295,6 @@ export class Engine {
     const {self, spool, clock} = this.#options
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
   }
-}
-
-function refuseType({database}: Served): ServerError | undefined {
-  const {type} = classifyDatabase(database.spec)
-  if (type === 'self-hosted') return undefined
-  return fatal(
-    sqlStates.featureNotSupported,
-    `Database "${database.metadata.name}" is of type ${type}, and this version signs in to self-hosted databases only.`,
-  )
 }
 
 /** Sends what is queued, then closes, also when the other end does not read. */

@@ -50,6 +50,6 @@ function hintOf({hints}: PosternError): string | undefined {
   return hints.length > 0 ? hints.join(' ') : undefined
 }
 
-function isServerError(value: unknown): value is ServerError {
+export function isServerError(value: unknown): value is ServerError {
   return typeof value === 'object' && value !== null && !(value instanceof Error) && 'severity' in value
 }

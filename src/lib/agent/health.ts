@@ -3,7 +3,7 @@ import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import type {TargetHealth} from '../resources/database-server.js'
 import type {Served} from './catalog.js'
-import {resolveTarget} from './target-address.js'
+import {resolveTarget, type TargetRules} from './target-address.js'
 
 /** How often and how patiently a database is tried. */
 export interface HealthPolicy {
@@ -21,9 +21,8 @@ export const defaultHealthPolicy: HealthPolicy = {
   unhealthyThreshold: 1,
 }
 
-export interface HealthOptions {
+export interface HealthOptions extends TargetRules {
   readonly policy: HealthPolicy
-  readonly allowLoopback: boolean
   readonly clock: Clock
   /** The status of a database changed. */
   readonly onChange: () => void
@@ -116,7 +115,9 @@ class HealthCheck {
     try {
       const target = await resolveTarget(this.#served, this.#options)
       await Promise.all(
-        target.addresses.map(({address}) => tryConnect(address, target.port, this.#options.policy.timeoutMilliseconds)),
+        target.addresses.map(({address}) =>
+          tryConnect(address, target.dialPort, this.#options.policy.timeoutMilliseconds),
+        ),
       )
       return undefined
     } catch (error) {

@@ -16,7 +16,7 @@ import {systemRoots} from '../pki/roots.js'
 import type {Database} from '../resources/database.js'
 
 export interface ServerTls {
-  /** Whether the server has proved its name. */
+  /** Whether the server has proved who it is, so that it may be told a password. */
   readonly verified: boolean
   readonly options: ConnectionOptions
 }
@@ -24,47 +24,64 @@ export interface ServerTls {
 /** Databases of some age speak no TLS 1.3. */
 const oldestVersion = 'TLSv1.2'
 
-/**
- * How to secure connections to a database: `verify-full` unless the resource says otherwise.
- * @param authorities PEM certificates to trust when the resource names no CA of its own
- */
-export async function serverTls(database: Database, host: string, authorities: readonly string[]): Promise<ServerTls> {
+/** Whom to trust when the database resource names no CA of its own. */
+export interface DefaultTrust {
+  /** PEM. */
+  readonly authorities: readonly string[]
+  /** Whether anybody can have a certificate from one of them, for a name of their own. */
+  readonly isPublic: boolean
+  /** How to get a certificate with names. */
+  readonly namesHint: string
+}
+
+/** How to secure connections to a database: `verify-full` unless the resource says otherwise. */
+export async function serverTls(database: Database, host: string, trust: DefaultTrust): Promise<ServerTls> {
   const tls = database.spec.tls ?? {}
   const name = tls.server_name ?? host
   const base: ConnectionOptions = {minVersion: oldestVersion, servername: isIP(name) ? '' : name}
   if (tls.mode === 'insecure') return {verified: false, options: {...base, rejectUnauthorized: false}}
-  const ca = [
-    ...(tls.ca_cert === undefined ? authorities : [tls.ca_cert]),
-    ...(tls.trust_system_cert_pool ? await systemRoots() : []),
-  ]
+  const own = tls.ca_cert === undefined ? trust.authorities : [tls.ca_cert]
+  const ca = tls.trust_system_cert_pool ? [...own, ...(await systemRoots())] : [...own]
+  const isPublic = tls.trust_system_cert_pool === true || (tls.ca_cert === undefined && trust.isPublic)
+  const isNamed = tls.mode !== 'verify-ca'
   const checkName = (_name: string, certificate: PeerCertificate): Error | undefined =>
-    tls.mode === 'verify-ca' ? undefined : checkNames(name, certificate)
-  return {verified: tls.mode !== 'verify-ca', options: {...base, ca, checkServerIdentity: checkName}}
+    isNamed ? checkNames(name, certificate, trust.namesHint) : undefined
+  // Without its name, a server proves itself only by an authority that signs for nobody else.
+  return {verified: isNamed || !isPublic, options: {...base, ca, checkServerIdentity: checkName}}
 }
 
 /** The certificate's alternative names; Node would also take its subject, which no authority vouches for as a name. */
-function checkNames(name: string, certificate: PeerCertificate): Error | undefined {
+function checkNames(name: string, certificate: PeerCertificate, hint: string): Error | undefined {
   if (certificate.subjectaltname) return checkServerIdentity(name, certificate)
-  return new PosternError('UNTRUSTED', 'The certificate of the database server carries no subject alternative names.', {
-    hint: 'Issue a certificate with names, for example with `postern auth sign --format=db --host=NAME`.',
-  })
+  return new PosternError(
+    'UNTRUSTED',
+    'The certificate of the database server carries no subject alternative names ' +
+      '(x509: certificate relies on legacy Common Name field, use SANs instead).',
+    {hint},
+  )
 }
 
 /** Reading keys and certificates costs a third of a connection, and sessions of one user share them. */
 const contexts = new WeakMap<Credentials, {readonly roots: string; readonly context: SecureContext}>()
+/** By their roots: databases on AWS take no certificate of ours, and have a hundred roots. */
+const anonymousContexts = new Map<string, SecureContext>()
+const keptAnonymous = 32
 
-function contextFor(credentials: Credentials, ca: ConnectionOptions['ca']): SecureContext {
+function contextFor(credentials: Credentials | undefined, ca: ConnectionOptions['ca']): SecureContext {
   const roots = [ca ?? ''].flat().join('\n')
-  const known = contexts.get(credentials)
-  if (known?.roots === roots) return known.context
-  const {certificate, privateKey} = credentials
+  const known = credentials ? contexts.get(credentials) : undefined
+  const found = credentials ? (known?.roots === roots ? known.context : undefined) : anonymousContexts.get(roots)
+  if (found) return found
   const context = createSecureContext({
     minVersion: oldestVersion,
-    cert: certificate,
-    key: privateKey.reveal(),
+    ...(credentials && {cert: credentials.certificate, key: credentials.privateKey.reveal()}),
     ...(ca === undefined ? {} : {ca}),
   })
-  contexts.set(credentials, {roots, context})
+  if (credentials) contexts.set(credentials, {roots, context})
+  else {
+    if (anonymousContexts.size >= keptAnonymous) anonymousContexts.clear()
+    anonymousContexts.set(roots, context)
+  }
   return context
 }
 
@@ -75,8 +92,7 @@ export async function secure(
   credentials: Credentials | undefined,
   timeoutMilliseconds: number,
 ): Promise<TLSSocket> {
-  const own = credentials && {secureContext: contextFor(credentials, options.ca)}
-  const secured = connect({...options, ...own, socket})
+  const secured = connect({...options, secureContext: contextFor(credentials, options.ca), socket})
   const timer = setTimeout(() => {
     secured.destroy(Object.assign(new Error('the TLS handshake took too long'), {code: 'ETIMEDOUT'}))
   }, timeoutMilliseconds)

@@ -1,5 +1,6 @@
 import {lookup} from 'node:dns/promises'
 import {BlockList, isIP, type LookupFunction} from 'node:net'
+import {connectKey, type ConnectAddresses} from '../config/connect-addresses.js'
 import {PosternError} from '../core/errors.js'
 import {parseAddress} from '../resources/endpoint.js'
 import type {Served} from './catalog.js'
@@ -9,6 +10,8 @@ export interface TargetAddress {
   /** Host and port as the database resource names them. */
   readonly host: string
   readonly port: number
+  /** The port to dial; another than `port` only when the host's configuration says so. */
+  readonly dialPort: number
   /** At least one. */
   readonly addresses: readonly {readonly address: string; readonly family: 4 | 6}[]
 }
@@ -34,29 +37,39 @@ export function isForbiddenAddress(address: string): boolean {
   return forbidden.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 }
 
+/** How addresses are resolved on this host. */
+export interface TargetRules {
+  readonly allowLoopback: boolean
+  /** The host's own configuration: where to dial instead. */
+  readonly connectAddresses: ConnectAddresses
+}
+
 /**
  * Resolves a database's address.
  * @throws PosternError UNREACHABLE when the name cannot be resolved, ACCESS_DENIED when it leads where it must not
  */
 export async function resolveTarget(
   {database, origin}: Served,
-  {allowLoopback}: {readonly allowLoopback: boolean},
+  {allowLoopback, connectAddresses}: TargetRules,
 ): Promise<TargetAddress> {
   const {host, port} = parseAddress(database.spec.uri)
-  const found = await lookup(host, {all: true}).catch((error: unknown) => {
-    throw new PosternError('UNREACHABLE', `The host name "${host}" of the database cannot be resolved.`, {
+  const detour = connectAddresses.get(connectKey({host, port}))
+  const dialled = detour ?? {host, port}
+  const found = await lookup(dialled.host, {all: true}).catch((error: unknown) => {
+    throw new PosternError('UNREACHABLE', `The host name "${dialled.host}" of the database cannot be resolved.`, {
       cause: error,
       hint: 'Check the uri of the database, and the DNS of the host where the agent runs.',
     })
   })
-  if (origin === 'dynamic' && !allowLoopback && found.some(({address}) => isForbiddenAddress(address))) {
+  if (origin === 'dynamic' && !detour && !allowLoopback && found.some(({address}) => isForbiddenAddress(address))) {
     throw new PosternError(
       'ACCESS_DENIED',
       `"${host}" leads to a loopback, link-local or metadata address, where a database resource must not lead.`,
       {hint: 'Serve this database from the configuration file of the agent.'},
     )
   }
-  return {host, port, addresses: found.map(({address, family}) => ({address, family: family === 6 ? 6 : 4}))}
+  const addresses = found.map(({address, family}) => ({address, family: family === 6 ? (6 as const) : (4 as const)}))
+  return {host, port, dialPort: dialled.port, addresses}
 }
 
 /** Answers a socket's question for the host with what was resolved before. */

@@ -2,7 +2,7 @@ import {X509Certificate} from 'node:crypto'
 import {isIP} from 'node:net'
 import type {DatabaseClientRequest, DatabaseServerCertificateRequest, DirectServerRequest} from '../api/requests.js'
 import type {DatabaseClientResponse, DatabaseServerCertificateResponse, DirectServerResponse} from '../api/responses.js'
-import {decide} from '../access/decision.js'
+import {decide, targetOf} from '../access/decision.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {DatabaseRoute} from '../pki/identity.js'
@@ -93,11 +93,10 @@ export class DatabaseCertificates {
     const {stores, clock} = this.#options
     const {database, dbUser, dbName} = route
     const server = await this.#served(database, host)
-    const {name, labels = {}} = server.spec.database.metadata
     const decision = decide({
       subject: {user, roles, traits: identity.traits},
       roles: definitions,
-      target: {name, labels},
+      target: targetOf(server.spec.database),
       request: {dbUser, dbName: dbName === '' ? dbUser : dbName},
       locks: await stores.allLocks(),
       serverId: host.hostId,

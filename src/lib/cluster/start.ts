@@ -9,6 +9,7 @@ import {readFile} from 'node:fs/promises'
 import {contactCluster} from '../api/contact.js'
 import type {Endpoint} from '../api/transport.js'
 import {WatchClient} from '../api/watch-client.js'
+import {parseConnectAddresses} from '../config/connect-addresses.js'
 import {resolvePins, readToken, resolveToken} from '../config/join.js'
 import type {Config} from '../config/settings.js'
 import type {Clock} from '../core/clock.js'
@@ -244,6 +245,7 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     cacheTtlMilliseconds: dbService.cacheTtl,
     maxStaleMilliseconds: dbService.maxStale,
     allowLoopback: dbService.allowLoopback,
+    connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(process.env.POSTERN_RESOLVE)]),
     logger,
     clock,
   })

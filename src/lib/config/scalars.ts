@@ -92,6 +92,11 @@ export const publicAddress = scalar('an address like host or host:443, without a
   dialled(word, 1) ? word : undefined,
 )
 
+/** An address as the key of a map. */
+export const addressKey = text.refine((word) => attempt(() => dialled(word)) !== undefined, {
+  error: 'is not a key here: write an endpoint like host:port',
+})
+
 function dialled(word: string, defaultPort?: number): Address | undefined {
   const address = parseAddress(word, defaultPort)
   return address.port === 0 || word.startsWith(':') ? undefined : address

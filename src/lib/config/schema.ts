@@ -1,6 +1,7 @@
 import {z} from 'zod'
 import {
   absolutePath,
+  addressKey,
   awsAccount,
   awsRegion,
   count,
@@ -197,6 +198,7 @@ const dbService = section({
   cache_ttl: duration.optional(),
   max_stale: duration.optional(),
   allow_loopback: flag.optional(),
+  connect_addrs: z.record(addressKey, remoteAddress()).optional(),
 })
 
 const discoveryService = section({

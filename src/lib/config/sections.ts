@@ -1,5 +1,6 @@
 import type {LogLevel} from '../core/log.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
+import {connectKey} from './connect-addresses.js'
 import {readStaticToken, tokenSource} from './join.js'
 import {defaultCacheTtl, defaultMaxStale, instanceKey, isClusterName, type Running} from './rules.js'
 import {
@@ -124,6 +125,12 @@ function readDb(
     cacheTtl: db?.cache_ttl ?? defaultCacheTtl,
     maxStale: db?.max_stale ?? defaultMaxStale,
     allowLoopback: db?.allow_loopback ?? false,
+    connectAddresses: new Map(
+      Object.entries(db?.connect_addrs ?? {}).map(([endpoint, address]) => [
+        connectKey(parseAddress(endpoint)),
+        address,
+      ]),
+    ),
   }
 }
 

@@ -2,6 +2,7 @@ import type {LogLevel} from '../core/log.js'
 import type {Secret} from '../core/secret.js'
 import type {Database} from '../resources/database.js'
 import type {Address, DatabaseType} from '../resources/endpoint.js'
+import type {ConnectAddresses} from './connect-addresses.js'
 import type {JoinRole} from '../resources/token.js'
 
 /** Where the configuration is when nothing else is said. */
@@ -102,6 +103,8 @@ export interface DbServiceSettings {
   readonly maxStale: number
   /** Whether dynamic databases may be on this host's loopback addresses. */
   readonly allowLoopback: boolean
+  /** Where to dial instead of the endpoints that databases are registered with. */
+  readonly connectAddresses: ConnectAddresses
 }
 
 export interface DiscoveryServiceSettings {

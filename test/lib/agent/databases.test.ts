@@ -117,10 +117,11 @@ describe('the address of a database that a user created', () => {
 
   it('is resolved before it is judged', async () => {
     const dynamic = {database: databaseResource('moving', 'localhost:5432'), origin: 'dynamic' as const}
-    await expect(resolveTarget(dynamic, {allowLoopback: false})).rejects.toThrow('"localhost" leads to a loopback')
-    expect((await resolveTarget(dynamic, {allowLoopback: true})).host).toBe('localhost')
+    const rules = {allowLoopback: false, connectAddresses: new Map()}
+    await expect(resolveTarget(dynamic, rules)).rejects.toThrow('"localhost" leads to a loopback')
+    expect((await resolveTarget(dynamic, {...rules, allowLoopback: true})).host).toBe('localhost')
     const fixed = {...dynamic, origin: 'config-file' as const}
-    expect((await resolveTarget(fixed, {allowLoopback: false})).port).toBe(5432)
+    expect((await resolveTarget(fixed, rules)).port).toBe(5432)
   })
 
   it('is not even tried by health checks when it must not be', async () => {

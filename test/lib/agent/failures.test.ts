@@ -79,7 +79,6 @@ beforeAll(async () => {
   serve('own-ca', at(strange), {tls: {ca_cert: plane.host.certificate}})
   serve('insecure', at(strange), {tls: {mode: 'insecure'}})
   serve('picky', at(picky))
-  serve('rds', 'aurora.cluster-abc.us-east-1.rds.amazonaws.com:5432')
   // The certificates of "named", "any-name" and the like are checked before the server looks for the role.
   rig = await startRig({plane, uri: at(good), agent: {databases}})
 })
@@ -181,11 +180,5 @@ describe('a database that refuses the sign-in', () => {
     const error = await failure('picky')
     expect(error?.message).toContain('does not accept the certificate of the agent')
     expect(error?.hint).toContain('ssl_ca_file')
-  })
-})
-
-describe('a type of database that is not supported yet', () => {
-  it('is refused with a sentence', async () => {
-    expect(await failure('rds')).toMatchObject({severity: 'FATAL', code: '0A000'})
   })
 })

@@ -124,7 +124,7 @@ describe('without credentials the error names every source and why it has none',
       AWS_WEB_IDENTITY_TOKEN_FILE: join(directory, 'token'),
     })
     await writeFile(join(directory, 'token'), 'no token at all')
-    const {message} = await host.credentials.get().catch((error: unknown) => error as Error)
+    const message = await host.credentials.get().then(String, (error: unknown) => (error as Error).message)
     expect(message).toContain('web identity: ')
     expect(message).not.toContain('EC2 instance metadata')
     expect(message).not.toContain('no token at all')

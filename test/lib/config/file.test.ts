@@ -78,6 +78,7 @@ describe('a configuration file', () => {
         cacheTtl: 20_000,
         maxStale: 3_600_000,
         allowLoopback: false,
+        connectAddresses: new Map(),
       },
       discoveryService: {enabled: false, pollInterval: 300_000, aws: []},
       warnings: [],
@@ -172,6 +173,7 @@ ssh_service: {enabled: no}
         cacheTtl: 60_000,
         maxStale: 7_200_000,
         allowLoopback: true,
+        connectAddresses: new Map(),
       },
       discoveryService: {
         enabled: false,

@@ -1,0 +1,94 @@
+/** How the agent proves itself to a database: a certificate of ours where it is self-hosted, a password of AWS elsewhere. */
+import type {Aws} from '../aws/aws.js'
+import type {AwsDatabase} from '../aws/aws-database.js'
+import {explainRefusal, instanceOf, mayBeThrottled} from '../aws/refusal.js'
+import type {Secret} from '../core/secret.js'
+import type {AuthenticationMethod} from '../pgwire/authenticator.js'
+import type {ServerError} from '../pgwire/server-error.js'
+import type {Credentials} from '../pki/credentials.js'
+import type {Guest} from './admission.js'
+import type {ClientCertificates} from './client-certificates.js'
+import {isSignInDenied, ownCaHint} from './connect-failure.js'
+import type {DefaultTrust} from './server-tls.js'
+
+export interface SignInMethod extends DefaultTrust {
+  /** Names to sign in under. */
+  readonly user: string
+  readonly dbName: string
+  readonly authenticator: AuthenticationMethod
+  /** A client certificate. */
+  readonly credentials?: Credentials
+  /** The name that the server's certificate is for, when it is not the registered one. */
+  readonly serverName?: string | undefined
+  /** What to do about a certificate that is not trusted. */
+  readonly trustHint: string
+  /** What to do about a refusal. */
+  readonly explain: (refusal: ServerError) => readonly string[]
+}
+
+/** To a self-hosted database: with a certificate that the control plane gives for the user's own. */
+export async function certificateMethod(certificates: ClientCertificates, guest: Guest): Promise<SignInMethod> {
+  const {credentials, authorities} = await certificates.get(guest.certificate)
+  return {
+    user: guest.route.dbUser,
+    dbName: guest.dbName,
+    authenticator: {kind: 'none'},
+    credentials,
+    authorities,
+    isPublic: false,
+    namesHint: 'Issue a certificate with names, for example with `postern auth sign --format=db --host=NAME`.',
+    trustHint: ownCaHint,
+    explain: (refusal) =>
+      isSignInDenied(refusal)
+        ? [
+            'Check that the database user exists and may log in, and that pg_hba.conf has a "hostssl" line with method "cert" for it.',
+          ]
+        : [],
+  }
+}
+
+/** A sign-in to a database on AWS. */
+export interface AwsSignIn {
+  readonly aws: Aws
+  readonly database: AwsDatabase
+  readonly guest: Guest
+}
+
+/**
+ * To a database on AWS: with a password that is good for one database user and some minutes.
+ * @param refused a password that did not work, so that another is got
+ * @throws PosternError
+ */
+export async function passwordMethod(
+  {aws, database, guest}: AwsSignIn,
+  refused?: Secret,
+): Promise<SignInMethod & {readonly password: Secret}> {
+  const {dbUser} = guest.route
+  const [{user, dbName, password}, {certificates, isPublic}] = await Promise.all([
+    aws.passwords.get({database, dbUser, dbName: guest.dbName, refused}),
+    aws.trustRoots.get(database.type),
+  ])
+  return {
+    user,
+    dbName,
+    password,
+    authenticator: {kind: 'password', password},
+    authorities: certificates,
+    isPublic,
+    namesHint: 'Rotate the SSL/TLS certificate of the database in AWS: those from before July 2020 carry no names.',
+    trustHint:
+      'Custom endpoints need tls.server_name, the name that the certificate is for; tls.ca_cert_file is only needed ' +
+      'where something stands between the agent and AWS.',
+    explain: (refusal) => explainRefusal(database, dbUser, refusal),
+  }
+}
+
+/** Waits for the turn of a new sign-in to this instance. */
+export const takeTurn = ({aws, database}: AwsSignIn): Promise<void> => aws.pacer.turn(instanceOf(database))
+
+/** Whether to sign in once more; if so, the next ones to this instance come slower. */
+export function mayTryAgain({aws, database}: AwsSignIn, refusal: ServerError): boolean {
+  if (!mayBeThrottled(database, refusal)) return false
+  aws.pacer.slowDown(instanceOf(database))
+  return true
+}

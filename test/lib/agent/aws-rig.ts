@@ -1,0 +1,127 @@
+import {execFile} from 'node:child_process'
+import {randomUUID} from 'node:crypto'
+import {writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import {promisify} from 'node:util'
+import type {AgentOptions} from '../../../src/lib/agent/agent.js'
+import {parseConnectAddresses} from '../../../src/lib/config/connect-addresses.js'
+import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import type {Database} from '../../../src/lib/resources/database.js'
+import {databaseServerName} from '../../../src/lib/resources/route.js'
+import type {WorldDefinition} from '../../../src/lib/sandbox/definition.js'
+import {startRig as startAgentRig, databaseResource, role, type Rig as AgentRig} from './rig.js'
+import {cluster} from './plane.js'
+import {realPostgres, startOpenPostgres} from '../sandbox/databases.js'
+import {startRig as startSandboxRig, type Rig as SandboxRig} from '../sandbox/rig.js'
+
+type Kind = keyof SandboxRig['sandbox']['authorities']
+
+/** A database of the configuration, by its endpoint. */
+export interface AwsResource {
+  readonly name: string
+  /** `host:port`; or a function of all endpoints of the sandbox, for names that AWS makes up. */
+  readonly uri: string | ((endpoints: readonly string[]) => string)
+  readonly kind: Kind
+  readonly tls?: Database['spec']['tls']
+  readonly aws?: Database['spec']['aws']
+}
+
+export interface AwsRig {
+  readonly agents: AgentRig
+  readonly sandbox: SandboxRig
+  readonly postgres: PostgresServer
+  /** Runs SQL with the real psql through proxy and agent; what it prints. */
+  psql(where: Where, sql: string): Promise<string>
+  /** What psql says when it is refused. */
+  refusal(where: Where): Promise<string>
+  stop(): Promise<void>
+}
+
+export interface Where {
+  readonly database: string
+  readonly dbUser: string
+  readonly dbName?: string
+}
+
+const run = promisify(execFile)
+
+/** A sandbox AWS in front of a real PostgreSQL, a real agent that serves its databases, and a real proxy. */
+export async function startAwsRig(
+  world: WorldDefinition,
+  resources: readonly AwsResource[],
+  options: {readonly sql?: string; readonly agent?: Partial<AgentOptions>} = {},
+): Promise<AwsRig> {
+  const postgres = await startOpenPostgres()
+  const sandbox = await startSandboxRig(world, realPostgres(postgres))
+  const {environment, resolve, authorities} = sandbox.sandbox
+  const endpoints = [...resolve.keys()]
+  if (options.sql !== undefined) await postgres.execute(options.sql)
+  const databases = resources.map(({name, uri, kind, tls, aws}) =>
+    databaseResource(name, typeof uri === 'string' ? uri : uri(endpoints), {
+      tls: {ca_cert: authorities[kind].certificate, ...tls},
+      ...(aws && {aws}),
+    }),
+  )
+  const agents = await startAgentRig({
+    uri: 'unused.example.com:5432',
+    agent: {
+      databases,
+      environment,
+      connectAddresses: parseConnectAddresses(environment.POSTERN_RESOLVE),
+      ...options.agent,
+    },
+  })
+  agents.plane.put({
+    kind: 'role',
+    name: 'access',
+    item: role('access', {db_labels: {'*': ['*']}, db_users: ['*'], db_names: ['*']}),
+  })
+  const started = await psqlRunner(agents)
+  return {
+    agents,
+    sandbox,
+    postgres,
+    psql: started,
+    refusal: async (where) => {
+      try {
+        await started(where, 'select 1')
+      } catch (error) {
+        return (error as {readonly stderr?: string}).stderr ?? String(error)
+      }
+      throw new Error('nothing was refused')
+    },
+    stop: async () => {
+      await agents.stop()
+      await sandbox.close()
+      await postgres.stop()
+    },
+  }
+}
+
+async function psqlRunner(agents: AgentRig): Promise<AwsRig['psql']> {
+  const authority = join(agents.directory, 'host-ca.pem')
+  await writeFile(authority, agents.plane.host.certificate)
+  return async ({database, dbUser, dbName = 'postgres'}, sql) => {
+    const {certificate, privateKey} = await agents.guest({
+      route: {database, protocol: 'postgres', dbUser, dbName, dbRoles: []},
+    })
+    const base = join(agents.directory, randomUUID())
+    await writeFile(`${base}.crt`, certificate)
+    await writeFile(`${base}.key`, privateKey.reveal(), {mode: 0o600})
+    const env = {
+      PATH: process.env.PATH,
+      PGHOST: databaseServerName(database, cluster),
+      PGHOSTADDR: '127.0.0.1',
+      PGPORT: String(agents.proxy.address.port),
+      PGUSER: dbUser,
+      PGDATABASE: dbName,
+      PGSSLMODE: 'verify-full',
+      PGSSLROOTCERT: authority,
+      PGSSLCERT: `${base}.crt`,
+      PGSSLKEY: `${base}.key`,
+    }
+    // The agent's certificate for direct connections comes a moment after its start.
+    const {stdout} = await run('psql', ['--no-psqlrc', '-v', 'VERBOSITY=verbose', '-Atc', sql], {env, timeout: 60_000})
+    return stdout.trim()
+  }
+}

@@ -1,0 +1,139 @@
+import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import {allow, home, region, trust} from '../sandbox/rig.js'
+import {startAwsRig, type AwsRig} from './aws-rig.js'
+
+const rds = 'abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
+const connect = (id: string, user = '*'): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/${user}`
+
+let rig: AwsRig
+
+beforeAll(async () => {
+  rig = await startAwsRig(
+    {
+      accounts: [
+        {
+          id: home,
+          endpointId: 'abcdefghijklm',
+          users: [
+            {
+              name: 'agent',
+              inline: {
+                rds: allow('rds-db:connect', [connect('db-ONE'), connect('cluster-AURORA'), connect('prx-ONE')]),
+                sts: allow('sts:AssumeRole'),
+              },
+            },
+          ],
+          roles: [
+            {name: 'db-access', trust: trust({AWS: home}), inline: {rds: allow('rds-db:connect', connect('db-TWO'))}},
+          ],
+          instances: [
+            {id: 'postgres-1', region, resourceId: 'db-ONE'},
+            {id: 'postgres-2', region, resourceId: 'db-TWO'},
+            {id: 'old', region, certificate: 'legacy', resourceId: 'db-OLD'},
+          ],
+          clusters: [{id: 'aurora', region, resourceId: 'cluster-AURORA', customEndpoints: ['reports']}],
+          proxies: [
+            {
+              name: 'pool',
+              region,
+              resourceId: 'prx-ONE',
+              secrets: [
+                {user: 'app', password: 'pencil'},
+                {user: 'clerk', password: 'pencil', iam: 'DISABLED'},
+              ],
+              endpoints: [{name: 'readers', readOnly: true}],
+            },
+          ],
+        },
+      ],
+      agent: {kind: 'access-key', account: home, user: 'agent', region},
+    },
+    [
+      {name: 'instance', uri: `postgres-1.${rds}`, kind: 'rds'},
+      {name: 'primary', uri: `aurora.cluster-${rds}`, kind: 'rds'},
+      {name: 'reader', uri: `aurora.cluster-ro-${rds}`, kind: 'rds'},
+      {
+        name: 'custom',
+        uri: `reports.cluster-custom-${rds}`,
+        kind: 'rds',
+        tls: {server_name: `aurora.cluster-${rds.replace(':5432', '')}`},
+        aws: {rds: {cluster_id: 'aurora'}},
+      },
+      {name: 'custom-unnamed', uri: `reports.cluster-custom-${rds}`, kind: 'rds', aws: {rds: {cluster_id: 'aurora'}}},
+      {name: 'unnamed-ca', uri: `reports.cluster-custom-${rds}`, kind: 'rds', tls: {mode: 'verify-ca'}},
+      {name: 'insecure', uri: `postgres-1.${rds}`, kind: 'rds', tls: {mode: 'insecure'}},
+      {
+        name: 'assumed',
+        uri: `postgres-2.${rds}`,
+        kind: 'rds',
+        aws: {assume_role_arn: `arn:aws:iam::${home}:role/db-access`},
+      },
+      {name: 'not-assumed', uri: `postgres-2.${rds}`, kind: 'rds'},
+      {name: 'old', uri: `old.${rds}`, kind: 'rds'},
+      {name: 'pool', uri: `pool.proxy-${rds}`, kind: 'rdsproxy'},
+      {
+        name: 'pool-readers',
+        uri: `readers.endpoint.proxy-${rds}`,
+        kind: 'rdsproxy',
+        tls: {server_name: `pool.proxy-${rds.replace(':5432', '')}`},
+      },
+    ],
+    {
+      sql: `create role alice login; grant rds_iam to alice; create role bob login password 'pencil';
+        create role app login password 'pencil'; create role clerk login password 'pencil'`,
+    },
+  )
+})
+
+afterAll(async () => {
+  await rig.stop()
+})
+
+describe('psql signs in with an IAM token', () => {
+  it.each(['instance', 'primary', 'reader', 'custom', 'unnamed-ca', 'assumed'])('to %s', async (database) => {
+    expect(await rig.psql({database, dbUser: 'alice'}, 'select current_user')).toBe('alice')
+  })
+
+  it.each(['pool', 'pool-readers'])('to %s, where queries cannot be cancelled', async (database) => {
+    expect(await rig.psql({database, dbUser: 'app'}, 'select current_user')).toBe('app')
+  })
+})
+
+describe('a refusal says what to do', () => {
+  it.each<[string, {database: string; dbUser: string}, RegExp[]]>([
+    [
+      'a user outside rds_iam',
+      {database: 'instance', dbUser: 'bob'},
+      [/password authentication failed for user "bob"/, /GRANT rds_iam TO "bob";/],
+    ],
+    [
+      'no permission',
+      {database: 'not-assumed', dbUser: 'alice'},
+      [/PAM authentication failed/, /rds-db:connect on arn:aws:rds-db:us-west-1:\*:dbuser:\*\/alice/],
+    ],
+    [
+      'a custom endpoint without its name',
+      {database: 'custom-unnamed', dbUser: 'alice'},
+      [/is for other names/, /tls\.server_name/],
+    ],
+    [
+      'a certificate without names',
+      {database: 'old', dbUser: 'alice'},
+      [/x509: certificate relies on legacy Common Name field, use SANs instead/, /Rotate/],
+    ],
+    ['a server that is not verified', {database: 'insecure', dbUser: 'alice'}, [/its TLS is not verified/]],
+    [
+      'a user without a secret',
+      {database: 'pool', dbUser: 'alice'},
+      [/no credentials for the role alice/, /Attach a Secrets Manager secret/],
+    ],
+    [
+      'a secret without IAM',
+      {database: 'pool', dbUser: 'clerk'},
+      [/password that was provided for the role clerk/, /IAM authentication to "required"/],
+    ],
+  ])('about %s', async (_, where, expected) => {
+    const said = await rig.refusal(where)
+    for (const text of expected) expect(said).toMatch(text)
+  })
+})
