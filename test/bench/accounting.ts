@@ -67,7 +67,7 @@ function busySeconds(): number {
 
 export interface Accounts {
   readonly seconds: number
-  /** By part; `client` is what ran and ended in the meantime. */
+  /** By part; `client` is what ran and ended in the meantime, psql or pgbench. */
   readonly cpuSeconds: Readonly<Record<string, number>>
   /** Processors that others used. */
   readonly foreign: number

@@ -6,7 +6,7 @@
  * Prints figures and judges nothing. What it started ends with it, also on Ctrl-C.
  */
 import {chmod, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises'
-import {join} from 'node:path'
+import {join, resolve} from 'node:path'
 import {accountForRoot, temporaryDirectoryFor} from '../../src/lib/cluster/postgres-account.js'
 import {fullSizes, quickSizes, startDatabase, type BenchDatabase} from './database.js'
 import {clientEnvironment} from './endpoint.js'
@@ -17,7 +17,7 @@ import {readOptions, usage, type Options} from './options.js'
 import type {Path, PathDefinition} from './path.js'
 import {pathDefinitions} from './paths.js'
 import {killAll, run} from './programs.js'
-import {renderForeign, renderTables, summarize} from './report.js'
+import {renderForeign, renderGoals, renderTables, summarize} from './report.js'
 import type {Context, Workload} from './workload.js'
 import {workloads} from './workloads.js'
 import {stopDistant} from './workloads/connects.js'
@@ -83,7 +83,9 @@ async function measure(
     await mkdir(path)
     return path
   }
-  const place = async () => ({directory: await directory(), database})
+  // V8 writes one file for each process, named after its start and its number.
+  const nodeFlags = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(options.profile)}`]
+  const place = async () => ({directory: await directory(), database, nodeFlags})
   const definitions = await available(options, note)
   const context: Context = {options, database, directory, definitions, paths, place, note}
   try {
@@ -143,7 +145,10 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
       if (samples.length > 0) notes.push(renderForeign(samples, machine.processors))
       const json = `${JSON.stringify({date: new Date().toISOString(), machine, options, rows, notes, samples}, undefined, 1)}\n`
       if (options.json !== '-') {
-        process.stdout.write(`${renderTables(chosen, rows, samples)}\n\n${notes.map((note) => `- ${note}\n`).join('')}`)
+        const goals = renderGoals(chosen, rows)
+        process.stdout.write(
+          `${goals ? `${goals}\n\n` : ''}${renderTables(chosen, rows, samples)}\n\n${notes.map((note) => `- ${note}\n`).join('')}`,
+        )
       }
       if (options.json === '-') process.stdout.write(json)
       else if (options.json !== undefined) await writeFile(options.json, json)

@@ -11,6 +11,8 @@ export interface Options {
   /** A tenth of the bytes, a short endurance test: to see that everything works, not to quote. */
   readonly quick: boolean
   readonly json: string | undefined
+  /** Where Postern's processes leave their CPU profiles. */
+  readonly profile: string | undefined
   readonly install: boolean
   readonly help: boolean
 }
@@ -24,6 +26,7 @@ export const usage = `npm run bench -- [OPTIONS]
   --seconds N             length of a timed sample (default 3; 1 with --quick)
   --quick                 a tenth of the bytes and one short run: shows that everything works
   --json FILE             write every sample and the summary there ("-": standard output instead of the tables)
+  --profile DIRECTORY     CPU profiles of Postern's processes go there, for the developer tools of a browser; it slows them
   --help                  this text, with the names of paths and workloads
 `
 
@@ -47,6 +50,7 @@ export function readOptions(args: readonly string[]): Options {
       runs: {type: 'string'},
       seconds: {type: 'string'},
       json: {type: 'string'},
+      profile: {type: 'string'},
       quick: {type: 'boolean', default: false},
       install: {type: 'boolean', default: false},
       help: {type: 'boolean', default: false},
@@ -60,6 +64,7 @@ export function readOptions(args: readonly string[]): Options {
     seconds: count(values.seconds, quick ? 1 : 3, 'seconds'),
     quick,
     json: values.json,
+    profile: values.profile,
     install: values.install,
     help: values.help,
   }

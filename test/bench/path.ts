@@ -16,6 +16,8 @@ export interface Place {
   /** Of this path alone. */
   readonly directory: string
   readonly database: BenchDatabase
+  /** For the Node of Postern's processes. */
+  readonly nodeFlags: readonly string[]
 }
 
 export interface PathDefinition {

@@ -20,10 +20,8 @@ const postern = (
 ): PathDefinition => ({name, description, missing, start: (place) => startPostern(place, options)})
 
 const workers = 2
-const workerKeys: ['proxy_service' | 'db_service', string][] = [
-  ['proxy_service', `workers: ${workers}`],
-  ['db_service', `workers: ${workers}`],
-]
+const workerKey: ['proxy_service', string] = ['proxy_service', `workers: ${workers}`]
+const inAgent = knows('db_service', `workers: ${workers}`)
 const directKey: ['db_service', string] = ['db_service', "direct_addr: '127.0.0.1:1'"]
 
 const ours: readonly PathDefinition[] = [
@@ -31,7 +29,12 @@ const ours: readonly PathDefinition[] = [
   postern('postern-socket', 'the same, entered through the private socket of db connect and --exec', {
     entrance: 'socket',
   }),
-  postern('postern-workers', `proxy and agent with ${workers} workers each`, {workers}, needs(...workerKeys)),
+  postern(
+    'postern-workers',
+    `${inAgent ? 'proxy and agent' : 'proxy'} with ${workers} workers`,
+    {workers},
+    needs(workerKey),
+  ),
   postern('postern-direct', 'straight to the agent: two processes', {direct: true}, needs(directKey)),
 ]
 

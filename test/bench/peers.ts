@@ -119,7 +119,7 @@ const stunnel: PathDefinition = {
       parts.push(server)
       const client = await startStunnel(place, {name: 'client', listen: near, target: far, side: 'client'})
       parts.push(client)
-      return {endpoint: plain(near), processes: {client: client.pid, server: server.pid}}
+      return {endpoint: plain(near), processes: {near: client.pid, far: server.pid}}
     }),
 }
 
@@ -141,7 +141,7 @@ const chain: PathDefinition = {
       parts.push(haproxy)
       const client = await startStunnel(place, {name: 'client', listen: near, target: middle, side: 'client'})
       parts.push(client)
-      return {endpoint: plain(near), processes: {client: client.pid, haproxy: haproxy.pid, server: server.pid}}
+      return {endpoint: plain(near), processes: {near: client.pid, haproxy: haproxy.pid, far: server.pid}}
     }),
 }
 

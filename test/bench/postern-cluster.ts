@@ -44,13 +44,16 @@ const workerSetting = (section: 'proxy_service' | 'db_service', workers: number)
  * Control plane, proxy and agent as three processes with three configuration files, a user who is logged in, and the
  * user's local proxy; audit on.
  */
-export async function startPostern({directory, database}: Place, options: ClusterOptions = {}): Promise<Path> {
+export async function startPostern(
+  {directory, database, nodeFlags}: Place,
+  options: ClusterOptions = {},
+): Promise<Path> {
   const {workers = 1, direct = false, distance = 0, entrance = 'port'} = options
   return assemble(async (parts) => {
     const start = async (file: string, text: string): Promise<Daemon> => {
       const path = join(directory, file)
       await writeFile(path, text)
-      const daemon = await startDaemon(process.execPath, [program, 'start', '-c', path, '--drain=1s'], {
+      const daemon = await startDaemon(process.execPath, [...nodeFlags, program, 'start', '-c', path, '--drain=1s'], {
         ready: /Postern is ready/,
       })
       parts.push(daemon)
@@ -101,7 +104,7 @@ db_service:
     await cli(['create', ...admin], {input: guideRole})
     const homes = {proxy, caPin, admin, person: (name: string) => ({POSTERN_HOME: join(directory, 'homes', name)})}
     const person = await addPerson(homes, 'alice')
-    const local = await startLocal(person, entrance)
+    const local = await startLocal(person, entrance, nodeFlags)
     parts.push(local.daemon)
     return {
       endpoint: {host: local.host, port: local.port, user: 'alice', database: 'postgres'},
@@ -125,8 +128,12 @@ interface Local {
   readonly port: number
 }
 
-async function startLocal(environment: NodeJS.ProcessEnv, entrance: 'port' | 'socket'): Promise<Local> {
-  const words = [program, 'proxy', 'db', '--tunnel', ...account]
+async function startLocal(
+  environment: NodeJS.ProcessEnv,
+  entrance: 'port' | 'socket',
+  nodeFlags: readonly string[],
+): Promise<Local> {
+  const words = [...nodeFlags, program, 'proxy', 'db', '--tunnel', ...account]
   if (entrance === 'port') {
     const daemon = await startDaemon(process.execPath, [...words, '--port=0', '--format=json'], {
       environment,

@@ -81,6 +81,27 @@ export function renderTables(workloads: readonly Workload[], rows: readonly Row[
     .join('\n\n')
 }
 
+/** The figures for which there is a goal, together. */
+export function renderGoals(workloads: readonly Workload[], rows: readonly Row[]): string | undefined {
+  const wanted = rows.filter((row) => row.wanted)
+  if (wanted.length === 0) return undefined
+  const lines = wanted.map((row) => {
+    const figure = workloads.find(({name}) => name === row.workload)?.figures.find(({name}) => name === row.figure)
+    const value = row.median.toFixed(figure?.digits ?? 0)
+    return [
+      `${row.workload}, ${figure?.title ?? row.figure}`,
+      row.subject,
+      value,
+      row.wanted?.kind === 'ratio' ? (row.ratio?.toFixed(2) ?? '') : '',
+      mark(row, row.wanted?.minimum),
+      mark(row, row.wanted?.goal),
+      row.wanted?.reached ?? '',
+    ]
+  })
+  const head = ['', 'path', 'median', 'of direct', 'minimum', 'goal', 'reached']
+  return `## Goals\n\n${table([head, ...lines])}`
+}
+
 /** How much the figures are to be trusted. */
 export function renderForeign(samples: readonly Sample[], processors: number): string {
   const foreign = samples.map((sample) => sample.foreign)

@@ -14,7 +14,7 @@ export const idleWorkload: Workload = {
   name: 'idle',
   title: 'Resident memory of an idle session, kB',
   usesPaths: false,
-  figures: ['local', 'proxy', 'agent', 'client', 'server', 'haproxy', 'pgbouncer', 'ssh', 'sshd'].map((name) => ({
+  figures: ['local', 'proxy', 'agent', 'near', 'haproxy', 'far', 'pgbouncer', 'ssh', 'sshd'].map((name) => ({
     name,
     title: `${name}, kB`,
     better: 'less',

@@ -64,19 +64,25 @@ export const pgbenchWorkloads: readonly Workload[] = shapes.map((shape) => ({
       : []),
   ],
   cpu: {title: 'CPU µs of each', digits: 0},
-  estimate: ({seconds}) => seconds + 0.5,
+  estimate: ({seconds}) => seconds + settling(shape.clients) + 0.5,
   subjects: (context) => onEachPath(context, (path) => measure(shape, path, context)),
 }))
 
 async function measure(shape: Shape, path: Path, context: Context): Promise<Figures> {
   const threads = Math.min(shape.clients, cpus().length)
   const words = [...shape.words, '-c', String(shape.clients), '-j', String(threads)]
-  const sample = await runPgbench(path, words, context, shape.logged ?? false)
+  const sample = await runPgbench(path, {words, clients: shape.clients, logged: shape.logged ?? false}, context)
   return {
     tps: sample.tps,
     ...(shape.logged && {p50: quantile(sample.microseconds, 0.5), p99: quantile(sample.microseconds, 0.99)}),
     ...cpuFigures(sample.cpuSeconds, sample.transactions / 1e6),
   }
+}
+
+interface Run {
+  readonly words: readonly string[]
+  readonly clients: number
+  readonly logged: boolean
 }
 
 export interface PgbenchSample {
@@ -87,17 +93,19 @@ export interface PgbenchSample {
   readonly cpuSeconds: Readonly<Record<string, number>>
 }
 
+/** pgbench's clock runs while its clients connect, and its rate leaves that time out. */
+const settling = (clients: number): number => Math.ceil(1 + clients / 16)
+
 /** @throws Error when a transaction fails: a rate of failures is no figure */
 export async function runPgbench(
   {endpoint, processes}: Path,
-  words: readonly string[],
+  {words, clients, logged}: Run,
   {options, directory, database}: Context,
-  logged: boolean,
 ): Promise<PgbenchSample> {
   const place = await directory()
   const log = logged ? ['-l', `--log-prefix=${join(place, 'log')}`] : []
   const used = account({...processes, postgres: database.pid})
-  const output = await run('pgbench', ['-n', '-T', String(options.seconds), ...words, ...log], {
+  const output = await run('pgbench', ['-n', '-T', String(options.seconds + settling(clients)), ...words, ...log], {
     environment: clientEnvironment(endpoint),
   })
   const {cpuSeconds} = used()

@@ -40,7 +40,11 @@ async function measure(path: Path, context: Context): Promise<Figures> {
   try {
     await Promise.race([sleep(headStart), streaming])
     const script = await pingScript(await directory())
-    const {microseconds} = await runPgbench(path, ['-M', 'simple', '-c1', '-f', script], context, true)
+    const {microseconds} = await runPgbench(
+      path,
+      {words: ['-M', 'simple', '-f', script], clients: 1, logged: true},
+      context,
+    )
     ended = true
     await streaming
     const seconds = (performance.now() - started) / 1000
