@@ -1,38 +1,32 @@
 /**
  * The Database Service: serves databases to clients that come through the tunnel.
  *
- *   control plane ──watch──► cache ──► gate ◄── entrance ◄── tunnel ◄── proxy ◄── clients
- *                 ◄─beats── catalog, health   └► engine ──► databases
- *                 ◄events── shipper ◄── spool ◄──┘
+ *   control plane ◄─beats── heartbeat, health        orders ──┬── tunnel ◄── proxy
+ *                                                             ▼
+ *                 ◄═══════════════════════════ session server, here or one in each worker ◄══ data connections
  */
-import {join} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Selector} from '../access/selector.js'
 import type {ApiClient} from '../api/client.js'
-import {Shipper} from '../audit/shipper.js'
+import type {Endpoint} from '../api/transport.js'
 import {Spool} from '../audit/spool.js'
-import {Aws} from '../aws/aws.js'
 import type {AwsEnvironment} from '../aws/environment.js'
 import type {ConnectAddresses} from '../config/connect-addresses.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
+import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Credentials} from '../pki/credentials.js'
 import type {TargetHealth} from '../resources/database-server.js'
 import type {Database} from '../resources/database.js'
+import {DataConnections, type OnConnection} from '../tunnel/data-connections.js'
 import {startTunnel, type Tunnel} from '../tunnel/dialer.js'
-import {Cache} from './cache.js'
-import {Cancels} from './cancels.js'
-import {Catalog, type Served} from './catalog.js'
-import {ClientCertificates} from './client-certificates.js'
-import {DatabaseOpening} from './database-opening.js'
+import {AbandonedSpools} from './abandoned-spools.js'
+import type {Served} from './catalog.js'
 import {DirectCertificate} from './direct-certificate.js'
-import {Engine} from './engine.js'
-import {Entrance} from './entrance.js'
-import {Gate} from './gate.js'
 import {defaultHealthPolicy, HealthChecks, type HealthPolicy} from './health.js'
 import {Heartbeat} from './heartbeat.js'
-import {Sessions} from './sessions.js'
-import type {TargetRules} from './target-address.js'
+import type {CredentialsText, SharedState} from './session-messages.js'
+import {atMost, SessionServer, spoolDirectory, type SessionSettings, type SessionStatistics} from './session-server.js'
+import {add, SessionWorkers} from './session-workers.js'
 
 export interface AgentOptions {
   readonly cluster: string
@@ -64,23 +58,12 @@ export interface AgentOptions {
   readonly connectAddresses?: ConnectAddresses | undefined
   /** What the SDK of AWS would read from the process; `process.env` unless told. */
   readonly environment?: AwsEnvironment | undefined
+  /** Processes that serve the sessions; with 1, which is the default, this one does it. */
+  readonly workers?: number | undefined
+  /** Where workers reach the control plane. */
+  readonly endpoint?: Omit<Endpoint, 'credentials'> | undefined
   readonly logger: Logger
   readonly clock: Clock
-}
-
-/** Numbers for metrics: counted from the start, and what there is now. */
-export interface AgentStatistics {
-  readonly sessions: number
-  readonly sessionsStarted: number
-  readonly sessionsRefused: number
-  readonly cancelRequests: number
-  /** Connections that never came as far as a session. */
-  readonly connectionsTurnedAway: number
-  /** Of ended sessions. */
-  readonly bytesFromClients: number
-  readonly bytesFromDatabases: number
-  /** Audit events that the control plane has not acknowledged. */
-  readonly auditBacklogBytes: number
 }
 
 export interface Agent {
@@ -89,7 +72,7 @@ export interface Agent {
   ready(): boolean
   databases(): readonly {readonly database: Database; readonly health: TargetHealth}[]
   sessions(): number
-  statistics(): AgentStatistics
+  statistics(): SessionStatistics
   /** Takes no new sessions, and ends the running ones after so many milliseconds. */
   drain(milliseconds: number): Promise<void>
   /** Ends everything; resolves when the audit is on disk and sent as far as that goes quickly. */
@@ -99,85 +82,79 @@ export interface Agent {
 const defaultCacheTtl = 20_000
 const defaultMaxStale = 3_600_000
 const defaultHeartbeat = 30_000
-const staleCheckMilliseconds = 1000
-/** Sessions that we end get this long to say farewell. */
-const farewellMilliseconds = 3000
-/** A proxy's deadline includes our farewell. */
-const proxyDrainMargin = 1000
-const shipMilliseconds = 3000
-/** A request or a dial that hangs must not hold up the end of the process. */
+/** A request that hangs must not hold up the end of the process. */
 const endMilliseconds = 5000
 
 /**
  * Starts an agent. It connects to the proxy and the control plane by itself, and again after each failure.
- * @throws PosternError FAILED when the audit spool cannot be opened
+ * @throws PosternError FAILED when the audit spool cannot be opened or a worker does not start
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const {dataDir, clock, logger} = options
-  const directory = join(dataDir, 'spool')
-  const spool = await Spool.open({directory, clock, logger})
-  return new DatabaseService(options, spool)
+  const spool = await Spool.open({directory: spoolDirectory(dataDir), clock, logger})
+  const service = new DatabaseService(options, spool)
+  try {
+    await service.open()
+    return service
+  } catch (error) {
+    await service.close()
+    throw error
+  }
 }
 
 class DatabaseService implements Agent {
   readonly hostId: string
   readonly #options: AgentOptions
-  readonly #spool: Spool
-  readonly #shipper: Shipper
-  readonly #sessions = new Sessions()
-  readonly #catalog: Catalog
+  readonly #settings: SessionSettings
+  /** Serves the sessions when there are no workers, and while none is ready. */
+  readonly #server: SessionServer
   readonly #health: HealthChecks
-  readonly #cache: Cache
   readonly #heartbeat: Heartbeat
   readonly #direct: DirectCertificate
-  readonly #gate: Gate
-  readonly #engine: Engine
-  readonly #entrance: Entrance
-  readonly #tunnel: Tunnel
-  readonly #staleCheck: NodeJS.Timeout
+  #workers: SessionWorkers | undefined
+  #abandoned: AbandonedSpools | undefined
+  #tunnel: Tunnel | undefined
+  #draining = false
   #closing: Promise<void> | undefined
 
   constructor(options: AgentOptions, spool: Spool) {
     const {cluster, hostId, hostname, version, credentials, api, clock, logger} = options
-    const rules: TargetRules = {
-      allowLoopback: options.allowLoopback ?? false,
-      connectAddresses: options.connectAddresses ?? new Map(),
-    }
     this.hostId = hostId
     this.#options = options
-    this.#spool = spool
-    this.#shipper = new Shipper({
-      spool,
-      send: (events) => api.emitEvents({events: [...events]}),
-      logger,
-      refusedDirectory: join(options.dataDir, 'spool'),
-    })
-    this.#catalog = new Catalog({
+    this.#settings = {
+      self: {cluster, hostId, hostname, version},
       databases: options.databases,
       selectors: options.selectors,
-      logger,
-      onChange: (name, served) => {
+      cacheTtlMilliseconds: options.cacheTtlMilliseconds ?? defaultCacheTtl,
+      maxStaleMilliseconds: options.maxStaleMilliseconds ?? defaultMaxStale,
+      allowLoopback: options.allowLoopback ?? false,
+      connectAddresses: [...(options.connectAddresses ?? [])],
+    }
+    this.#server = new SessionServer({
+      ...this.#settings,
+      spool,
+      spoolDirectory: spoolDirectory(options.dataDir),
+      environment: options.environment,
+      api,
+      credentials,
+      directCredentials: () => this.#direct.credentials(),
+      refusedDatabases: () => this.#heartbeat.refused,
+      onServed: (name, served) => {
         this.#serve(name, served)
       },
+      logger,
+      clock,
     })
     this.#health = new HealthChecks({
       policy: {...defaultHealthPolicy, ...options.healthCheck},
-      ...rules,
+      allowLoopback: this.#settings.allowLoopback,
+      connectAddresses: options.connectAddresses ?? new Map(),
       clock,
       onChange: () => {
         this.#heartbeat.hurry()
       },
     })
-    for (const served of this.#catalog.served) this.#health.start(served)
-    this.#cache = new Cache({
-      client: api,
-      clock,
-      logger,
-      onChange: () => {
-        this.#catalog.reconcile(this.#cache.databases.values())
-        this.#sessions.recheck(this.#gate)
-      },
-    })
+    for (const served of this.#server.catalog.served) this.#health.start(served)
     this.#heartbeat = new Heartbeat({
       api,
       logger,
@@ -185,6 +162,7 @@ class DatabaseService implements Agent {
       state: () => ({hostname, version, databases: [...this.databases()]}),
       onTaken: () => {
         this.#direct.update()
+        this.#workers?.share()
       },
     })
     this.#direct = new DirectCertificate({
@@ -192,91 +170,64 @@ class DatabaseService implements Agent {
       clock,
       logger,
       databases: () =>
-        this.#catalog.served
+        this.#server.catalog.served
           .map(({database}) => database.metadata.name)
           .filter((name) => !this.#heartbeat.refused.has(name.toLowerCase())),
     })
-    this.#gate = new Gate({
-      hostId,
-      cache: this.#cache,
-      catalog: this.#catalog,
-      clock,
-      cacheTtlMilliseconds: options.cacheTtlMilliseconds ?? defaultCacheTtl,
-      refusedDatabases: () => this.#heartbeat.refused,
-    })
-    this.#engine = new Engine({
-      self: {cluster, hostId, hostname, version},
-      gate: this.#gate,
-      catalog: this.#catalog,
-      sessions: this.#sessions,
-      cancels: new Cancels(clock),
-      opening: new DatabaseOpening({
-        certificates: new ClientCertificates(api, clock),
-        aws: new Aws({environment: options.environment ?? process.env, clock}),
-        rules,
-      }),
-      spool,
-      clock,
-      logger,
-    })
-    this.#entrance = new Entrance({
-      cluster,
-      hostId,
-      credentials,
-      directCredentials: this.#direct.credentials,
-      onArrival: (arrival) => {
-        this.#engine.take(arrival)
-      },
-      logger,
-    })
+  }
+
+  /** Starts the workers, then lets clients come. */
+  async open(): Promise<void> {
+    const {cluster, credentials, hostAuthorities, proxyAddress, dataDir, api, clock, logger} = this.#options
+    const workers = await this.#startWorkers()
+    this.#workers = workers
+    this.#abandoned = await AbandonedSpools.send({dataDir, workers: workers?.count ?? 0, api, clock, logger})
+    const onConnection: OnConnection = (socket, session) => {
+      this.#server.accept(socket, session)
+    }
     this.#tunnel = startTunnel({
-      proxyAddress: options.proxyAddress,
+      proxyAddress,
       cluster,
       credentials,
-      hostAuthorities: options.hostAuthorities,
-      onConnection: (socket, session) => {
-        this.#entrance.accept(socket, session)
-      },
+      hostAuthorities,
+      onConnection,
+      dataConnections:
+        workers &&
+        ((recycle) =>
+          workers.dataConnections(recycle, new DataConnections(proxyAddress, recycle, onConnection, logger))),
       onDrain: (nonces, deadline) => {
-        this.#drainFor(new Set(nonces), deadline)
+        this.#server.drainFor(new Set(nonces), deadline)
+        workers?.drainFor(nonces, deadline)
       },
       logger,
       clock,
     })
-    this.#staleCheck = setInterval(() => {
-      this.#endStale()
-    }, staleCheckMilliseconds)
-    this.#staleCheck.unref()
   }
 
   ready(): boolean {
-    const isFresh = this.#cache.staleness() <= (this.#options.cacheTtlMilliseconds ?? defaultCacheTtl)
-    return this.#tunnel.state === 'connected' && isFresh && this.#heartbeat.acknowledged && !this.#gate.draining
+    const isOpen = this.#server.open && (this.#workers?.open ?? true)
+    return this.#tunnel?.state === 'connected' && isOpen && this.#heartbeat.acknowledged && !this.#draining
   }
 
   databases(): readonly {readonly database: Database; readonly health: TargetHealth}[] {
-    return this.#catalog.served.map(({database}) => ({database, health: this.#health.of(database.metadata.name)}))
+    return this.#server.catalog.served.map(({database}) => ({
+      database,
+      health: this.#health.of(database.metadata.name),
+    }))
   }
 
   sessions(): number {
-    return this.#sessions.count
+    return this.statistics().sessions
   }
 
-  statistics(): AgentStatistics {
-    return {
-      ...this.#engine.counters,
-      sessions: this.#sessions.count,
-      connectionsTurnedAway: this.#entrance.turnedAway,
-      auditBacklogBytes: this.#spool.backlogBytes,
-    }
+  statistics(): SessionStatistics {
+    const {statistics} = this.#server
+    return this.#workers ? add(statistics, this.#workers.statistics) : statistics
   }
 
   async drain(milliseconds: number): Promise<void> {
-    this.#gate.draining = true
-    this.#engine.closeWaiting()
-    await this.#sessions.empty(milliseconds)
-    this.#sessions.endAll('The database agent is shutting down.')
-    await this.#sessions.empty(farewellMilliseconds)
+    this.#draining = true
+    await Promise.all([this.#server.drain(milliseconds), this.#workers?.drain(milliseconds)])
   }
 
   close(): Promise<void> {
@@ -286,14 +237,40 @@ class DatabaseService implements Agent {
 
   async #close(): Promise<void> {
     await this.drain(0)
-    clearInterval(this.#staleCheck)
-    this.#tunnel.close()
-    this.#entrance.close()
+    this.#tunnel?.close()
     this.#health.stop()
-    const ends = [this.#heartbeat.stop(), this.#direct.stop(), this.#engine.settled(), this.#cache.close()]
-    await atMost(endMilliseconds, Promise.all(ends))
-    await this.#shipper.close(shipMilliseconds)
-    await this.#spool.close()
+    await atMost(endMilliseconds, Promise.all([this.#heartbeat.stop(), this.#direct.stop()]))
+    await Promise.all([this.#workers?.close(), this.#server.close(), this.#abandoned?.close()])
+  }
+
+  async #startWorkers(): Promise<SessionWorkers | undefined> {
+    const {workers: count = 1, endpoint, dataDir, proxyAddress, logger} = this.#options
+    if (count === 1 || !endpoint) return undefined
+    return SessionWorkers.start({
+      count,
+      settings: this.#settings,
+      endpoint,
+      dataDir,
+      proxyAddress,
+      shared: () => this.#sharedState(),
+      onCancel: (user, key) => this.#cancel(user, key),
+      logger,
+    })
+  }
+
+  #sharedState(): SharedState {
+    const direct = this.#direct.credentials()
+    return {
+      host: writeCredentials(this.#options.credentials()),
+      direct: direct && writeCredentials(direct),
+      refused: [...this.#heartbeat.refused],
+    }
+  }
+
+  /** A cancel request that reached a worker: the allowance of a user is one, wherever the requests arrive. */
+  async #cancel(user: string, key: BackendKey): Promise<void> {
+    const {cancels} = this.#server
+    if (cancels.admits(user)) await Promise.all([cancels.cancel(user, key), this.#workers?.cancel(user, key)])
   }
 
   /** A database is served from now on, no longer, or elsewhere. */
@@ -302,25 +279,8 @@ class DatabaseService implements Agent {
     else this.#health.forget(name)
     this.#heartbeat.hurry()
   }
-
-  #drainFor(nonces: ReadonlySet<string>, deadline: number): void {
-    // Spares of clients would hold the proxy up until its deadline.
-    this.#engine.closeWaiting(nonces)
-    const timer = setTimeout(
-      () => {
-        this.#sessions.endAll('The proxy is shutting down.', nonces)
-      },
-      Math.max(0, deadline - proxyDrainMargin),
-    )
-    timer.unref()
-  }
-
-  #endStale(): void {
-    if (this.#cache.staleness() <= (this.#options.maxStaleMilliseconds ?? defaultMaxStale)) return
-    this.#sessions.endAll('The database agent has lost touch with the control plane for too long.')
-  }
 }
 
-async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  await Promise.race([work, sleep(milliseconds, undefined, {ref: false})])
+function writeCredentials({certificate, privateKey}: Credentials): CredentialsText {
+  return {certificate, privateKey: privateKey.reveal()}
 }

@@ -54,15 +54,19 @@ export class Cancels {
 
   /** Cancels what the key belongs to, if it belongs to this user. Says nothing about whether it did. */
   async present(user: string, {pid, secret}: BackendKey): Promise<void> {
-    if (!this.#spend(user)) return
+    if (this.admits(user)) await this.cancel(user, {pid, secret})
+  }
+
+  /** The same without a limit: for whoever has asked `admits`. */
+  async cancel(user: string, {pid, secret}: BackendKey): Promise<void> {
     for (const entry of this.#byPid.get(pid) ?? []) {
       const matches = entry.secret.length === secret.length && timingSafeEqual(entry.secret, secret)
       if (matches && entry.user === user) await entry.cancel()
     }
   }
 
-  /** Guessing keys must not pay. */
-  #spend(user: string): boolean {
+  /** Whether the user may present one more key now, which counts: guessing must not pay. */
+  admits(user: string): boolean {
     const now = this.#clock.monotonic()
     const refill = ({left, at}: Allowance): number => Math.min(rate.burst, left + ((now - at) / 1000) * rate.perSecond)
     if (this.#allowances.size > rememberedUsers) {

@@ -31,6 +31,7 @@ import {
   encodeBackendKeyData,
   encodeParameterStatus,
   encodeReadyForQuery,
+  type BackendKey,
 } from '../pgwire/server-messages.js'
 import {encodeGreeting} from '../tunnel/greeting.js'
 import type {Guest} from './admission.js'
@@ -54,6 +55,8 @@ export interface EngineOptions {
   readonly sessions: Sessions
   readonly cancels: Cancels
   readonly opening: DatabaseOpening
+  /** Takes a client's cancel request to where the session is. */
+  readonly presentCancel: (user: string, key: BackendKey) => Promise<void>
   readonly spool: Spool
   readonly clock: Clock
   readonly logger: Logger
@@ -141,7 +144,7 @@ export class Engine {
     if (opening.kind === 'cancel') {
       this.counters.cancelRequests += 1
       const guest = this.#options.gate.checkCancel(arrival)
-      if (guest) await this.#options.cancels.present(guest.identity.user, opening.key)
+      if (guest) await this.#options.presentCancel(guest.identity.user, opening.key)
       // PostgreSQL answers no cancel request either.
       endSoon(arrival)
       return

@@ -49,17 +49,19 @@ export class HostIdentity {
   #stored: Stored
   readonly #options: HostOptions
   #timer: NodeJS.Timeout | undefined
+  /** Where the API is reached as this host. */
+  readonly endpoint: Omit<Endpoint, 'credentials'>
   readonly api: ApiClient
 
   private constructor(stored: Stored, options: HostOptions) {
     this.#stored = stored
     this.#options = options
-    this.api = new ApiClient({
+    this.endpoint = {
       ...options.address,
       serverName: authServerName(stored.cluster),
       authorities: stored.hostAuthorities,
-      credentials: () => this.credentials(),
-    })
+    }
+    this.api = new ApiClient({...this.endpoint, credentials: () => this.credentials()})
     this.#schedule()
   }
 

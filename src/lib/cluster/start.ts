@@ -246,6 +246,8 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     maxStaleMilliseconds: dbService.maxStale,
     allowLoopback: dbService.allowLoopback,
     connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(process.env.POSTERN_RESOLVE)]),
+    workers: workerCount(dbService.workers),
+    endpoint: host.endpoint,
     logger,
     clock,
   })

@@ -199,6 +199,7 @@ const dbService = section({
   max_stale: duration.optional(),
   allow_loopback: flag.optional(),
   connect_addrs: z.record(addressKey, remoteAddress()).optional(),
+  workers: workers.optional(),
 })
 
 const discoveryService = section({

@@ -131,6 +131,7 @@ function readDb(
         address,
       ]),
     ),
+    workers: db?.workers ?? 1,
   }
 }
 

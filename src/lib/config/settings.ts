@@ -105,6 +105,8 @@ export interface DbServiceSettings {
   readonly allowLoopback: boolean
   /** Where to dial instead of the endpoints that databases are registered with. */
   readonly connectAddresses: ConnectAddresses
+  /** Processes that serve the sessions; 1 is the service's own process. */
+  readonly workers: number | 'auto'
 }
 
 export interface DiscoveryServiceSettings {

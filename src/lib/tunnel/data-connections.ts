@@ -18,6 +18,16 @@ export interface SessionSource {
 /** The socket is paused and still holds the first bytes: give it to a TLS server, or read it. */
 export type OnConnection = (socket: Socket, session: SessionSource) => void
 
+/** Where the proxy's orders for data connections go. */
+export interface DataDialer {
+  /** Dials back under a nonce; without a source the connection stays idle until `use`. */
+  dial(nonce: string, place: string, source?: string): void
+  /** The proxy's word that a session begins on a spare. */
+  use(nonce: string, source: string): void
+  /** Closes all that carry no session yet. */
+  close(): void
+}
+
 /** A hostile proxy must not make an agent dial without end. */
 const maximumWaiting = 1024
 /** From dialling to the first byte, and between a spare's first byte and its `use`. */
@@ -36,26 +46,35 @@ interface Waiting {
  * The agent's data connections that carry no session yet. A session starts when two things came together: the proxy's
  * word on the control connection that the nonce is in use, and the client's first byte on the connection itself.
  */
-export class DataConnections {
+export class DataConnections implements DataDialer {
   readonly #proxy: ProxyAddress
   readonly #onConnection: OnConnection
   readonly #logger: Logger
   readonly #idleMilliseconds: number
+  readonly #onClosed: (nonce: string) => void
   readonly #waiting = new Map<string, Waiting>()
 
-  constructor(proxy: ProxyAddress, recycleMilliseconds: number, onConnection: OnConnection, logger: Logger) {
+  /** @param onClosed called when a connection has ended, whether it carried a session or not */
+  constructor(
+    proxy: ProxyAddress,
+    recycleMilliseconds: number,
+    onConnection: OnConnection,
+    logger: Logger,
+    onClosed: (nonce: string) => void = () => undefined,
+  ) {
+    this.#onClosed = onClosed
     this.#proxy = proxy
     this.#onConnection = onConnection
     this.#logger = logger
     this.#idleMilliseconds = recycleMilliseconds * forgottenFactor
   }
 
-  /** Dials back under a nonce; without a source the connection stays idle until `use`. */
   dial(nonce: string, place: string, source?: string): void {
     if (this.#waiting.size >= maximumWaiting || this.#waiting.has(nonce)) {
       this.#logger.warn('The proxy asks for more data connections than an agent may open.', {
         limit: maximumWaiting,
       })
+      this.#onClosed(nonce)
       return
     }
     const socket = connect({host: this.#proxy.host, port: this.#proxy.port, allowHalfOpen: false})
@@ -67,6 +86,7 @@ export class DataConnections {
     })
     socket.once('close', () => {
       this.#forget(nonce, entry)
+      this.#onClosed(nonce)
     })
     socket.once('connect', () => {
       tuneSocket(socket)
@@ -80,7 +100,6 @@ export class DataConnections {
     })
   }
 
-  /** The proxy's word that a session begins on a spare. */
   use(nonce: string, source: string): void {
     const entry = this.#waiting.get(nonce)
     if (!entry || entry.source !== undefined) return
@@ -88,7 +107,6 @@ export class DataConnections {
     this.#startWhenMatched(nonce, entry)
   }
 
-  /** Closes all that carry no session yet. */
   close(): void {
     for (const {socket} of this.#waiting.values()) socket.destroy()
   }

@@ -9,7 +9,7 @@ import {tunnelServerName} from '../resources/route.js'
 import {defaultBackoff, retryDelay, type Backoff} from './backoff.js'
 import {ControlChannel, defaultPulse, type PulseTiming} from './control-channel.js'
 import {proxyMessageSchema, type AgentMessage, type ProxyMessage} from './control-messages.js'
-import {DataConnections, type OnConnection, type ProxyAddress} from './data-connections.js'
+import {DataConnections, type DataDialer, type OnConnection, type ProxyAddress} from './data-connections.js'
 
 export type TunnelState = 'connected' | 'disconnected'
 
@@ -22,6 +22,8 @@ export interface TunnelOptions {
   readonly hostAuthorities: () => readonly string[]
   /** Takes a session's connection at its first byte. */
   readonly onConnection: OnConnection
+  /** Takes the orders for data connections of one control connection; without, they are dialled here. */
+  readonly dataConnections?: ((recycleMilliseconds: number) => DataDialer) | undefined
   /** The proxy goes away: these sessions have this long to end. */
   readonly onDrain: (nonces: readonly string[], deadlineMilliseconds: number) => void
   /** Called at each change, first when the proxy has welcomed the agent. */
@@ -134,7 +136,9 @@ class Dialer implements Tunnel {
 
   #converse(socket: TLSSocket, onWelcome: () => void, onClose: (reason: string) => void): void {
     const {clock, onConnection, proxyAddress, pulse} = this.#options
-    const data = new DataConnections(proxyAddress, this.#recycleMilliseconds, onConnection, this.#logger)
+    const recycle = this.#recycleMilliseconds
+    const data =
+      this.#options.dataConnections?.(recycle) ?? new DataConnections(proxyAddress, recycle, onConnection, this.#logger)
     let welcomed = false
     const channel = new ControlChannel<ProxyMessage, AgentMessage>({
       socket,
@@ -162,7 +166,7 @@ class Dialer implements Tunnel {
     })
   }
 
-  #obey(order: Order, data: DataConnections): void {
+  #obey(order: Order, data: DataDialer): void {
     if ('open' in order) data.dial(order.open, order.at, order.src)
     else if ('spare' in order) data.dial(order.spare, order.at)
     else if ('use' in order) data.use(order.use, order.src)

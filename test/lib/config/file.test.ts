@@ -79,6 +79,7 @@ describe('a configuration file', () => {
         maxStale: 3_600_000,
         allowLoopback: false,
         connectAddresses: new Map(),
+        workers: 1,
       },
       discoveryService: {enabled: false, pollInterval: 300_000, aws: []},
       warnings: [],
@@ -124,6 +125,7 @@ db_service:
   cache_ttl: 1m
   max_stale: 2h
   allow_loopback: true
+  workers: 3
 discovery_service:
   enabled: off
   discovery_group: prod
@@ -174,6 +176,7 @@ ssh_service: {enabled: no}
         maxStale: 7_200_000,
         allowLoopback: true,
         connectAddresses: new Map(),
+        workers: 3,
       },
       discoveryService: {
         enabled: false,
@@ -364,8 +367,8 @@ describe('a mistake is named with its key and line', () => {
     ],
     ['version: v3\ndb_service:\n  cache_ttl: 6m', /line 3: db_service\.cache_ttl must be more than 0 and at most 5m/],
     [
-      'version: v3\nproxy_service:\n  workers: 65',
-      /line 3: proxy_service\.workers must be auto or a whole number from 1 to 64/,
+      'version: v3\ndb_service:\n  workers: 65',
+      /line 3: db_service\.workers must be auto or a whole number from 1 to 64/,
     ],
     ['version: v3\nproxy_service:\n  workers: 0', /line 3: proxy_service\.workers must be auto or a whole number/],
     ['version: v3\ndb_service:\n  max_stale: 1s', /line 3: db_service\.max_stale must not be shorter than cache_ttl/],

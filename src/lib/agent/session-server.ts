@@ -1,0 +1,231 @@
+/**
+ * Serves the sessions of an agent, in its own process or in a worker:
+ *
+ *   control plane ──watch──► cache ──► gate ◄── entrance ◄── data connections ◄── proxy ◄── clients
+ *                 ◄─events── shipper ◄── spool ◄── engine ──► databases
+ *
+ * Whoever runs it, it knows by itself who may do what, from a watch stream of its own, and it is as fresh as that.
+ */
+import type {Socket} from 'node:net'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import type {Selector} from '../access/selector.js'
+import type {ApiClient} from '../api/client.js'
+import {Shipper} from '../audit/shipper.js'
+import type {Spool} from '../audit/spool.js'
+import {Aws} from '../aws/aws.js'
+import type {AwsEnvironment} from '../aws/environment.js'
+import type {Clock} from '../core/clock.js'
+import type {Logger} from '../core/log.js'
+import type {BackendKey} from '../pgwire/server-messages.js'
+import type {Credentials} from '../pki/credentials.js'
+import type {Database} from '../resources/database.js'
+import type {Address} from '../resources/endpoint.js'
+import type {SessionSource} from '../tunnel/data-connections.js'
+import {Cache} from './cache.js'
+import {Cancels} from './cancels.js'
+import {Catalog, type Served} from './catalog.js'
+import {ClientCertificates} from './client-certificates.js'
+import {DatabaseOpening} from './database-opening.js'
+import {Engine, type EngineCounters} from './engine.js'
+import {Entrance} from './entrance.js'
+import {Gate} from './gate.js'
+import type {Self} from './session-facts.js'
+import {Sessions} from './sessions.js'
+
+/** What decides about sessions and does not change: plain data, because workers get it in a message. */
+export interface SessionSettings {
+  readonly self: Self
+  /** Databases of this host's own configuration. */
+  readonly databases: readonly Database[]
+  /** Which databases that users created are served here. */
+  readonly selectors: readonly Selector[]
+  readonly cacheTtlMilliseconds: number
+  readonly maxStaleMilliseconds: number
+  readonly allowLoopback: boolean
+  /** Where to dial instead of registered endpoints. */
+  readonly connectAddresses: readonly (readonly [endpoint: string, address: Address])[]
+}
+
+export interface SessionServerOptions extends SessionSettings {
+  readonly spool: Spool
+  /** Where the spool is. */
+  readonly spoolDirectory: string
+  /** The control plane, as this host. */
+  readonly api: ApiClient
+  /** The host certificate, asked for whenever one is needed. */
+  readonly credentials: () => Credentials
+  /** The certificate for the direct route; undefined as long as there is none. */
+  readonly directCredentials: () => Credentials | undefined
+  /** Databases, in lower case, that the control plane does not want from this host, with its reason. */
+  readonly refusedDatabases: () => ReadonlyMap<string, string>
+  /** A database is served from now on, no longer, or elsewhere. */
+  readonly onServed?: (name: string, served: Served | undefined) => void
+  /** Takes a cancel request to where the session may be; without, it is here. */
+  readonly presentCancel?: (user: string, key: BackendKey) => Promise<void>
+  /** What the SDK of AWS would read from the process; `process.env` unless told. */
+  readonly environment?: AwsEnvironment | undefined
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+/** Counted from the start, and what there is now. */
+export interface SessionStatistics extends Readonly<EngineCounters> {
+  readonly sessions: number
+  /** Connections that never came as far as a session. */
+  readonly connectionsTurnedAway: number
+  /** Audit events that the control plane has not acknowledged. */
+  readonly auditBacklogBytes: number
+}
+
+const staleCheckMilliseconds = 1000
+/** Sessions that we end get this long to say farewell. */
+const farewellMilliseconds = 3000
+/** A proxy's deadline includes our farewell. */
+const proxyDrainMargin = 1000
+const shipMilliseconds = 3000
+/** A request or a dial that hangs must not hold up the end of the process. */
+const endMilliseconds = 5000
+
+export class SessionServer {
+  readonly catalog: Catalog
+  readonly cancels: Cancels
+  readonly #options: SessionServerOptions
+  readonly #shipper: Shipper
+  readonly #sessions = new Sessions()
+  readonly #cache: Cache
+  readonly #gate: Gate
+  readonly #engine: Engine
+  readonly #entrance: Entrance
+  readonly #staleCheck: NodeJS.Timeout
+
+  constructor(options: SessionServerOptions) {
+    const {self, spool, api, credentials, directCredentials, refusedDatabases, clock, logger} = options
+    const {cluster, hostId} = self
+    this.#options = options
+    this.#shipper = new Shipper({
+      spool,
+      send: (events) => api.emitEvents({events: [...events]}),
+      logger,
+      refusedDirectory: options.spoolDirectory,
+    })
+    this.catalog = new Catalog({
+      databases: options.databases,
+      selectors: options.selectors,
+      logger,
+      onChange: (name, served) => options.onServed?.(name, served),
+    })
+    this.#cache = new Cache({
+      client: api,
+      clock,
+      logger,
+      onChange: () => {
+        this.catalog.reconcile(this.#cache.databases.values())
+        this.#sessions.recheck(this.#gate)
+      },
+    })
+    this.#gate = new Gate({
+      hostId,
+      cache: this.#cache,
+      catalog: this.catalog,
+      clock,
+      cacheTtlMilliseconds: options.cacheTtlMilliseconds,
+      refusedDatabases,
+    })
+    this.cancels = new Cancels(clock)
+    this.#engine = new Engine({
+      self,
+      gate: this.#gate,
+      catalog: this.catalog,
+      sessions: this.#sessions,
+      cancels: this.cancels,
+      presentCancel: options.presentCancel ?? ((user, key) => this.cancels.present(user, key)),
+      opening: new DatabaseOpening({
+        certificates: new ClientCertificates(api, clock),
+        aws: new Aws({environment: options.environment ?? process.env, clock}),
+        rules: {allowLoopback: options.allowLoopback, connectAddresses: new Map(options.connectAddresses)},
+      }),
+      spool,
+      clock,
+      logger,
+    })
+    this.#entrance = new Entrance({
+      cluster,
+      hostId,
+      credentials,
+      directCredentials,
+      onArrival: (arrival) => {
+        this.#engine.take(arrival)
+      },
+      logger,
+    })
+    this.#staleCheck = setInterval(() => {
+      this.#endStale()
+    }, staleCheckMilliseconds)
+    this.#staleCheck.unref()
+  }
+
+  /** Whether somebody could get in: what is known here is fresh, and it is not about to end. */
+  get open(): boolean {
+    return this.#cache.staleness() <= this.#options.cacheTtlMilliseconds && !this.#gate.draining
+  }
+
+  get statistics(): SessionStatistics {
+    return {
+      ...this.#engine.counters,
+      sessions: this.#sessions.count,
+      connectionsTurnedAway: this.#entrance.turnedAway,
+      auditBacklogBytes: this.#options.spool.backlogBytes,
+    }
+  }
+
+  /** Takes a paused connection that holds a client's first bytes. */
+  accept(socket: Socket, session: SessionSource): void {
+    this.#entrance.accept(socket, session)
+  }
+
+  /** Ends these sessions within so many milliseconds, for a proxy that goes away. */
+  drainFor(nonces: ReadonlySet<string>, deadline: number): void {
+    // Spares of clients would hold the proxy up until its deadline.
+    this.#engine.closeWaiting(nonces)
+    const timer = setTimeout(
+      () => {
+        this.#sessions.endAll('The proxy is shutting down.', nonces)
+      },
+      Math.max(0, deadline - proxyDrainMargin),
+    )
+    timer.unref()
+  }
+
+  /** Takes no new sessions, and ends the running ones after so many milliseconds. */
+  async drain(milliseconds: number): Promise<void> {
+    this.#gate.draining = true
+    this.#engine.closeWaiting()
+    await this.#sessions.empty(milliseconds)
+    this.#sessions.endAll('The database agent is shutting down.')
+    await this.#sessions.empty(farewellMilliseconds)
+  }
+
+  /** Ends everything; resolves when the audit is on disk and sent as far as that goes quickly. Drain first. */
+  async close(): Promise<void> {
+    clearInterval(this.#staleCheck)
+    this.#entrance.close()
+    await atMost(endMilliseconds, Promise.all([this.#engine.settled(), this.#cache.close()]))
+    await this.#shipper.close(shipMilliseconds)
+    await this.#options.spool.close()
+  }
+
+  #endStale(): void {
+    if (this.#cache.staleness() <= this.#options.maxStaleMilliseconds) return
+    this.#sessions.endAll('The database agent has lost touch with the control plane for too long.')
+  }
+}
+
+/** Where an agent keeps what it has to tell the control plane: its own process, or a worker's. */
+export function spoolDirectory(dataDir: string, worker?: number): string {
+  return worker === undefined ? join(dataDir, 'spool') : join(dataDir, 'spool', `worker-${worker}`)
+}
+
+export async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, sleep(milliseconds, undefined, {ref: false})])
+}
