@@ -1,17 +1,17 @@
 import {readdirSync, readFileSync} from 'node:fs'
 
-/** Process ids of a process's children whose command line has this in it, oldest first. */
-export function childrenOf(pid: number, command: string): number[] {
+/** Process ids of a process's children that have this in their arguments, oldest first. */
+export function childrenOf(pid: number, argument: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((candidate) => parentOf(candidate) === pid && commandOf(candidate).includes(command))
+    .filter((candidate) => parentOf(candidate) === pid && argumentsOf(candidate).join(' ').includes(argument))
     .sort((one, other) => one - other)
 }
 
-/** A process's arguments. */
-function commandOf(pid: number): string {
-  return read(`/proc/${pid}/cmdline`)
+/** The arguments that a process shows; none when it has ended. */
+export function argumentsOf(pid: number): string[] {
+  return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1)
 }
 
 function parentOf(pid: number): number {

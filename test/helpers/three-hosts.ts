@@ -29,6 +29,10 @@ export interface HostsOptions {
   readonly beforeAuth?: (authPort: number) => Promise<number>
   /** For `postern start`. */
   readonly flags?: readonly string[]
+  /** Worker processes of the proxy, and of each agent. */
+  readonly workers?: number
+  /** Address of the first agent's metrics. */
+  readonly agentDiagnostics?: string
 }
 
 /** Control plane, proxy and agent as three processes with three configuration files, and a PostgreSQL that trusts the agent. */
@@ -36,6 +40,8 @@ export async function startThreeHosts({
   beforeProxy,
   beforeAuth,
   flags = ['--drain=1s'],
+  workers = 1,
+  agentDiagnostics,
 }: HostsOptions = {}): Promise<ThreeHosts> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-hosts-'))
   const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true})]
@@ -77,7 +83,7 @@ postern:
   auth_token: ${directory}/proxy-token
   ca_pin: ${caPin}
 auth_service: {enabled: no}
-proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_addr: '${proxy}'}
+proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_addr: '${proxy}', workers: ${workers}}
 `,
     )
     const proxyService = await start(['-c', join(directory, 'proxy.yaml')])
@@ -98,7 +104,7 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
       INSERT INTO products (name, price) SELECT 'product ' || n, n FROM generate_series(1, 10) n;
       GRANT SELECT ON products TO alice;`)
 
-    const startAgent = async (name: string): Promise<Service> => {
+    const startAgent = async (name: string, words: readonly string[] = []): Promise<Service> => {
       const tokenFile = join(directory, `${name}-token`)
       await writeFile(tokenFile, await cli(['tokens', 'add', '--type=db', '--format=text', ...admin]))
       const agentFile = join(directory, `${name}.yaml`)
@@ -109,10 +115,11 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
       ])
       // On a host of its own the agent has /var/lib/postern to itself.
       const written = await readFile(agentFile, 'utf8')
-      await writeFile(agentFile, written.replace('/var/lib/postern', join(directory, name)))
-      return start(['-c', agentFile])
+      const own = written.replace('/var/lib/postern', join(directory, name))
+      await writeFile(agentFile, own.replace('db_service:', `$&\n  workers: ${workers}`))
+      return start(['-c', agentFile, ...words])
     }
-    const agent = await startAgent('agent')
+    const agent = await startAgent('agent', agentDiagnostics ? [`--diag-addr=${agentDiagnostics}`] : [])
     return {
       directory,
       proxy,

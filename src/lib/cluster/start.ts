@@ -314,6 +314,16 @@ function gaugesOf(state: Services): Gauge[] {
     },
     {name: 'agent_sessions', help: 'Database sessions of the agent.', read: () => state.agent?.sessions() ?? 0},
     {
+      name: 'proxy_agent_bytes_total',
+      help: 'Bytes to agents, of ended sessions.',
+      read: () => proxy()?.bytesToAgents ?? 0,
+    },
+    {
+      name: 'proxy_client_bytes_total',
+      help: 'Bytes to clients, of ended sessions.',
+      read: () => proxy()?.bytesToClients ?? 0,
+    },
+    {
       name: 'agent_databases',
       help: 'Databases that the agent serves.',
       read: () => state.agent?.databases().length ?? 0,
@@ -325,6 +335,16 @@ function gaugesOf(state: Services): Gauge[] {
       read: () => agent()?.sessionsRefused ?? 0,
     },
     {name: 'agent_cancel_requests_total', help: 'Cancel requests.', read: () => agent()?.cancelRequests ?? 0},
+    {
+      name: 'agent_client_bytes_total',
+      help: 'Bytes from clients, of ended sessions.',
+      read: () => agent()?.bytesFromClients ?? 0,
+    },
+    {
+      name: 'agent_database_bytes_total',
+      help: 'Bytes from databases, of ended sessions.',
+      read: () => agent()?.bytesFromDatabases ?? 0,
+    },
     {
       name: 'agent_audit_backlog_bytes',
       help: 'Audit not yet acknowledged.',

@@ -1,0 +1,216 @@
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {once} from 'node:events'
+import {connect} from 'node:net'
+import pg from 'pg'
+import {cli, freePort} from '../helpers/cli.js'
+import {argumentsOf, childrenOf} from '../helpers/processes.js'
+import {openLocalPort, type LocalPort} from '../helpers/psql.js'
+import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
+
+/**
+ * Proxy and agent with two workers each. Sessions come through a local port, and one after the other they go to the
+ * worker with the least to do; so does a cancel request, which thereby comes to the other one.
+ */
+let hosts: ThreeHosts
+let localPort: LocalPort
+const clients: pg.Client[] = []
+let diagnostics: string
+
+beforeAll(async () => {
+  diagnostics = `127.0.0.1:${await freePort()}`
+  hosts = await startThreeHosts({workers: 2, agentDiagnostics: diagnostics})
+  await cli(['create', ...hosts.admin], {input: guideRole})
+  localPort = await openLocalPort(await addPerson(hosts, 'alice'))
+})
+
+afterAll(async () => {
+  for (const client of clients) await client.end().catch(() => undefined)
+  await localPort.stop()
+  await hosts.stop()
+})
+
+const agentWorkers = (): number[] => childrenOf(hosts.services.agent.pid, 'session-worker')
+const proxyWorkers = (): number[] => childrenOf(hosts.services.proxy.pid, 'splice-worker')
+
+/** A session of alice; `lost` says how it ended, once it has. */
+async function open(application: string): Promise<pg.Client & {lost?: Error & {code?: string}}> {
+  const client: pg.Client & {lost?: Error} = new pg.Client({
+    host: '127.0.0.1',
+    port: localPort.port,
+    user: 'alice',
+    database: 'postgres',
+    application_name: application,
+  })
+  client.on('error', (error) => (client.lost ??= error))
+  await client.connect()
+  clients.push(client)
+  return client
+}
+
+async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    if (await condition()) return
+    await new Promise((wake) => setTimeout(wake, 50))
+  }
+  throw new Error(`waited in vain: ${what}`)
+}
+
+async function metrics(): Promise<Record<string, number>> {
+  const text = await (await fetch(`http://${diagnostics}/metrics`)).text()
+  return Object.fromEntries(
+    [...text.matchAll(/^postern_(\w+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]),
+  )
+}
+
+async function count(sql: string): Promise<number> {
+  const [row] = await hosts.postgres.execute(`select count(*)::int as n from ${sql}`)
+  return Number(row?.n)
+}
+
+interface AuditEvent {
+  readonly event: string
+  readonly code: string
+  readonly sid: string
+  readonly ei: number
+  readonly db_query?: string
+  readonly user_agent?: string
+}
+
+async function auditOf(application: string): Promise<AuditEvent[]> {
+  const all = JSON.parse(await cli(['audit', 'ls', '--format=json', '--limit=1000', ...hosts.admin])) as AuditEvent[]
+  const sids = new Set(all.filter(({user_agent}) => user_agent === application).map(({sid}) => sid))
+  return all.filter(({sid}) => sids.has(sid))
+}
+
+it('cancels a query whose session is in another worker than the cancel request', async () => {
+  const client = await open('cancelled')
+  const {processID, secretKey} = client as unknown as {processID: number; secretKey: number}
+  for (let round = 0; round < 3; round += 1) {
+    const sleeping = client.query('select pg_sleep(20)').then(
+      () => 'slept',
+      (error: unknown) => (error as {code: string}).code,
+    )
+    await until(
+      'the query runs',
+      async () =>
+        (await count(
+          "pg_stat_activity where query like '%pg_sleep(20)%' and state = 'active' and usename = 'alice'",
+        )) === 1,
+    )
+    const request = Buffer.alloc(16)
+    for (const [index, word] of [16, 80_877_102, processID, secretKey].entries()) request.writeInt32BE(word, index * 4)
+    const canceller = connect(localPort.port, '127.0.0.1')
+    canceller.end(request)
+    canceller.resume()
+    await once(canceller, 'close')
+    expect(await sleeping).toBe('57014')
+  }
+})
+
+it('sums up the metrics of the workers', async () => {
+  const before = await metrics()
+  const sessions = [await open('measured'), await open('measured'), await open('measured'), await open('measured')]
+  await until('all are counted', async () => (await metrics()).agent_sessions === (before.agent_sessions ?? 0) + 4)
+  await Promise.all(sessions.map((session) => session.query("select repeat('x', 100000)")))
+  for (const session of sessions) await session.end()
+  await until('they are no longer counted', async () => (await metrics()).agent_sessions === before.agent_sessions)
+  const after = await metrics()
+  expect(Number(after.agent_sessions_started_total) - Number(before.agent_sessions_started_total)).toBe(4)
+  expect(Number(after.agent_database_bytes_total) - Number(before.agent_database_bytes_total)).toBeGreaterThan(400_000)
+})
+
+it('loses the sessions of a worker that is killed, and none else; its audit arrives from the next one', async () => {
+  const [victim = 0, survivor] = agentWorkers()
+  const sessions = await Promise.all(Array.from({length: 6}, () => open('under load')))
+  // Load: each asks again as soon as it has its answer.
+  let asking = true
+  const answers = sessions.map(async (session) => {
+    let answered = 0
+    try {
+      while (asking) {
+        const {rows} = await session.query<{n: number}>(`select ${answered}::int as n`)
+        expect(rows[0]?.n).toBe(answered)
+        answered += 1
+      }
+      return {answered, lost: false}
+    } catch {
+      return {answered, lost: true}
+    }
+  })
+  await new Promise((wake) => setTimeout(wake, 300))
+  process.kill(victim, 'SIGKILL')
+  await until('another worker comes', () => agentWorkers().length === 2 && !agentWorkers().includes(victim))
+  expect(agentWorkers()).toContain(survivor)
+  asking = false
+  const outcomes = await Promise.all(answers)
+  // Not exactly half: connections that the local proxy keeps ready count as well.
+  const survivors = sessions.filter((_, index) => outcomes[index]?.lost === false)
+  expect(survivors.length).toBeGreaterThan(0)
+  expect(survivors.length).toBeLessThan(sessions.length)
+  for (const session of survivors) expect(await session.query('select 1')).toMatchObject({rowCount: 1})
+  expect(await (await open('after the kill')).query('select 1')).toMatchObject({rowCount: 1})
+
+  await until('the killed sessions are ended in the audit', async () => {
+    const events = await auditOf('under load')
+    return events.filter(({code}) => code === 'TDB01I').length >= sessions.length - survivors.length
+  })
+  const events = await auditOf('under load')
+  const numbers = events.map(({sid, ei}) => `${sid}/${ei}`)
+  expect(new Set(numbers).size).toBe(numbers.length)
+  // Every statement that was answered is in the audit, also those of the killed worker.
+  const statements = events.filter(({event}) => event === 'db.session.query').length
+  expect(statements).toBeGreaterThanOrEqual(outcomes.reduce((sum, {answered}) => sum + answered, 0))
+  for (const session of sessions) await session.end().catch(() => undefined)
+})
+
+it('ends sessions in every worker when a role no longer allows them, and lets them in again after', async () => {
+  const sessions = [await open('role'), await open('role'), await open('role'), await open('role')]
+  await cli(['create', '--force', ...hosts.admin], {
+    input: guideRole.replace("db_users:\n    - '*'", 'db_users:\n    - bob'),
+  })
+  await until('all sessions end', () => sessions.every(({lost}) => lost !== undefined))
+  expect(sessions.map(({lost}) => lost?.code)).toEqual(['57P01', '57P01', '57P01', '57P01'])
+  await expect(open('role')).rejects.toThrow(/not allowed|denied|may not/i)
+  await cli(['create', '--force', ...hosts.admin], {input: guideRole})
+  await until('both workers have the role again', async () => {
+    const attempts = await Promise.allSettled([open('again'), open('again'), open('again')])
+    return attempts.every(({status}) => status === 'fulfilled')
+  })
+})
+
+it('ends sessions in every worker when their user is locked', async () => {
+  const sessions = [await open('lock'), await open('lock'), await open('lock'), await open('lock')]
+  const lock = 'kind: lock\nversion: v2\nmetadata: {name: no-alice}\nspec: {target: {user: alice}, message: On leave}\n'
+  await cli(['create', ...hosts.admin], {input: lock})
+  await until('all sessions end', () => sessions.every(({lost}) => lost !== undefined))
+  for (const {lost} of sessions)
+    expect(lost).toMatchObject({code: '57P01', message: expect.stringContaining('On leave')})
+  await cli(['rm', 'lock/no-alice', ...hosts.admin])
+  await until('both workers let alice in again', async () => {
+    const attempts = await Promise.allSettled([open('unlocked'), open('unlocked'), open('unlocked')])
+    return attempts.every(({status}) => status === 'fulfilled')
+  })
+})
+
+it('shows no secret in what workers are started with', () => {
+  for (const pid of [...agentWorkers(), ...proxyWorkers()]) {
+    expect(argumentsOf(pid)).toEqual([
+      process.execPath,
+      expect.stringMatching(/-worker\.js$/),
+      expect.stringMatching(/^[01]$/),
+    ])
+  }
+})
+
+it('ends with SIGTERM: 57P01 for every session, exit code 0, and no worker is left', async () => {
+  const sessions = [await open('term'), await open('term'), await open('term'), await open('term')]
+  const workers = [...agentWorkers(), ...proxyWorkers()]
+  expect(workers).toHaveLength(4)
+  expect(await hosts.services.agent.stop()).toBe(0)
+  await until('all sessions end', () => sessions.every(({lost}) => lost !== undefined))
+  expect(sessions.map(({lost}) => lost?.code)).toEqual(['57P01', '57P01', '57P01', '57P01'])
+  expect(await hosts.services.proxy.stop()).toBe(0)
+  expect(workers.filter((pid) => argumentsOf(pid).length > 0)).toEqual([])
+  const ends = (await auditOf('term')).filter(({code}) => code === 'TDB01I')
+  expect(ends).toHaveLength(4)
+})
