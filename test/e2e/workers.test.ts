@@ -41,7 +41,9 @@ async function open(application: string): Promise<pg.Client & {lost?: Error & {c
     database: 'postgres',
     application_name: application,
   })
-  client.on('error', (error) => (client.lost ??= error))
+  client.on('error', (error) => {
+    client.lost ??= error
+  })
   await client.connect()
   clients.push(client)
   return client
@@ -57,9 +59,9 @@ async function until(what: string, condition: () => boolean | Promise<boolean>):
 
 async function metrics(): Promise<Record<string, number>> {
   const text = await (await fetch(`http://${diagnostics}/metrics`)).text()
-  return Object.fromEntries(
-    [...text.matchAll(/^postern_(\w+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]),
-  )
+  const values: Record<string, number> = {}
+  for (const [, name = '', value] of text.matchAll(/^postern_(\w+) (\d+)$/gm)) values[name] = Number(value)
+  return values
 }
 
 async function count(sql: string): Promise<number> {

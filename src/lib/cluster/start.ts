@@ -22,7 +22,8 @@ import type {Auth} from '../auth/auth.js'
 import type {Proxy} from '../proxy/options.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {lockDataDirectory} from './data-directory-lock.js'
-import {startDiagnostics, type Diagnostics, type Gauge, type Readiness} from './diagnostics.js'
+import {startDiagnostics, type Diagnostics, type Readiness} from './diagnostics.js'
+import {gaugesOf, type Services} from './gauges.js'
 import {HostIdentity} from './host-identity.js'
 import {ProxyDirectory} from './proxy-directory.js'
 
@@ -90,12 +91,6 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
     await undo()
     throw error
   }
-}
-
-interface Services {
-  auth: Auth | undefined
-  proxy: Proxy | undefined
-  agent: Agent | undefined
 }
 
 async function runAuth({config, version, logger, clock}: StartOptions, cleanups: Cleanup[]): Promise<Auth> {
@@ -279,76 +274,4 @@ function readinessOf({authService, proxyService, dbService}: Config, {auth, prox
   const missing = (authService.enabled && !auth) || (proxyService.enabled && !proxy) || (dbService.enabled && !agent)
   if (missing) return 'starting'
   return agent && !agent.ready() ? 'degraded' : 'ok'
-}
-
-function gaugesOf(state: Services): Gauge[] {
-  const proxy = (): ReturnType<Proxy['statistics']> | undefined => state.proxy?.statistics()
-  const agent = (): ReturnType<Agent['statistics']> | undefined => state.agent?.statistics()
-  const auth = (): Auth['counters'] | undefined => state.auth?.counters
-  return [
-    {name: 'auth_requests_total', help: 'API requests.', read: () => auth()?.requests ?? 0},
-    {
-      name: 'auth_requests_refused_total',
-      help: 'API requests answered with an error.',
-      read: () => auth()?.refused ?? 0,
-    },
-    {name: 'auth_logins_total', help: 'Logins.', read: () => auth()?.logins ?? 0},
-    {
-      name: 'auth_logins_failed_total',
-      help: 'Logins with a wrong name or password.',
-      read: () => auth()?.failedLogins ?? 0,
-    },
-    {name: 'auth_joins_total', help: 'Hosts that joined.', read: () => auth()?.joins ?? 0},
-    {name: 'auth_joins_failed_total', help: 'Hosts whose token was refused.', read: () => auth()?.failedJoins ?? 0},
-    {name: 'proxy_sessions', help: 'Sessions that the proxy splices.', read: () => proxy()?.sessions ?? 0},
-    {name: 'proxy_agents', help: 'Agents connected to the proxy.', read: () => proxy()?.agents ?? 0},
-    {
-      name: 'proxy_connections_accepted_total',
-      help: 'Connections accepted.',
-      read: () => proxy()?.connectionsAccepted ?? 0,
-    },
-    {
-      name: 'proxy_connections_refused_total',
-      help: 'Connections refused.',
-      read: () => proxy()?.connectionsRefused ?? 0,
-    },
-    {name: 'agent_sessions', help: 'Database sessions of the agent.', read: () => state.agent?.sessions() ?? 0},
-    {
-      name: 'proxy_agent_bytes_total',
-      help: 'Bytes to agents, of ended sessions.',
-      read: () => proxy()?.bytesToAgents ?? 0,
-    },
-    {
-      name: 'proxy_client_bytes_total',
-      help: 'Bytes to clients, of ended sessions.',
-      read: () => proxy()?.bytesToClients ?? 0,
-    },
-    {
-      name: 'agent_databases',
-      help: 'Databases that the agent serves.',
-      read: () => state.agent?.databases().length ?? 0,
-    },
-    {name: 'agent_sessions_started_total', help: 'Sessions begun.', read: () => agent()?.sessionsStarted ?? 0},
-    {
-      name: 'agent_sessions_refused_total',
-      help: 'Sessions refused or failed.',
-      read: () => agent()?.sessionsRefused ?? 0,
-    },
-    {name: 'agent_cancel_requests_total', help: 'Cancel requests.', read: () => agent()?.cancelRequests ?? 0},
-    {
-      name: 'agent_client_bytes_total',
-      help: 'Bytes from clients, of ended sessions.',
-      read: () => agent()?.bytesFromClients ?? 0,
-    },
-    {
-      name: 'agent_database_bytes_total',
-      help: 'Bytes from databases, of ended sessions.',
-      read: () => agent()?.bytesFromDatabases ?? 0,
-    },
-    {
-      name: 'agent_audit_backlog_bytes',
-      help: 'Audit not yet acknowledged.',
-      read: () => agent()?.auditBacklogBytes ?? 0,
-    },
-  ]
 }
