@@ -2,7 +2,7 @@
  * Carries a session's bytes both ways while reading them:
  *
  *   client ──chunk──► walk ──► audit (written) ──► database    in the client's segmentation, up to the last byte that was checked
- *   client ◄──chunk── walk ◄────────────────────── database    in the server's segmentation, whole
+ *   client ◄──chunk── audit (written) ◄──── walk ◄── database    in the server's segmentation, whole
  *
  * Either side's end ends the other after what is queued. An end of our own waits for the gap between two of the server's
  * messages, the only place where an ErrorResponse of ours can stand.
@@ -15,9 +15,10 @@ import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import {walkServer} from '../pgwire/server-stream.js'
-import {auditMessage} from './audited-message.js'
+import {answers, auditAnswer, auditMessage} from './audited-message.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {Flow} from './flow.js'
+import {Unanswered} from './unanswered.js'
 
 /** Of one message this much is kept for the audit: the SQL of an event, and room for names. */
 const captureBytes = 72 * 1024
@@ -48,7 +49,8 @@ export class Relay {
   readonly finished: Promise<RelayEnd>
   readonly #options: RelayOptions
   readonly #fromClient: ClientStream
-  readonly #fromServer = walkServer([backend.readyForQuery, backend.errorResponse])
+  readonly #fromServer = walkServer(answers)
+  readonly #unanswered = new Unanswered()
   readonly #clientFlow: Flow
   readonly #serverFlow: Flow
   #reason: string | undefined
@@ -96,12 +98,12 @@ export class Relay {
 
   #readClient(chunk: Buffer): void {
     const {database, audit} = this.#options
-    const {frames, safe, violation} = this.#fromClient.read(chunk)
+    const {frames, sqlPiece, safe, violation} = this.#fromClient.read(chunk)
     let checked = 0
     let malformed: Frame | undefined
     let terminated = false
     for (const frame of frames) {
-      if (!auditMessage(frame, audit)) {
+      if (!auditMessage(frame, audit, this.#unanswered)) {
         malformed = frame
         break
       }
@@ -113,11 +115,10 @@ export class Relay {
       this.#busy ||= frame.type !== frontend.copyData
     }
     if (malformed) audit.malformedPacket(malformed.payload)
-    try {
-      audit.flush()
-    } catch (error) {
-      const {message} = describeFailure(error)
-      this.end(fatal(sqlStates.auditFailed, 'The audit of this session cannot be written, so it ends.'), message)
+    else if (sqlPiece && !terminated) audit.sqlPart(sqlPiece)
+    const failure = this.#writeAudit()
+    if (failure !== undefined) {
+      this.#auditFailed(failure)
       return
     }
     const end = malformed || terminated ? checked : safe
@@ -128,14 +129,34 @@ export class Relay {
   }
 
   #readServer(chunk: Buffer): void {
-    const {client} = this.#options
+    const {client, audit} = this.#options
     const {safe, violation} = this.#fromServer.walk(chunk, (frame) => {
       if (frame.type === backend.readyForQuery) this.#busy = false
-      else if (decodeServerError(frame).severity !== 'ERROR') this.#serverSaidFatal = true
+      else if (frame.type === backend.errorResponse && decodeServerError(frame).severity !== 'ERROR') {
+        this.#serverSaidFatal = true
+      }
+      auditAnswer(frame, audit, this.#unanswered)
     })
+    const failure = this.#writeAudit()
     if (safe > 0 && client.writable) client.write(safe === chunk.length ? chunk : chunk.subarray(0, safe))
     if (violation) this.#violated(violation.reason)
+    // The client has the results nevertheless: its end can stand only between two whole messages.
+    else if (failure !== undefined) this.#auditFailed(failure)
     else if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
+  }
+
+  /** Why the audit cannot be written; undefined when it is. */
+  #writeAudit(): string | undefined {
+    try {
+      this.#options.audit.flush()
+      return undefined
+    } catch (error) {
+      return describeFailure(error).message
+    }
+  }
+
+  #auditFailed(reason: string): void {
+    this.end(fatal(sqlStates.auditFailed, 'The audit of this session cannot be written, so it ends.'), reason)
   }
 
   /** Both ends must agree on where a message ends; when they cannot, nothing more is forwarded. */

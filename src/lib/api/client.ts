@@ -114,6 +114,11 @@ export class ApiClient {
     return this.transport.request('GET', `/v1/events?${parameters.toString()}`)
   }
 
+  /** The recording of a session as it is stored (audit/recording.ts). */
+  recording(sid: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    return this.transport.stream(`/v1/recordings/${segment(sid)}`, signal)
+  }
+
   // Hosts.
 
   renewHost(body: requests.RenewHostRequest): Promise<responses.RenewHostResponse> {

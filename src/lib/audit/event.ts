@@ -1,7 +1,6 @@
 /** The database events of the audit log: names, codes and fields of the client contract, chapter 6. */
 import {randomUUID} from 'node:crypto'
 import type {Labels} from '../core/labels.js'
-import {trimSql, type SqlText} from './trimming.js'
 
 /** One event as it is stored: flat JSON, keys in the contract's spelling. */
 export type AuditEvent = Readonly<Record<string, unknown>>
@@ -16,12 +15,25 @@ const events = {
   'db.session.postgres.statements.execute': 'TPG02I',
   'db.session.postgres.statements.close': 'TPG03I',
   'db.session.postgres.function': 'TPG04I',
+  'db.session.result': 'TDB10I',
+  // Our own: a piece of SQL that is too long for the event behind it.
+  'db.session.sql.part': 'PDB00I',
 } as const
 
 export type SessionEventName = keyof typeof events
 
-/** A session start that was refused or failed. */
-const startRefused = 'TDB00W'
+const recordingOnly: ReadonlySet<string> = new Set([
+  'db.session.result',
+  'db.session.sql.part',
+] satisfies SessionEventName[])
+
+/** Whether an event belongs to the recording of its session and not to the audit log. */
+export function isRecordingOnly(event: string): boolean {
+  return recordingOnly.has(event)
+}
+
+/** Code of a session start that was refused or failed. */
+export const startRefused = 'TDB00W'
 
 /** Kind of user 1 is a person; origin 1 an account of this cluster. */
 const userGroup = {user_kind: 1, user_origin: 1} as const
@@ -107,10 +119,4 @@ export function sessionEvent(
 /** The same as a start that did not come about. */
 export function asRefusedStart(event: AuditEvent): AuditEvent {
   return {...event, code: startRefused}
-}
-
-/** The fields of SQL under a key: `db_query`, and for a trimmed one `db_query_truncated` and `db_query_sha256`. */
-export function sqlFields(key: 'db_query' | 'query', sql: SqlText): AuditEvent {
-  const {text, sha256} = trimSql(sql)
-  return {[key]: text, ...(sha256 !== undefined && {[`${key}_truncated`]: true, [`${key}_sha256`]: sha256})}
 }

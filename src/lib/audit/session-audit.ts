@@ -4,17 +4,30 @@ import {
   boundaryFields,
   sessionEvent,
   sessionFields,
-  sqlFields,
   type AuditEvent,
   type SessionEventName,
   type SessionFacts,
 } from './event.js'
 import type {OpenSession} from './open-sessions.js'
 import type {Spool} from './spool.js'
-import {trimName, trimParameters, type SqlText} from './trimming.js'
+import {trimName, trimParameters, trimSql, trimText, type SqlText} from './trimming.js'
 
 /** Bytes of a malformed message that are kept. */
 const maximumPacketBytes = 4096
+/** Bytes of SQL in one event of its own. */
+const sqlPartBytes = 65_536
+/** An error's text comes from the server, and may quote a query. */
+const maximumErrorBytes = 65_536
+
+/** What came of a statement. */
+export interface StatementResult {
+  /** `ei` of the event of the query or execution that it answers; undefined for an error that answers none. */
+  readonly query: number | undefined
+  /** Rows read or changed, 0 where the server counts none. */
+  readonly rows?: number | undefined
+  /** `ERROR: … (SQLSTATE 42501)` */
+  readonly error?: string | undefined
+}
 
 export interface SessionEnd {
   /** Why it ended, one sentence. */
@@ -76,15 +89,26 @@ export class SessionAudit implements OpenSession {
     this.flush()
   }
 
-  query(sql: SqlText): void {
-    this.#record('db.session.query', {...sqlFields('db_query', sql), success: true})
+  /** @returns the `ei` that its results name */
+  query(sql: SqlText): number {
+    return this.#record('db.session.query', {...this.#sqlFields('db_query', sql), success: true})
   }
 
   parse(statement: string, sql: SqlText): void {
     this.#record('db.session.postgres.statements.parse', {
       statement_name: trimName(statement),
-      ...sqlFields('query', sql),
+      ...this.#sqlFields('query', sql),
     })
+  }
+
+  /** The next piece of SQL that is too long for an event; the query or parse that it belongs to follows the last one. */
+  sqlPart(bytes: Buffer): void {
+    const {cluster, sid} = this.facts
+    for (let offset = 0; offset < bytes.length; offset += sqlPartBytes) {
+      const data = bytes.toString('base64', offset, offset + sqlPartBytes)
+      const fields = {cluster_name: cluster, sid, data}
+      this.#add(sessionEvent('db.session.sql.part', this.#index++, this.#clock.now(), fields))
+    }
   }
 
   /** `cut`: there were more, or longer, parameters than are given. */
@@ -98,8 +122,9 @@ export class SessionAudit implements OpenSession {
     })
   }
 
-  execute(portal: string): void {
-    this.#record('db.session.postgres.statements.execute', {portal_name: trimName(portal)})
+  /** @returns the `ei` that its results name */
+  execute(portal: string): number {
+    return this.#record('db.session.postgres.statements.execute', {portal_name: trimName(portal)})
   }
 
   close(kind: 'statement' | 'portal', name: string): void {
@@ -112,6 +137,15 @@ export class SessionAudit implements OpenSession {
       function_oid: oid,
       function_args: parameters,
       ...((cut || truncated) && {function_args_truncated: true}),
+    })
+  }
+
+  result({query, rows = 0, error}: StatementResult): void {
+    this.#record('db.session.result', {
+      ...(query !== undefined && {query_ei: query}),
+      success: error === undefined,
+      ...(error !== undefined && {error: trimText(error, maximumErrorBytes)}),
+      affected_records: rows,
     })
   }
 
@@ -140,8 +174,19 @@ export class SessionAudit implements OpenSession {
     if (this.#pending !== '') this.#spool.append(this.#take())
   }
 
-  #record(name: SessionEventName, fields: AuditEvent): void {
+  /** The fields of SQL under a key; when the event cannot take all of it, pieces with the whole go before. */
+  #sqlFields(key: 'db_query' | 'query', sql: SqlText): AuditEvent {
+    const {text, sha256} = trimSql(sql)
+    if (sha256 === undefined) return {[key]: text}
+    // With a hash of its own it was too long for a message to be kept, and its pieces are there already.
+    if (sql.sha256 === undefined) this.sqlPart(sql.bytes ?? Buffer.from(sql.text))
+    return {[key]: text, [`${key}_truncated`]: true, [`${key}_sha256`]: sha256}
+  }
+
+  #record(name: SessionEventName, fields: AuditEvent): number {
+    const index = this.#index
     this.#add(this.#event(name, fields))
+    return index
   }
 
   #event(name: SessionEventName, ...fields: readonly AuditEvent[]): AuditEvent {

@@ -3,6 +3,8 @@ import {createHash} from 'node:crypto'
 /** SQL as an event carries it. */
 export interface SqlText {
   readonly text: string
+  /** The text as the client sent it; needed where it is not UTF-8. */
+  readonly bytes?: Buffer | undefined
   /** Hex SHA-256 of the whole text when `text` is not the whole. */
   readonly sha256?: string | undefined
 }
@@ -15,10 +17,22 @@ const maximumEncodedBytes = 131_072
 const maximumNameBytes = 1024
 
 /** The text, or its beginning with the hash of the whole when it is too long for an event. */
-export function trimSql({text, sha256}: SqlText): SqlText {
+export function trimSql({text, bytes, sha256}: SqlText): Pick<SqlText, 'text' | 'sha256'> {
   const trimmed = fit(cut(text, maximumSqlBytes), maximumEncodedBytes)
   if (trimmed.length === text.length) return {text, sha256}
-  return {text: trimmed, sha256: sha256 ?? createHash('sha256').update(text).digest('hex')}
+  return {
+    text: trimmed,
+    sha256:
+      sha256 ??
+      createHash('sha256')
+        .update(bytes ?? text)
+        .digest('hex'),
+  }
+}
+
+/** The beginning of a text that takes at most so many bytes of an event. */
+export function trimText(text: string, maximumBytes: number): string {
+  return fit(text, maximumBytes)
 }
 
 /** The name of a statement or portal. */

@@ -20,6 +20,7 @@ const codes = {
   'role.updated': {done: 'T9002I'},
   'lock.created': {done: 'TLK00I'},
   'lock.deleted': {done: 'TLK01I'},
+  'session.recording.access': {done: 'T2012I'},
   'db.create': {done: 'TDB03I'},
   'db.update': {done: 'TDB04I'},
   'db.delete': {done: 'TDB05I'},

@@ -9,6 +9,7 @@ import {generateKeys} from '../pki/keys.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {authServerName} from '../resources/route.js'
 import type {JoinRole} from '../resources/token.js'
+import {RecordingFiles} from '../storage/recording-files.js'
 import {openSqlite} from '../storage/sqlite.js'
 import type {Backend} from '../storage/backend.js'
 import {Accounts} from './accounts.js'
@@ -30,6 +31,7 @@ import {Passwords} from './passwords.js'
 import {createPresets} from './presets.js'
 import {Records} from './records.js'
 import {ResourceStore} from './resource-store.js'
+import {Recordings} from './recordings.js'
 import {createRoutes} from './routes.js'
 import {Stores} from './stores.js'
 import {UserCertificates} from './user-certificates.js'
@@ -76,6 +78,7 @@ export interface Auth {
 
 /** Our own certificates live 90 days; a new one a day is cheap and needs no look at the calendar. */
 const renewalInterval = 24 * 3_600_000
+const recordingsDirectory = 'recordings'
 const adminIdentityFile = 'admin-identity.pem'
 
 /**
@@ -116,6 +119,8 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     publicAddress,
     staticTokens: options.staticTokens,
   })
+  const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory))
+  const recordings = new Recordings({files, cluster, audit, stores})
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const routes = [
     ...createRoutes({
@@ -142,7 +147,8 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       databaseAccess: new DatabaseAccess({stores, issuer, audit}),
       databaseCertificates: new DatabaseCertificates({stores, authorities, issuer, verifier, clock}),
       heartbeats: new Heartbeats({stores, audit, clock, logger}),
-      hostEvents: new HostEvents({audit, cluster, clock, logger}),
+      hostEvents: new HostEvents({audit, recordings, cluster, clock, logger}),
+      recordings,
       resources: new ResourceStore({stores, accounts, joining, audit}),
     }),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),

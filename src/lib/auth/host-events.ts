@@ -8,6 +8,7 @@ import {describeIssues} from '../resources/resource.js'
 import type {EventRecord} from '../storage/backend.js'
 import type {AuditLog} from './audit-log.js'
 import type {HostCaller} from './caller.js'
+import {isAudited, isRecorded, type Recordings} from './recordings.js'
 
 /** An agent trims SQL to 64 KiB; what is much larger is no event of one. */
 const maximumEventBytes = 256 * 1024
@@ -22,18 +23,28 @@ const eventSchema = z.looseObject({
   uid: z.uuid(),
   time: z.iso.datetime({offset: true}),
   ei: z.number().int().nonnegative(),
-  sid: z.uuid().optional(),
+  /** It becomes the name of a file: in one spelling only. */
+  sid: z.uuid().lowercase().optional(),
   user: z.string().max(256).optional(),
 })
 
 export interface HostEventsOptions {
   readonly audit: AuditLog
+  readonly recordings: Recordings
   readonly cluster: string
   readonly clock: Clock
   readonly logger: Logger
 }
 
-/** Audit events that agents send: bound to the sender, each stored once. */
+/** An event of an agent, checked and bound to it. */
+interface HostEvent {
+  readonly record: EventRecord
+  readonly code: string
+  /** As a recording keeps it. */
+  readonly line: string
+}
+
+/** Events that agents send: bound to the sender, each stored once, in the audit log, the recording of its session, or both. */
 export class HostEvents {
   readonly #options: HostEventsOptions
   readonly #conflicts = new Set<string>()
@@ -48,27 +59,53 @@ export class HostEvents {
    *   with the same session and index is there (then all the others are stored)
    */
   async store({events}: EmitEventsRequest, caller: HostCaller): Promise<void> {
-    const records = events.map((event, index) => this.#read(event, index, caller))
-    const outcomes = await this.#options.audit.appendForeign(records)
-    const conflicting = records.filter((_record, index) => outcomes[index] === 'conflict')
-    for (const record of conflicting) await this.#alarm(record, caller)
+    const read = events.map((event, index) => this.#read(event, index, caller))
+    await this.#refuseForeign(read, caller)
+    const audited = read.filter(({record}) => isAudited(record.event))
+    const outcomes = await this.#options.audit.appendForeign(audited.map(({record}) => record))
+    const conflicting = audited.filter((_event, index) => outcomes[index] === 'conflict')
+    const recorded = read.filter((event) => !conflicting.includes(event))
+    conflicting.push(...(await this.#record(recorded, caller)))
+    for (const {record} of conflicting) await this.#alarm(record, caller)
     const [first] = conflicting
     if (first) {
-      throw new PosternError(
-        'CONFLICT',
-        `Another event ${first.ei ?? 0} of session ${first.sid ?? ''} is in the audit log already; this one was not stored.`,
-        {hint: 'An agent’s spool was changed, or two agents share one.'},
-      )
+      const {ei = 0, sid = ''} = first.record
+      throw new PosternError('CONFLICT', `Another event ${ei} of session ${sid} is stored already; this one was not.`, {
+        hint: 'An agent’s spool was changed, or two agents share one.',
+      })
     }
   }
 
-  #read(event: Readonly<Record<string, unknown>>, index: number, {hostId}: HostCaller): EventRecord {
+  /** A session is told of by one host. @throws PosternError INVALID */
+  async #refuseForeign(events: readonly HostEvent[], caller: HostCaller): Promise<void> {
+    const sessions = new Map(events.flatMap(({record}) => (record.sid === undefined ? [] : [[record.sid, record]])))
+    for (const [sid, record] of sessions) {
+      if (await this.#options.recordings.accepts(sid, caller)) continue
+      await this.#alarm(record, caller)
+      throw new PosternError('INVALID', `Session ${sid} belongs to another host.`)
+    }
+  }
+
+  /** @returns the events in whose place the recording has another one */
+  async #record(events: readonly HostEvent[], caller: HostCaller): Promise<HostEvent[]> {
+    const lines = new Map(
+      events.flatMap((event) => {
+        const {sid, ei, event: name} = event.record
+        if (sid === undefined || ei === undefined || !isRecorded(name, event.code)) return []
+        return [[{sid, ei, line: event.line}, event]]
+      }),
+    )
+    const conflicts = await this.#options.recordings.append([...lines.keys()], caller)
+    return conflicts.flatMap((record) => lines.get(record) ?? [])
+  }
+
+  #read(event: Readonly<Record<string, unknown>>, index: number, {hostId}: HostCaller): HostEvent {
     const checked = eventSchema.safeParse(event)
     if (!checked.success) {
       throw new PosternError('INVALID', `Event ${index} of the request is not valid: ${describeIssues(checked.error)}.`)
     }
     const {cluster, clock} = this.#options
-    const {sid, ei, user, time} = checked.data
+    const {sid, ei, user, time, code} = checked.data
     // Whatever the agent wrote there: it speaks for itself only.
     const bound = {...event, server_id: hostId, cluster_name: cluster}
     const text = JSON.stringify(bound)
@@ -76,13 +113,18 @@ export class HostEvents {
       throw new PosternError('INVALID', `Event ${index} of the request is larger than ${maximumEventBytes} bytes.`)
     }
     return {
-      time: Date.parse(time),
-      event: checked.data.event,
-      user,
-      sid,
-      ei: sid === undefined ? undefined : ei,
-      hash: createHash('sha256').update(text).digest('hex'),
-      body: JSON.stringify({...bound, received_at: new Date(clock.now()).toISOString()}),
+      code,
+      // The host of a whole recording is in its head.
+      line: JSON.stringify({...event, cluster_name: cluster, ...('server_id' in event && {server_id: hostId})}),
+      record: {
+        time: Date.parse(time),
+        event: checked.data.event,
+        user,
+        sid,
+        ei: sid === undefined ? undefined : ei,
+        hash: createHash('sha256').update(text).digest('hex'),
+        body: JSON.stringify({...bound, received_at: new Date(clock.now()).toISOString()}),
+      },
     }
   }
 

@@ -1,4 +1,5 @@
 import type {IncomingHttpHeaders} from 'node:http'
+import type {Readable} from 'node:stream'
 import type {z} from 'zod'
 import type {SystemRole} from '../pki/identity.js'
 import type {Verb} from '../resources/role.js'
@@ -40,9 +41,9 @@ export interface Client {
 export class Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+  readonly body: string | Readable
 
-  constructor(status: number, headers: Readonly<Record<string, string>>, body: string) {
+  constructor(status: number, headers: Readonly<Record<string, string>>, body: string | Readable) {
     this.status = status
     this.headers = headers
     this.body = body

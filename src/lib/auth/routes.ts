@@ -15,6 +15,7 @@ import type {DatabaseCertificates} from './database-certificates.js'
 import type {Heartbeats} from './heartbeats.js'
 import type {HostEvents} from './host-events.js'
 import type {Joining} from './joining.js'
+import type {Recordings} from './recordings.js'
 import type {ResourceStore} from './resource-store.js'
 import {
   Answer,
@@ -43,6 +44,7 @@ export interface RouteOptions {
   readonly databaseCertificates: DatabaseCertificates
   readonly heartbeats: Heartbeats
   readonly hostEvents: HostEvents
+  readonly recordings: Recordings
   readonly watches: Watches
   readonly resources: ResourceStore
   readonly audit: AuditLog
@@ -111,7 +113,8 @@ function upgradeChannel(path: string | undefined, version: string): Answer {
 }
 
 function userRoutes(options: RouteOptions): Route[] {
-  const {accounts, audit, authorities, databaseAccess, databaseCertificates, joining, userCertificates} = options
+  const {accounts, audit, authorities, databaseAccess, databaseCertificates, joining, recordings, userCertificates} =
+    options
   return [
     memberRoute('GET', '/v1/status', {}, ({caller}): StatusResponse => {
       return {
@@ -169,6 +172,10 @@ function userRoutes(options: RouteOptions): Route[] {
       if (checked.success) return audit.list(checked.data)
       throw new PosternError('INVALID', `The question is not valid: ${describeIssues(checked.error)}.`)
     }),
+    // Whose it is matters besides roles, so the handler decides.
+    memberRoute('GET', '/v1/recordings/:sid', {}, ({caller, parameters}) =>
+      recordings.read(parameters.sid ?? '', caller),
+    ),
   ]
 }
 

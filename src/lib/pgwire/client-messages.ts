@@ -4,16 +4,18 @@
  */
 import {encodeMessage} from './message.js'
 import {frontend} from './message-types.js'
-import {PayloadCursor, type Payload} from './payload.js'
+import {decodeText, PayloadCursor, type Payload} from './payload.js'
 
 export interface Query {
   readonly sql: string
+  readonly sqlBytes: Buffer
 }
 
 export interface Parse {
   /** Empty for the unnamed statement. */
   readonly statement: string
   readonly sql: string
+  readonly sqlBytes: Buffer
   /** Object ids; 0 leaves the type to the server. */
   readonly parameterTypes: readonly number[]
 }
@@ -55,16 +57,16 @@ export const terminate = encodeMessage(frontend.terminate)
 
 export function decodeQuery(payload: Payload): Query | undefined {
   const cursor = new PayloadCursor(payload)
-  const sql = cursor.text()
-  return cursor.finish({sql})
+  const sqlBytes = cursor.textBytes()
+  return cursor.finish({sql: decodeText(sqlBytes), sqlBytes})
 }
 
 export function decodeParse(payload: Payload): Parse | undefined {
   const cursor = new PayloadCursor(payload)
   const statement = cursor.text()
-  const sql = cursor.text()
+  const sqlBytes = cursor.textBytes()
   const parameterTypes = readList(cursor, () => cursor.uint32())
-  return cursor.finish({statement, sql, parameterTypes})
+  return cursor.finish({statement, sql: decodeText(sqlBytes), sqlBytes, parameterTypes})
 }
 
 export function decodeBind(payload: Payload): Bind | undefined {

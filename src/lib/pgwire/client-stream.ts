@@ -32,11 +32,15 @@ const rules: ReadonlyMap<number, FrameRule> = new Map([
 export interface ClientFrame extends Frame {
   /** Hex SHA-256 of the SQL of a Query or Parse whose payload was too large to be kept whole. */
   readonly sqlSha256?: string | undefined
+  /** Of such SQL, the last piece; earlier ones came with earlier chunks. */
+  readonly sqlPiece?: Buffer | undefined
 }
 
 export interface ClientChunk extends Walked {
   /** Messages that end in the chunk, in order. */
   readonly frames: readonly ClientFrame[]
+  /** The next piece of SQL that is too large to be kept, and whose message does not end in the chunk. */
+  readonly sqlPiece?: Buffer | undefined
 }
 
 /**
@@ -46,6 +50,7 @@ export interface ClientChunk extends Walked {
 export class ClientStream {
   readonly #walker: FrameWalker
   readonly #digest = new SqlDigest()
+  #sqlPiece: Buffer | undefined
 
   /** @param captureBytes how much of one message's payload is kept for the audit. */
   constructor({captureBytes}: {readonly captureBytes: number}) {
@@ -54,7 +59,7 @@ export class ClientStream {
       captureBytes,
       ruleOf: (type) => rules.get(type),
       onOversize: (type, piece, offset) => {
-        this.#digest.update(type, piece, offset)
+        this.#sqlPiece = this.#digest.update(type, piece, offset)
       },
     })
   }
@@ -68,8 +73,14 @@ export class ClientStream {
     const frames: ClientFrame[] = []
     const walked = this.#walker.walk(chunk, (frame) => {
       const cut = frame.payload.length > 0 && frame.payload.length < frame.size
-      frames.push(cut ? {...frame, sqlSha256: this.#digest.finish()} : frame)
+      frames.push(cut ? {...frame, sqlSha256: this.#digest.finish(), sqlPiece: this.#takePiece()} : frame)
     })
-    return {...walked, frames}
+    return {...walked, frames, sqlPiece: this.#takePiece()}
+  }
+
+  #takePiece(): Buffer | undefined {
+    const piece = this.#sqlPiece
+    this.#sqlPiece = undefined
+    return piece
   }
 }

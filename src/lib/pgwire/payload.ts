@@ -79,14 +79,19 @@ export class PayloadCursor {
 
   /** Text up to its NUL. */
   text(): string {
+    return decodeText(this.textBytes())
+  }
+
+  /** The bytes of a text up to its NUL. */
+  textBytes(): Buffer {
     const end = this.#bytes.indexOf(0, this.#offset)
     if (end >= 0) {
-      const text = decodeText(this.#bytes.subarray(this.#offset, end))
+      const bytes = this.#bytes.subarray(this.#offset, end)
       this.#offset = end + 1
-      return text
+      return bytes
     }
     this.#runOut()
-    return decodeText(wholeCharacters(this.#leftover()))
+    return wholeCharacters(this.#leftover())
   }
 
   /** For a value that no honest sender writes. */

@@ -7,13 +7,13 @@ const textsBefore: ReadonlyMap<number, number> = new Map([
   [frontend.parse, 1],
 ])
 
-/** The SHA-256 of SQL that is too long to be kept, from the pieces in which the payload of its message passes by. */
+/** SQL that is too long to be kept: its pieces as its message passes by, and at the end the SHA-256 of the whole. */
 export class SqlDigest {
   #hash: Hash | undefined
   #textsToSkip = 0
 
-  /** Takes the next piece of a message's payload; `offset` 0 begins a new message. */
-  update(type: number, piece: Buffer, offset: number): void {
+  /** Takes the next piece of a message's payload, `offset` 0 begins a new message; the SQL in it, undefined for none. */
+  update(type: number, piece: Buffer, offset: number): Buffer | undefined {
     if (offset === 0) {
       const before = textsBefore.get(type)
       this.#hash = before === undefined ? undefined : createHash('sha256')
@@ -22,11 +22,17 @@ export class SqlDigest {
     let rest = piece
     while (this.#hash && this.#textsToSkip >= 0) {
       const end = rest.indexOf(0)
-      if (this.#textsToSkip === 0) this.#hash.update(end < 0 ? rest : rest.subarray(0, end))
-      if (end < 0) return
+      if (this.#textsToSkip === 0) {
+        const sql = end < 0 ? rest : rest.subarray(0, end)
+        this.#hash.update(sql)
+        if (end >= 0) this.#textsToSkip -= 1
+        return sql.length > 0 ? sql : undefined
+      }
+      if (end < 0) break
       this.#textsToSkip -= 1
       rest = rest.subarray(end + 1)
     }
+    return undefined
   }
 
   /** In hex; undefined when the message holds no SQL. */

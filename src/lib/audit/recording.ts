@@ -1,0 +1,148 @@
+/**
+ * The recording of a session, a stream of lines: its head, and then every event of the session in order, those of the audit
+ * log and those that only a recording has (client contract, chapter 7).
+ *
+ *   {"recording":1,"sid":"…","server_id":"…","cluster_name":"…"}
+ *   {"ei":0,"event":"db.session.start",…}
+ *   {"ei":1,"event":"db.session.sql.part",…,"data":"…"}      SQL that is too long for the event behind it
+ *   {"ei":2,"event":"db.session.query",…,"db_query_truncated":true,"db_query_sha256":"…"}
+ *   {"ei":3,"event":"db.session.result","query_ei":2,…}
+ *   {"ei":4,"event":"db.session.end",…}
+ *
+ * A session counts its events without a gap. So a recording is complete when they are all there, up to the end.
+ */
+import {createHash} from 'node:crypto'
+import {PosternError} from '../core/errors.js'
+import type {AuditEvent} from './event.js'
+
+const version = 1
+const newline = 0x0a
+
+/** Longer lines are in no recording of ours: the control plane takes events of 256 KiB. */
+const maximumLineBytes = 1024 * 1024
+/** Of one statement; V8 makes no text of 512 MiB. */
+const maximumSqlBytes = 256 * 1024 * 1024
+
+export interface RecordingHead {
+  readonly sid: string
+  /** The host that recorded it. */
+  readonly serverId: string
+  readonly cluster: string
+}
+
+/** The first line, without its end. */
+export function formatHead({sid, serverId, cluster}: RecordingHead): string {
+  return JSON.stringify({recording: version, sid, server_id: serverId, cluster_name: cluster})
+}
+
+/** @throws PosternError INVALID when it is none, or one of a later version */
+export function parseHead(line: string): RecordingHead {
+  const {recording, sid, server_id, cluster_name} = parseLine(line, 1)
+  if (typeof recording !== 'number') throw notRecording()
+  if (recording > version) {
+    throw new PosternError('INVALID', 'The recording is from a later version of Postern.', {
+      hint: 'Play it with that version.',
+    })
+  }
+  return {sid: String(sid), serverId: String(server_id), cluster: String(cluster_name)}
+}
+
+interface ReadingOptions {
+  /** Turns the bytes of SQL into text. */
+  readonly decodeSql: (bytes: Buffer) => string
+  /** Hears, in one sentence each, what the recording lacks. */
+  readonly onFlaw: (flaw: string) => void
+}
+
+/**
+ * The events of a recording, one at a time; pieces of long SQL are put together, and the event has all of it.
+ * @throws PosternError INVALID where it is no recording, or damaged
+ */
+export async function* readRecording(
+  chunks: AsyncIterable<Buffer>,
+  {decodeSql, onFlaw}: ReadingOptions,
+): AsyncGenerator<AuditEvent> {
+  const sql = new LongSql()
+  let number = 0
+  let next = 0
+  let ended = false
+  for await (const line of readLines(chunks, onFlaw)) {
+    number += 1
+    if (number === 1) {
+      parseHead(line)
+      continue
+    }
+    const event = parseLine(line, number)
+    const ei = Number(event.ei)
+    if (ei !== next) onFlaw(`Before event ${ei} there are events missing from the recording.`)
+    next = ei + 1
+    ended = event.event === 'db.session.end'
+    if (event.event === 'db.session.sql.part') sql.add(event.data)
+    else yield sql.complete(event, decodeSql, onFlaw)
+  }
+  if (number === 0) throw notRecording()
+  if (!ended) onFlaw('The recording does not reach the end of the session.')
+}
+
+/** Pieces of SQL until the event that they belong to. */
+class LongSql {
+  #pieces: Buffer[] = []
+  #bytes = 0
+
+  add(data: unknown): void {
+    const piece = Buffer.from(String(data), 'base64')
+    this.#bytes += piece.length
+    if (this.#bytes > maximumSqlBytes) this.#pieces = []
+    else this.#pieces.push(piece)
+  }
+
+  /** The event with the whole of its SQL, if the pieces are that. */
+  complete(event: AuditEvent, decode: (bytes: Buffer) => string, onFlaw: (flaw: string) => void): AuditEvent {
+    const pieces = this.#pieces
+    this.#pieces = []
+    this.#bytes = 0
+    const key = ['db_query', 'query'].find((name) => event[`${name}_truncated`] === true)
+    if (key === undefined) return event
+    const whole = Buffer.concat(pieces)
+    if (createHash('sha256').update(whole).digest('hex') !== event[`${key}_sha256`]) {
+      onFlaw(`Of the SQL of event ${String(event.ei)} the recording has only the beginning.`)
+      return event
+    }
+    return Object.fromEntries(
+      Object.entries({...event, [key]: decode(whole)}).filter(([name]) => name !== `${key}_truncated`),
+    )
+  }
+}
+
+async function* readLines(chunks: AsyncIterable<Buffer>, onFlaw: (flaw: string) => void): AsyncGenerator<string> {
+  let pending: Buffer[] = []
+  let size = 0
+  for await (const chunk of chunks) {
+    let start = 0
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      yield Buffer.concat([...pending, chunk.subarray(start, end)]).toString('utf8')
+      pending = []
+      size = 0
+      start = end + 1
+    }
+    pending.push(chunk.subarray(start))
+    size += chunk.length - start
+    if (size > maximumLineBytes) throw notRecording()
+  }
+  if (size > 0) onFlaw('The recording ends in the middle of a line.')
+}
+
+function parseLine(line: string, number: number): AuditEvent {
+  try {
+    const value: unknown = JSON.parse(line)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as AuditEvent
+  } catch (error) {
+    if (number === 1) throw notRecording(error)
+    throw new PosternError('INVALID', `Line ${number} of the recording is damaged.`, {cause: error})
+  }
+  throw notRecording()
+}
+
+function notRecording(cause?: unknown): PosternError {
+  return new PosternError('INVALID', 'This is not the recording of a session.', {cause})
+}

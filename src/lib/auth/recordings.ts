@@ -1,0 +1,130 @@
+import {denies} from '../access/rules.js'
+import {isRecordingOnly, startRefused} from '../audit/event.js'
+import {formatHead, parseHead} from '../audit/recording.js'
+import {PosternError} from '../core/errors.js'
+import type {RecordingFiles, RecordLine, StoredRecording} from '../storage/recording-files.js'
+import type {AuditLog} from './audit-log.js'
+import {actorFields, mayCall, missingPermission, type Caller, type HostCaller} from './caller.js'
+import {Answer} from './route.js'
+import type {Stores} from './stores.js'
+
+/** The kind of resource that roles name. */
+const resource = 'session'
+/** Files that one request writes side by side. */
+const filesAtOnce = 16
+
+export interface RecordingsOptions {
+  readonly files: RecordingFiles
+  readonly cluster: string
+  readonly audit: AuditLog
+  readonly stores: Stores
+}
+
+/** An agent's event of a session. */
+export interface SessionRecord extends RecordLine {
+  readonly sid: string
+}
+
+/** The recordings of sessions: written by the host that has the session, read by whom the roles allow. */
+export class Recordings {
+  readonly #options: RecordingsOptions
+
+  constructor(options: RecordingsOptions) {
+    this.#options = options
+  }
+
+  /** Whether a host may tell of a session: nobody else has told of it. */
+  accepts(sid: string, {hostId}: HostCaller): Promise<boolean> {
+    return this.#options.files.accepts(sid, this.#head(sid, hostId))
+  }
+
+  /**
+   * Appends events to the recordings of their sessions; those that are there already are left out.
+   * @returns those in whose place there is another one
+   */
+  async append(records: readonly SessionRecord[], {hostId}: HostCaller): Promise<SessionRecord[]> {
+    const {files} = this.#options
+    const sessions = new Map<string, SessionRecord[]>()
+    for (const record of records) {
+      const own = sessions.get(record.sid)
+      if (own) own.push(record)
+      else sessions.set(record.sid, [record])
+    }
+    const conflicts: SessionRecord[] = []
+    const waiting = [...sessions]
+    while (waiting.length > 0) {
+      const appending = waiting.splice(0, filesAtOnce).map(async ([sid, own]) => {
+        const indexes = await files.append(sid, this.#head(sid, hostId), own)
+        conflicts.push(...own.filter(({ei}) => indexes.includes(ei)))
+      })
+      await Promise.all(appending)
+    }
+    return conflicts
+  }
+
+  /**
+   * A recording as it is stored (audit/recording.ts), for whoever may read it: those whose roles say so, and the user
+   * whose session it was.
+   * @throws PosternError NOT_FOUND, ACCESS_DENIED, CONFLICT while the session lives
+   */
+  async read(sid: string, caller: Caller): Promise<Answer> {
+    const stored = await this.#options.files.get(sid)
+    const start = stored && readStart(stored)
+    if (!stored || !start) {
+      await stored?.close()
+      throw new PosternError('NOT_FOUND', `Recording for session ${sid} not found.`, {
+        hint: 'The ids of sessions are in the audit log, under "sid".',
+      })
+    }
+    try {
+      if (!mayRead(caller, start.user)) throw missingPermission(resource, 'read')
+      if (!start.ended && (await this.#isConnected(parseHead(stored.head).serverId))) {
+        throw new PosternError('CONFLICT', `Session ${sid} has not ended yet.`, {
+          hint: 'Its recording can be played when it has.',
+        })
+      }
+      await this.#options.audit.append('session.recording.access', {...actorFields(caller), sid, session_type: 'db'})
+    } catch (error) {
+      await stored.close()
+      throw error
+    }
+    const headers = {'content-type': 'application/x-ndjson', 'content-length': String(stored.size)}
+    return new Answer(200, headers, stored.read())
+  }
+
+  #head(sid: string, hostId: string): string {
+    return formatHead({sid, serverId: hostId, cluster: this.#options.cluster})
+  }
+
+  /** Whether a host is there to end its sessions. */
+  async #isConnected(hostId: string): Promise<boolean> {
+    const {hosts, databaseServers} = this.#options.stores
+    const serving = (await hosts.get(hostId))?.value.serving ?? []
+    const heartbeats = await Promise.all(serving.map((database) => databaseServers.get(`${database}/${hostId}`)))
+    return heartbeats.some((heartbeat) => heartbeat !== undefined)
+  }
+}
+
+/** Whether an event of an agent belongs into a recording. */
+export function isRecorded(event: string, code: string): boolean {
+  // A session that did not come about has nothing to play.
+  return event.startsWith('db.session.') && code !== startRefused
+}
+
+/** Whether an event of an agent belongs into the audit log. */
+export function isAudited(event: string): boolean {
+  return !isRecordingOnly(event)
+}
+
+function readStart({first, last}: StoredRecording): {readonly user: string; readonly ended: boolean} | undefined {
+  if (first === undefined || last === undefined) return undefined
+  const {user} = JSON.parse(first) as {user?: unknown}
+  const {event} = JSON.parse(last) as {event?: unknown}
+  return {user: typeof user === 'string' ? user : '', ended: event === 'db.session.end'}
+}
+
+function mayRead(caller: Caller, owner: string): boolean {
+  if (mayCall(caller, resource, 'read')) return true
+  if (caller.kind !== 'user' || caller.name !== owner) return false
+  return !denies([...caller.definitions.values()], resource, 'read')
+}

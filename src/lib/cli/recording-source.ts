@@ -1,0 +1,54 @@
+import {open} from 'node:fs/promises'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Connection} from './user-login.js'
+
+const sessionId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/**
+ * Opens a recording, of a session or in a file, for as long as `use` works with it.
+ * @param name id of a session, or path of a file
+ * @param connect asked only for a session
+ * @throws PosternError USAGE, NOT_FOUND, or what the control plane or `use` throws
+ */
+export async function withRecording<T>(
+  name: string,
+  connect: () => Promise<Connection>,
+  use: (chunks: AsyncIterable<Buffer>) => Promise<T>,
+): Promise<T> {
+  if (!sessionId.test(name)) return withFile(name, use)
+  const connection = await connect()
+  return connection.ask(async (client) => {
+    const end = new AbortController()
+    try {
+      return await use(unbroken(await client.recording(name.toLowerCase(), end.signal)))
+    } finally {
+      end.abort()
+    }
+  })
+}
+
+async function withFile<T>(path: string, use: (chunks: AsyncIterable<Buffer>) => Promise<T>): Promise<T> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    const {code} = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT')
+      throw new PosternError('FAILED', `The recording ${path} cannot be read: ${messageOf(error)}.`)
+    if (/[/.]/.test(path)) throw new PosternError('NOT_FOUND', `There is no file ${path}.`)
+    throw new PosternError('USAGE', `"${path}" is not the id of a session, which is a UUID, and not a file.`, {
+      hint: 'The ids of sessions are in the audit log, under "sid".',
+    })
+  })
+  try {
+    return await use(file.createReadStream({autoClose: false}) as AsyncIterable<Buffer>)
+  } finally {
+    await file.close()
+  }
+}
+
+/** A recording that breaks off on its way must not look like one that ends. */
+async function* unbroken(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks
+  } catch (error) {
+    throw new PosternError('UNREACHABLE', `The recording broke off on its way: ${messageOf(error)}.`, {cause: error})
+  }
+}

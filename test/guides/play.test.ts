@@ -1,0 +1,279 @@
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {randomUUID} from 'node:crypto'
+import {copyFile, readdir, readFile, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {cli, runCli, startService} from '../helpers/cli.js'
+import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
+
+/** The guides' last step: what happened in a session, from its recording. */
+let hosts: ThreeHosts
+let alice: NodeJS.ProcessEnv
+let bob: NodeJS.ProcessEnv
+
+beforeAll(async () => {
+  hosts = await startThreeHosts()
+  await cli(['create', ...hosts.admin], {input: guideRole})
+  alice = await addPerson(hosts, 'alice')
+  bob = await addPerson(hosts, 'bob', {roles: 'access,db'})
+  await hosts.postgres.execute('GRANT ALL ON SCHEMA public TO alice')
+})
+
+afterAll(() => hosts.stop())
+
+const account = ['--db-user=alice', '--db-name', 'postgres', 'aurora', '--']
+const connect = ['db', 'connect', ...account]
+
+/** Runs psql, or another program, in a session of its own; the id, when its recording is there. */
+async function session(words: readonly string[], input = '', command = ['db', 'connect']): Promise<string> {
+  const before = new Set(await endedSessions())
+  await runCli([...command, ...account, ...words], {environment: alice, input})
+  return (await newSessions(before, 1))[0] ?? ''
+}
+
+/** Sessions that have ended since, as soon as there are so many. */
+async function newSessions(before: ReadonlySet<string>, count: number): Promise<string[]> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const since = (await endedSessions()).filter((sid) => !before.has(sid))
+    if (since.length >= count) return since
+    await sleep(50)
+  }
+  throw new Error('the sessions never ended')
+}
+
+const recordings = (): string => join(hosts.directory, 'auth', 'recordings')
+
+async function endedSessions(): Promise<string[]> {
+  const files = await readdir(recordings())
+  const ended = files.map(async (file) => {
+    const text = await readFile(join(recordings(), file), 'utf8')
+    return text.includes('"event":"db.session.end"') ? [file.replace('.ndjson', '')] : []
+  })
+  return (await Promise.all(ended)).flat()
+}
+
+/** Events of the audit log, as an administrator sees them. */
+async function eventsOf(event: string): Promise<{sid: string; user: string}[]> {
+  const text = await cli(['audit', 'ls', `--event=${event}`, '--limit=1000', '--format=json', ...hosts.admin])
+  return JSON.parse(text) as {sid: string; user: string}[]
+}
+
+type Event = Record<string, unknown>
+
+async function playJson(sid: string, environment = alice): Promise<Event[]> {
+  return JSON.parse(await cli(['play', '--format=json', sid], {environment})) as Event[]
+}
+
+/** Lines of the text, with the times of the guide. */
+async function playText(name: string, environment = alice): Promise<string[]> {
+  const text = await cli(['play', name], {environment})
+  const time = / at (Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d UTC\r\n/g
+  return text.replace(time, ' at TIME\r\n').split('\r\n')
+}
+
+const guideSql = [
+  ...['-c', 'SELECT * FROM products;'],
+  ...['-c', "INSERT INTO products (name, price) VALUES ('Phone', 150.00);"],
+]
+
+const guideLines = [
+  'Session started to database "aurora" at TIME',
+  '',
+  'postgres=> SELECT * FROM products;',
+  'SUCCESS',
+  '(10 rows affected)',
+  '',
+  "postgres=> INSERT INTO products (name, price) VALUES ('Phone', 150.00);",
+  'ERROR: permission denied for table products (SQLSTATE 42501)',
+  '',
+  'Session ended at TIME',
+  '',
+]
+
+let guideSession: string
+
+it('play prints the session of the guides, line for line', async () => {
+  guideSession = await session(guideSql)
+  expect(await playText(guideSession)).toEqual(guideLines)
+  expect(await playText(guideSession.toUpperCase())).toEqual(guideLines)
+})
+
+it('play --format=json prints every event, the query with the keys of the guides in their order', async () => {
+  const text = await cli(['play', '--format', 'json', guideSession], {environment: alice})
+  expect(text).toMatch(/^\[\n {4}\{\n {8}"addr.local": /)
+  expect(text).toMatch(/\n {4}\}\n\]\n$/)
+  const events = JSON.parse(text) as Event[]
+  expect(events.map(({ei, event, code}) => `${String(ei)} ${String(event)} ${String(code)}`)).toEqual([
+    '0 db.session.start TDB00I',
+    '1 db.session.query TDB02I',
+    '2 db.session.result TDB10I',
+    '3 db.session.query TDB02I',
+    '4 db.session.result TDB10I',
+    '5 db.session.end TDB01I',
+  ])
+  const query = events[1] ?? {}
+  expect(Object.entries(query)).toEqual([
+    ['cluster_name', 'postern.example.com'],
+    ['code', 'TDB02I'],
+    ['db_name', 'postgres'],
+    ['db_origin', 'config-file'],
+    ['db_protocol', 'postgres'],
+    ['db_query', 'SELECT * FROM products;'],
+    ['db_service', 'aurora'],
+    ['db_type', 'self-hosted'],
+    ['db_uri', `127.0.0.1:${hosts.postgres.port}`],
+    ['db_user', 'alice'],
+    ['ei', 1],
+    ['event', 'db.session.query'],
+    ['sid', guideSession],
+    ['success', true],
+    ['time', expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)],
+    ['uid', expect.stringMatching(/^[0-9a-f-]{36}$/)],
+    ['user', 'alice'],
+  ])
+  expect(events[4]).toMatchObject({
+    success: false,
+    error: 'ERROR: permission denied for table products (SQLSTATE 42501)',
+    affected_records: 0,
+    query_ei: 3,
+  })
+})
+
+it('results are in the recording and not in the audit log', async () => {
+  expect(await eventsOf('db.session.result')).toEqual([])
+  expect((await eventsOf('db.session.query')).filter(({sid}) => sid === guideSession)).toHaveLength(2)
+})
+
+it('play shows several statements and lines as they were', async () => {
+  const script = `select 1 \\; select 2;
+create table made (a int);
+select
+    'two'
+  , 'lines';
+`
+  const sid = await session(['-f', '-'], script)
+  expect((await playText(sid)).slice(1, -3)).toEqual([
+    ...['', 'postgres=> select 1 ; select 2;', 'SUCCESS', '(1 row affected)', 'SUCCESS', '(1 row affected)'],
+    ...['', 'postgres=> create table made (a int);', 'SUCCESS', '(0 rows affected)'],
+    ...['', 'postgres=> select', "           'two'", "           , 'lines';", 'SUCCESS', '(1 row affected)'],
+  ])
+})
+
+it('play shows the extended protocol: parameters, names, and errors under what they answer', async () => {
+  const program = `
+    import pg from 'pg'
+    const client = new pg.Client()
+    await client.connect()
+    await client.query('select $1::text, $2::int', ['a "b"', 7])
+    await client.query({name: 'by-id', text: 'select $1::int', values: [null]})
+    await client.query('select 1/$1::int', [0]).catch(() => undefined)
+    await client.query('selec $1', [0]).catch(() => undefined)
+    await client.query('select 1')
+    await client.end()`
+  const sid = await session(['node', '--input-type=module', '-e', program], '', ['proxy', 'db', '--exec'])
+  expect((await playText(sid)).slice(1, -3)).toEqual([
+    ...['', 'postgres=> select $1::text, $2::int ($1 = "a \\"b\\"", $2 = "7")', 'SUCCESS', '(1 row affected)'],
+    ...['', 'postgres=> EXECUTE by-id ($1 = NULL)', 'SUCCESS', '(1 row affected)'],
+    ...['', 'postgres=> select 1/$1::int ($1 = "0")', 'ERROR: division by zero (SQLSTATE 22012)'],
+    ...['', 'postgres=> selec $1 ($1 = "0")', 'ERROR: syntax error at or near "selec" (SQLSTATE 42601)'],
+    ...['', 'postgres=> select 1', 'SUCCESS', '(1 row affected)'],
+  ])
+})
+
+it('what could move a cursor is shown as text, in every format', async () => {
+  const sid = await session(['-c', "select '\u001b[2J\u009b2J\u202e'"])
+  for (const format of ['text', 'json', 'yaml']) {
+    const text = await cli(['play', `--format=${format}`, sid], {environment: alice})
+    expect(text).toContain('[2J')
+    expect(text).not.toMatch(/[\u001b\u009b\u202e]/)
+  }
+  expect((await playJson(sid))[1]?.db_query).toBe("select '\u001b[2J\u009b2J\u202e'")
+})
+
+it('SQL that is too long for an event is whole in the recording', async () => {
+  const values = Array.from({length: 20_000}, (_, number) => `(${number}, 'ä')`).join(',\n')
+  const sql = `select count(*) from (values ${values}) v;`
+  const sid = await session(['-f', '-'], sql)
+  const [, query] = await playJson(sid)
+  expect(query?.db_query).toBe(sql)
+  expect(query).not.toHaveProperty('db_query_truncated')
+  const lines = await playText(sid)
+  expect(lines).toContain("           (19998, 'ä'),")
+  expect(lines.slice(-5)).toEqual(['SUCCESS', '(1 row affected)', '', 'Session ended at TIME', ''])
+})
+
+it('sessions side by side are not mixed', async () => {
+  const before = new Set(await endedSessions())
+  const run = (name: string): Promise<unknown> => {
+    const script = Array.from({length: 20}, (_, number) => `select '${name} ${number}';`).join('\n')
+    return runCli([...connect, '-f', '-'], {environment: alice, input: script})
+  }
+  await Promise.all([run('left'), run('right')])
+  const sids = await newSessions(before, 2)
+  const played = await Promise.all(sids.map((sid) => playText(sid)))
+  const expected = (name: string): string[] =>
+    Array.from({length: 20}, (_, number) => `postgres=> select '${name} ${number}';`)
+  expect(played.map((lines) => lines.filter((line) => line.includes('=>'))).sort()).toEqual([
+    expected('left'),
+    expected('right'),
+  ])
+})
+
+it('a recording is for its user and for those whose roles say so', async () => {
+  const denied = await runCli(['play', guideSession], {environment: bob})
+  expect(denied).toMatchObject({code: 4, stdout: ''})
+  expect(denied.stderr).toContain('read session resources')
+  const auditor = await addPerson(hosts, 'auditor', {roles: 'auditor'})
+  expect(await playText(guideSession, auditor)).toEqual(guideLines)
+  const readings = await eventsOf('session.recording.access')
+  expect(readings.at(-1)).toMatchObject({sid: guideSession, user: 'auditor', session_type: 'db'})
+  expect(readings.map(({user}) => user)).not.toContain('bob')
+})
+
+it('play says what is not there', async () => {
+  const unknown = randomUUID()
+  const none = await runCli(['play', unknown], {environment: alice})
+  expect(none).toMatchObject({code: 5, stdout: ''})
+  expect(none.stderr).toContain(`Recording for session ${unknown} not found.`)
+  expect((await runCli(['play', 'yesterday'], {environment: alice})).code).toBe(2)
+  expect((await runCli(['play', './no-such-file.ndjson'], {environment: alice})).code).toBe(5)
+})
+
+it('play takes a file too, and says when it is not whole', async () => {
+  const stored = join(recordings(), `${guideSession}.ndjson`)
+  const copy = join(hosts.directory, 'copy.ndjson')
+  await copyFile(stored, copy)
+  const nobody = hosts.person('nobody')
+  expect(await playText(copy, nobody)).toEqual(guideLines)
+  await writeFile(copy, 'something else\n')
+  expect((await runCli(['play', copy], {environment: nobody})).stderr).toContain('not the recording of a session')
+})
+
+it('the recording of a session whose agent was killed ends there, and says so', async () => {
+  const before = new Set(await readdir(recordings()))
+  const running = runCli([...connect, '-c', 'select 42', '-c', 'select pg_sleep(600)'], {environment: alice})
+  let sid = ''
+  for (let attempt = 0; attempt < 600 && sid === ''; attempt += 1) {
+    const file = (await readdir(recordings())).find((each) => !before.has(each)) ?? ''
+    const text = file === '' ? '' : await readFile(join(recordings(), file), 'utf8')
+    if (text.includes('pg_sleep')) sid = file.replace('.ndjson', '')
+    await sleep(50)
+  }
+  const live = await runCli(['play', sid], {environment: alice})
+  expect(live).toMatchObject({code: 1, stdout: ''})
+  expect(live.stderr).toContain('has not ended yet')
+  await hosts.services.agent.stop('SIGKILL')
+  await running
+  const again = await startService(['-c', join(hosts.directory, 'agent.yaml'), '--drain=1s'])
+  try {
+    for (let attempt = 0; attempt < 300 && !(await endedSessions()).includes(sid); attempt += 1) await sleep(50)
+    expect(await playText(sid)).toEqual([
+      'Session started to database "aurora" at TIME',
+      ...['', 'postgres=> select 42', 'SUCCESS', '(1 row affected)'],
+      ...['', 'postgres=> select pg_sleep(600)'],
+      ...['', 'Session ended at TIME', ''],
+    ])
+  } finally {
+    await again.stop()
+  }
+})
