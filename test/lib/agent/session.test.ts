@@ -73,8 +73,13 @@ describe('a session', () => {
     await closed(socket)
 
     const events = await eventsOf('first')
-    expect(events.map(({event}) => event)).toEqual(['db.session.start', 'db.session.query', 'db.session.end'])
-    const [start, asked, end] = events
+    expect(events.map(({event}) => event)).toEqual([
+      'db.session.start',
+      'db.session.query',
+      'db.session.result',
+      'db.session.end',
+    ])
+    const [start, asked, result, end] = events
     expect(start).toMatchObject({
       code: 'TDB00I',
       success: true,
@@ -92,7 +97,8 @@ describe('a session', () => {
     expect(start?.postgres_pid).toBeGreaterThan(0)
     expect(start?.['addr.remote']).toBe(`127.0.0.1:${socketPort(start)}`)
     expect(asked).toMatchObject({code: 'TDB02I', ei: 1, db_query: 'select current_user, 6 * 7'})
-    expect(end).toMatchObject({code: 'TDB01I', ei: 2, reason: 'The client ended the session.'})
+    expect(result).toMatchObject({code: 'TDB10I', ei: 2, query_ei: 1, success: true, affected_records: 1})
+    expect(end).toMatchObject({code: 'TDB01I', ei: 3, reason: 'The client ended the session.'})
     expect(end?.bytes_from_client).toBe(query('select current_user, 6 * 7').length + terminate.length)
   })
 
@@ -134,6 +140,7 @@ describe('a session', () => {
       {code: 'TPG01I', statement_name: 's1', portal_name: 'p1', parameters: ['7']},
       {code: 'TPG02I', portal_name: 'p1'},
       {code: 'TPG03I', statement_name: 's1'},
+      {code: 'TDB10I', query_ei: 3, success: true, affected_records: 1},
     ])
     expect(events.at(-1)).toMatchObject({reason: 'The client closed the connection.'})
   })
@@ -144,12 +151,72 @@ describe('a session', () => {
     socket.write(query(sql))
     expect((await reader.until('Z'))[1]?.payload.toString('latin1')).toContain('5000000')
     socket.write(terminate)
-    const [, asked] = await eventsOf('long')
+    const events = await eventsOf('long')
+    const asked = events.find(({event}) => event === 'db.session.query')
     expect(asked).toMatchObject({
       db_query_truncated: true,
       db_query_sha256: createHash('sha256').update(sql).digest('hex'),
     })
     expect(String(asked?.db_query)).toHaveLength(65_536)
+    expect(events.map(({ei}) => ei)).toEqual(events.map((_event, index) => index))
+    const parts = events.filter(({event}) => event === 'db.session.sql.part')
+    expect(parts.map(({data}) => Buffer.from(String(data), 'base64').toString()).join('') === sql).toBe(true)
+  })
+
+  it('keeps the pieces of long SQL behind the statements before it', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'mixed'})
+    const long = `select 1 /* ${'x'.repeat(200_000)} */`
+    socket.write(Buffer.concat([query('select 0'), query(long), query('select 2')]))
+    for (let answers = 0; answers < 3; answers += 1) await reader.until('Z')
+    socket.write(terminate)
+    const asked = (await eventsOf('mixed')).filter(({code}) => code === 'TDB02I' || code === 'PDB00I')
+    const [first, ...others] = asked
+    expect(first).toMatchObject({db_query: 'select 0'})
+    const parts = others.slice(0, -2)
+    expect(parts.map(({data}) => Buffer.from(String(data), 'base64').toString()).join('') === long).toBe(true)
+    expect(others.slice(-2)).toMatchObject([{db_query_truncated: true}, {db_query: 'select 2'}])
+  })
+
+  it('names the statement that each result answers, in pipelines and after errors too', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'results'})
+    const zero = Buffer.from([0, 0])
+    const none = Buffer.concat([zero, zero, zero])
+    const extended = (sql: string): Buffer[] => [
+      encodeMessage(frontend.parse, cstring(''), cstring(sql), zero),
+      encodeMessage(frontend.bind, cstring(''), cstring(''), none),
+      encodeMessage(frontend.execute, cstring(''), int32(0)),
+    ]
+    const steps = [
+      query('create temp table taken (id int)'),
+      query('select 1; insert into taken select 7; select 1/0; select 2'),
+      ...[...extended('select 3'), ...extended('selec 4'), ...extended('select 5'), sync],
+      // The server ignores the Sync in front of the data.
+      ...[...extended('copy taken from stdin'), sync],
+      ...[encodeMessage(frontend.copyData, Buffer.from('1\n2\n')), encodeMessage(frontend.copyDone), sync],
+      query(''),
+      query('select 6'),
+    ]
+    socket.write(Buffer.concat(steps))
+    for (let answers = 0; answers < 6; answers += 1) await reader.until('Z')
+    socket.write(terminate)
+    const events = await eventsOf('results')
+    const sqlOf = (ei: unknown): unknown => {
+      const asked = events.find((event) => event.ei === ei)
+      const parse = events.findLast((event) => event.code === 'TPG00I' && Number(event.ei) < Number(ei))
+      return asked?.db_query ?? parse?.query
+    }
+    const results = events.filter(({code}) => code === 'TDB10I')
+    const several = events[2]?.db_query
+    expect(results.map(({query_ei, error, affected_records}) => [sqlOf(query_ei), error ?? affected_records])).toEqual([
+      ['create temp table taken (id int)', 0],
+      [several, 1],
+      [several, 1],
+      [several, 'ERROR: division by zero (SQLSTATE 22012)'],
+      ['select 3', 1],
+      ['selec 4', 'ERROR: syntax error at or near "selec" (SQLSTATE 42601)'],
+      ['copy taken from stdin', 2],
+      ['select 6', 1],
+    ])
   })
 
   it('carries bulk out unchanged, also to a client that reads late', async () => {

@@ -1,0 +1,92 @@
+import {createHash} from 'node:crypto'
+import {describe, expect, it} from '@jest/globals'
+import type {AuditEvent} from '../../../src/lib/audit/event.js'
+import {formatHead, parseHead, readRecording} from '../../../src/lib/audit/recording.js'
+import {decodeText} from '../../../src/lib/pgwire/payload.js'
+
+const head = {sid: '307b49d6-56c7-4d20-8cf0-5bc5348a7101', serverId: 'host', cluster: 'example.com'}
+const end = {event: 'db.session.end'}
+
+/** A recording of these events, numbered. */
+function recording(events: readonly AuditEvent[]): string {
+  const lines = events.map((event, ei) => JSON.stringify({ei, ...event}))
+  return [formatHead(head), ...lines].map((line) => `${line}\n`).join('')
+}
+
+async function read(text: string, step = 65_536): Promise<{events: AuditEvent[]; flaws: string[]}> {
+  const flaws: string[] = []
+  const bytes = Buffer.from(text)
+  async function* chunks(): AsyncGenerator<Buffer> {
+    for (let offset = 0; offset < bytes.length; offset += step) {
+      yield await Promise.resolve(bytes.subarray(offset, offset + step))
+    }
+  }
+  const events: AuditEvent[] = []
+  const options = {decodeSql: decodeText, onFlaw: (flaw: string) => flaws.push(flaw)}
+  for await (const event of readRecording(chunks(), options)) events.push(event)
+  return {events, flaws}
+}
+
+const part = (bytes: Buffer): AuditEvent => ({event: 'db.session.sql.part', data: bytes.toString('base64')})
+const trimmed = (key: string, whole: Buffer): AuditEvent => ({
+  event: 'db.session.query',
+  [key]: 'selec',
+  [`${key}_truncated`]: true,
+  [`${key}_sha256`]: createHash('sha256').update(whole).digest('hex'),
+})
+
+describe('readRecording', () => {
+  it('knows its head', () => {
+    expect(parseHead(formatHead(head))).toEqual(head)
+  })
+
+  it.each([1, 7, 65_536])('puts long SQL together, in chunks of %i bytes', async (step) => {
+    const sql = Buffer.from("select 'ä€'")
+    const latin = Buffer.from("select '\u00e4'", 'latin1')
+    const text = recording([
+      ...[part(sql.subarray(0, 9)), part(sql.subarray(9)), trimmed('db_query', sql)],
+      ...[part(latin), trimmed('query', latin), end],
+    ])
+    const {events, flaws} = await read(text, step)
+    expect(flaws).toEqual([])
+    expect(events).toMatchObject([{ei: 2, db_query: "select 'ä€'"}, {ei: 4, query: "select '\udce4'"}, end])
+    expect(events[0]).not.toHaveProperty('db_query_truncated')
+  })
+
+  it('says what is missing', async () => {
+    const sql = Buffer.from('select 1')
+    const whole = recording([{event: 'db.session.start'}, part(sql.subarray(1)), trimmed('db_query', sql), end])
+    const {events, flaws} = await read(whole)
+    expect(events[1]).toMatchObject({db_query: 'selec', db_query_truncated: true})
+    expect(flaws).toEqual(['Of the SQL of event 2 the recording has only the beginning.'])
+
+    const lines = recording([{}, {}, {}, {}]).split('\n')
+    expect((await read([...lines.slice(0, 2), ...lines.slice(3, 5), '{"ei":'].join('\n'))).flaws).toEqual([
+      'Before event 2 there are events missing from the recording.',
+      'The recording ends in the middle of a line.',
+      'The recording does not reach the end of the session.',
+    ])
+  })
+
+  it('is not misled by pieces that nothing follows', async () => {
+    const text = recording([part(Buffer.from('drop')), {event: 'db.session.query', db_query: 'select 1'}, end])
+    expect(await read(text)).toMatchObject({events: [{db_query: 'select 1'}, end], flaws: []})
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['another file', 'root:x:0:0\n'],
+    ['JSON of another kind', '{"kind":"role"}\n'],
+    ['a list', '[1]\n'],
+    ['an endless line', 'x'.repeat(2_000_000)],
+  ])('refuses %s', async (_case, text) => {
+    await expect(read(text)).rejects.toMatchObject({code: 'INVALID'})
+  })
+
+  it('refuses a later version, and says where a file is damaged', async () => {
+    await expect(read('{"recording":2}\n')).rejects.toMatchObject({message: expect.stringContaining('later version')})
+    await expect(read(`${recording([end])}{"ei":\n`)).rejects.toMatchObject({
+      message: expect.stringContaining('Line 3'),
+    })
+  })
+})

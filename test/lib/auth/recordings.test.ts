@@ -1,0 +1,141 @@
+import {randomUUID} from 'node:crypto'
+import {readdir} from 'node:fs/promises'
+import {join} from 'node:path'
+import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import type {ApiClient} from '../../../src/lib/api/client.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import {startTestAuth, testCluster, type TestAuth, type TestHost} from '../../helpers/auth.js'
+
+const minute = 60_000
+let late = 0
+let plane: TestAuth
+let agent: TestHost
+let other: TestHost
+
+beforeAll(async () => {
+  plane = await startTestAuth({clock: {...systemClock, now: () => Date.now() + late}})
+  agent = await plane.joinHost('Db')
+  other = await plane.joinHost('Db')
+})
+
+afterAll(() => plane.stop())
+
+type Event = Record<string, unknown>
+
+/** Events of a session of alice's, as an agent sends them. */
+function session(names: readonly string[], sid = randomUUID()): Event[] {
+  const codes = new Map([
+    ['db.session.result', 'TDB10I'],
+    ['db.session.start', 'TDB00I'],
+  ])
+  return names.map((name, ei) => ({
+    ...{ei, event: name, code: codes.get(name) ?? 'TDB02I', uid: randomUUID(), time: new Date().toISOString()},
+    ...{cluster_name: 'elsewhere', user: 'alice', sid},
+  }))
+}
+
+const whole = ['db.session.start', 'db.session.query', 'db.session.result', 'db.session.end']
+const sidOf = ([first]: readonly Event[]): string => String(first?.sid)
+
+async function read(client: ApiClient, sid: string): Promise<Event[]> {
+  const chunks: Buffer[] = []
+  for await (const chunk of await client.recording(sid, new AbortController().signal)) chunks.push(chunk)
+  const lines = Buffer.concat(chunks).toString().trimEnd().split('\n')
+  return lines.map((line) => JSON.parse(line) as Event)
+}
+
+describe('the recording of a session', () => {
+  it('has every event as it was sent, below a head that names the host; the audit log has no results', async () => {
+    const events = session(whole)
+    await agent.client.emitEvents({events: events.slice(0, 2)})
+    await agent.client.emitEvents({events})
+    expect(await read(plane.admin, sidOf(events))).toEqual([
+      {recording: 1, sid: sidOf(events), server_id: agent.joined.hostId, cluster_name: testCluster},
+      ...events.map((event) => ({...event, cluster_name: testCluster})),
+    ])
+    const log = await plane.admin.events({sid: sidOf(events)})
+    expect(log.events.map(({event}) => event)).toEqual(whole.filter((name) => name !== 'db.session.result'))
+  })
+
+  it('is one host’s: another that tells of the session is refused, with an alarm', async () => {
+    const events = session(whole)
+    await agent.client.emitEvents({events: events.slice(0, 2)})
+    await expect(other.client.emitEvents({events: events.slice(2)})).rejects.toMatchObject({code: 'INVALID'})
+    const {events: alarms} = await plane.admin.events({event: 'audit.conflict'})
+    expect(alarms.at(-1)).toMatchObject({server_id: other.joined.hostId, conflict_sid: sidOf(events), conflict_ei: 3})
+    await agent.client.emitEvents({events})
+    expect(await read(plane.admin, sidOf(events))).toHaveLength(5)
+  })
+
+  it('takes no second version of an event, of results neither, and all the others', async () => {
+    const events = session(whole)
+    await agent.client.emitEvents({events: events.slice(0, 3)})
+    const forged = [{...events[2], success: false}, events[3] ?? {}]
+    await expect(agent.client.emitEvents({events: forged})).rejects.toMatchObject({code: 'CONFLICT'})
+    const recorded = await read(plane.admin, sidOf(events))
+    expect(recorded).toHaveLength(5)
+    expect(recorded[3]).not.toHaveProperty('success')
+  })
+
+  it('is not made of what is no session, or of an id that is none', async () => {
+    const [start = {}] = session(['db.session.start'])
+    await agent.client.emitEvents({events: [{...start, code: 'TDB00W'}]})
+    await agent.client.emitEvents({events: [{...start, event: 'client.disconnect', ei: 1}]})
+    for (const sid of ['../../up', String(start.sid).toUpperCase()]) {
+      await expect(agent.client.emitEvents({events: [{...start, sid}]})).rejects.toMatchObject({code: 'INVALID'})
+    }
+    expect(await readdir(join(plane.options.dataDir, 'recordings'))).not.toContain(`${String(start.sid)}.ndjson`)
+    await expect(read(plane.admin, String(start.sid))).rejects.toMatchObject({code: 'NOT_FOUND'})
+  })
+
+  it('is for its user and for whose roles say so, unless a role denies it', async () => {
+    const events = session(whole)
+    await agent.client.emitEvents({events})
+    const silent = {kind: 'role' as const, version: 'v7' as const, metadata: {name: 'silent'}}
+    const deny = {rules: [{resources: ['session'], verbs: ['read' as const]}]}
+    await plane.admin.createResource({...silent, spec: {deny}})
+    const alice = await plane.addUser('alice', ['access', 'silent'])
+    const eve = await plane.addUser('eve', ['auditor', 'silent'])
+    const bob = await plane.addUser('bob', ['access', 'editor'])
+    for (const {client} of [alice, eve, bob, agent]) {
+      await expect(read(client, sidOf(events))).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+    }
+    await expect(read(plane.clientOf(), sidOf(events))).rejects.toMatchObject({code: 'NOT_LOGGED_IN'})
+    await plane.admin.putResource({...silent, spec: {}})
+    expect(await read(alice.client, sidOf(events))).toHaveLength(5)
+    expect(await read(eve.client, sidOf(events))).toHaveLength(5)
+    const readings = await plane.admin.events({event: 'session.recording.access'})
+    expect(readings.events.slice(-2)).toMatchObject([
+      {code: 'T2012I', user: 'alice', sid: sidOf(events)},
+      {user: 'eve', user_kind: 1},
+    ])
+  })
+
+  it('can be read when the session has ended, or its host is gone', async () => {
+    const database = {
+      kind: 'db' as const,
+      version: 'v3' as const,
+      metadata: {name: 'orders', labels: {}},
+      spec: {protocol: 'postgres' as const, uri: 'db.internal:5432'},
+    }
+    const health = {
+      ...{address: 'db.internal:5432', protocol: 'TCP' as const, status: 'healthy' as const},
+      ...{transition_timestamp: new Date().toISOString(), transition_reason: 'initialized' as const},
+    }
+    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health}]})
+    const events = session(whole)
+    await agent.client.emitEvents({events: events.slice(0, 2)})
+    await expect(read(plane.admin, sidOf(events))).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('has not ended yet'),
+    })
+    late = 11 * minute
+    try {
+      expect(await read(plane.admin, sidOf(events))).toHaveLength(3)
+    } finally {
+      late = 0
+    }
+    await agent.client.emitEvents({events: events.slice(2)})
+    expect(await read(plane.admin, sidOf(events))).toHaveLength(5)
+  })
+})

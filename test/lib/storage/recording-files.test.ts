@@ -1,0 +1,95 @@
+import {appendFile, mkdtemp, readdir, readFile, rm, stat, truncate} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {RecordingFiles, type RecordLine} from '../../../src/lib/storage/recording-files.js'
+
+const session = '307b49d6-56c7-4d20-8cf0-5bc5348a7101'
+const head = '{"recording":1,"server_id":"a"}'
+let directory: string
+let files: RecordingFiles
+
+beforeEach(async () => {
+  directory = join(await mkdtemp(join(tmpdir(), 'postern-recordings-')), 'recordings')
+  files = await RecordingFiles.open(directory)
+})
+
+afterEach(() => rm(join(directory, '..'), {recursive: true}))
+
+const record = (ei: number, text = 'x'): RecordLine => ({ei, line: JSON.stringify({ei, text})})
+const records = (...indexes: number[]): RecordLine[] => indexes.map((ei) => record(ei))
+const path = (): string => join(directory, `${session}.ndjson`)
+const written = async (): Promise<string[]> => (await readFile(path(), 'utf8')).trimEnd().split('\n')
+const lines = (...indexes: number[]): string[] => [head, ...indexes.map((ei) => record(ei).line)]
+
+describe('RecordingFiles', () => {
+  it('appends in order, and leaves out what is there already', async () => {
+    expect(await files.append(session, head, records(0, 1))).toEqual([])
+    expect(await files.append(session, head, records(0, 1, 2, 3))).toEqual([])
+    expect(await written()).toEqual(lines(0, 1, 2, 3))
+    expect((await stat(path())).mode & 0o777).toBe(0o600)
+  })
+
+  it('appends side by side as one after the other', async () => {
+    await Promise.all([0, 1, 2, 3, 4].map((ei) => files.append(session, head, records(ei))))
+    expect(await written()).toEqual(lines(0, 1, 2, 3, 4))
+  })
+
+  it('goes on after a restart, behind a line that a crash tore', async () => {
+    await files.append(session, head, records(0, 1))
+    await appendFile(path(), '{"ei":2,"te')
+    const again = await RecordingFiles.open(directory)
+    expect(await again.append(session, head, records(1, 2))).toEqual([])
+    expect(await written()).toEqual(lines(0, 1, 2))
+  })
+
+  it('goes on where a crash left no more than a part of the head', async () => {
+    await files.append(session, head, records(0))
+    await truncate(path(), 5)
+    const again = await RecordingFiles.open(directory)
+    await again.append(session, head, records(0))
+    expect(await written()).toEqual(lines(0))
+  })
+
+  it('tells another record in the same place, and keeps the first', async () => {
+    await files.append(session, head, [record(0), record(1, 'y'.repeat(200_000)), record(2)])
+    expect(await files.append(session, head, [record(0), record(1, 'forged'), record(2), record(3)])).toEqual([1])
+    expect(await written()).toHaveLength(5)
+    expect((await written())[4]).toBe(record(3).line)
+  })
+
+  it('belongs to whoever began it', async () => {
+    const other = head.replace('"a"', '"b"')
+    expect(await files.accepts(session, other)).toBe(true)
+    await files.append(session, head, records(0))
+    for (const each of [files, await RecordingFiles.open(directory)]) {
+      expect([await each.accepts(session, head), await each.accepts(session, other)]).toEqual([true, false])
+      await expect(each.append(session, other, records(1))).rejects.toMatchObject({code: 'CONFLICT'})
+    }
+    expect(await written()).toEqual(lines(0))
+  })
+
+  it('gives what is whole, with its first and its last record', async () => {
+    expect(await files.get(session)).toBeUndefined()
+    const long = record(1, 'z'.repeat(300_000))
+    await files.append(session, head, [record(0), long])
+    await appendFile(path(), '{"torn"')
+    const stored = await files.get(session)
+    expect(stored).toMatchObject({head, first: record(0).line, last: long.line})
+    const chunks = await stored?.read().toArray()
+    expect(Buffer.concat((chunks ?? []) as Buffer[]).toString()).toBe(`${head}\n${record(0).line}\n${long.line}\n`)
+  })
+
+  it('does not go on behind a damaged record, so that nothing is written twice', async () => {
+    await files.append(session, head, records(0))
+    await appendFile(path(), 'damaged\n')
+    const again = await RecordingFiles.open(directory)
+    await expect(again.append(session, head, records(0, 1))).rejects.toMatchObject({code: 'CONFLICT'})
+  })
+
+  it('takes no name for a file but an id', async () => {
+    await expect(files.append('../../elsewhere', head, records(0))).rejects.toMatchObject({code: 'INVALID'})
+    await expect(files.get(`${session}/..`)).rejects.toMatchObject({code: 'INVALID'})
+    expect(await readdir(directory)).toEqual([])
+  })
+})
