@@ -63,8 +63,8 @@ export class Playback {
     return lineEnd + [prompt + first, ...others.map((other) => indent + other)].map((each) => each + lineEnd).join('')
   }
 
-  #result({query_ei, success, error, affected_records}: AuditEvent): string {
-    const query = Number(query_ei)
+  #result({query_ei: query, success, error, affected_records}: AuditEvent): string {
+    if (typeof query !== 'number') return ''
     // Results come in the order of their statements: what was asked before has got all of its own.
     for (const earlier of this.#shown) {
       if (earlier >= query) break
