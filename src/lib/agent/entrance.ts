@@ -13,6 +13,7 @@ import {createServer, type Server, type TlsOptions, type TLSSocket} from 'node:t
 import type {Logger} from '../core/log.js'
 import type {Credentials} from '../pki/credentials.js'
 import {parseRoute} from '../resources/route.js'
+import {Anteroom} from '../tunnel/anteroom.js'
 import type {SessionSource} from '../tunnel/data-connections.js'
 import {greetingProtocol} from '../tunnel/greeting.js'
 import {destroyFailedHandshakes, handOver} from '../tunnel/hand-over.js'
@@ -38,8 +39,8 @@ export interface EntranceOptions {
 }
 
 const handshakeMilliseconds = 10_000
-/** Handshakes cost the agent a quarter millisecond each, and anybody can ask for them. */
-const maximumUnfinished = 256
+/** Handshakes that are under way: anybody can begin one and let the agent wait for the rest (CVE-2026-7776). */
+const unfinishedLimits = {total: 1024, perAddress: 256} as const
 const directProtocol = 'postgresql'
 
 export class Entrance {
@@ -49,7 +50,8 @@ export class Entrance {
   readonly #agent: Door
   readonly #direct: Door
   /** Connections before the end of their handshake, by their pair of addresses: what TLS gives back has no other name. */
-  readonly #unfinished = new Map<string, {readonly raw: Socket; readonly session: SessionSource}>()
+  readonly #unfinished = new Map<string, SessionSource>()
+  readonly #anteroom = new Anteroom(unfinishedLimits)
 
   constructor(options: EntranceOptions) {
     this.#options = options
@@ -72,19 +74,17 @@ export class Entrance {
   /** Takes a paused connection that holds a client's first bytes. */
   accept(raw: Socket, session: SessionSource): void {
     const key = addressPair(raw)
-    if (this.#unfinished.size >= maximumUnfinished || this.#unfinished.has(key)) {
-      this.#turnAway('Too many clients are in their handshake.')
-      raw.destroy()
-      return
-    }
-    this.#unfinished.set(key, {raw, session})
-    raw.once('close', () => this.#unfinished.delete(key))
+    this.#unfinished.set(key, session)
+    this.#anteroom.enter(key, raw, addressOf(session))
+    raw.once('close', () => {
+      if (this.#unfinished.get(key) === session) this.#unfinished.delete(key)
+    })
     void this.#receive(raw)
   }
 
   /** Closes the connections that are in their handshake. */
   close(): void {
-    for (const {raw} of this.#unfinished.values()) raw.destroy()
+    this.#anteroom.close()
   }
 
   async #receive(raw: Socket): Promise<void> {
@@ -111,14 +111,15 @@ export class Entrance {
 
   #arrive(socket: TLSSocket, route: Arrival['route']): void {
     const key = addressPair(socket)
-    const entry = this.#unfinished.get(key)
+    const session = this.#unfinished.get(key)
     this.#unfinished.delete(key)
-    if (!entry) {
+    this.#anteroom.leave(key)
+    if (!session) {
       socket.destroy()
       return
     }
     const certificate = socket.getPeerX509Certificate()
-    this.#options.onArrival({socket, certificate, route, ...entry.session})
+    this.#options.onArrival({socket, certificate, route, ...session})
   }
 
   #turnAway(message: string, reason?: string): void {
@@ -154,6 +155,11 @@ class Door {
 
 /** No roots: certificates are judged elsewhere, and clients get no list of authorities to choose by. */
 const tlsOptions: TlsOptions = {minVersion: 'TLSv1.3', ca: []}
+
+/** The client's address without its port. */
+function addressOf({source}: SessionSource): string {
+  return source.slice(0, source.lastIndexOf(':'))
+}
 
 function addressPair(socket: Socket): string {
   return [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort].join('|')

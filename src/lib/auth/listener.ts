@@ -23,6 +23,7 @@ import type {Logger} from '../core/log.js'
 import type {Credentials} from '../pki/credentials.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {parseRoute} from '../resources/route.js'
+import {Anteroom} from '../tunnel/anteroom.js'
 import {readClientHello} from '../tunnel/client-hello.js'
 import {destroyFailedHandshakes, formatSource, handOver, remoteAddressOf} from '../tunnel/hand-over.js'
 import {peek} from '../tunnel/peek.js'
@@ -44,8 +45,8 @@ export interface ListenerOptions {
 
 /** From the first byte to the end of the handshake. */
 const handshakeDeadline = 10_000
-/** More connections before the end of their handshake are closed at once. */
-const maximumUnfinished = 1024
+/** Connections before the end of their handshake. A proxy on another host is one address for all of its clients. */
+const unfinishedLimits = {total: 1024, perAddress: 1024} as const
 /** Connections to the web endpoint, where nobody shows a certificate. */
 const maximumWeb = 4096
 
@@ -56,7 +57,7 @@ export class Listener {
   readonly #web: TlsServer
   readonly #sockets = new Set<Socket>()
   /** Connections before the end of their handshake. */
-  readonly #unfinished = new Set<string>()
+  readonly #unfinished = new Anteroom(unfinishedLimits)
   /** Connections handed over inside this process: their remote address is the client's own. */
   readonly #direct = new Set<string>()
   #webConnections = 0
@@ -155,21 +156,18 @@ export class Listener {
     })
   }
 
-  /** Keeps count of a new connection; closes it at once when there are too many. */
+  /** Keeps count of a new connection. */
   #admit(socket: Socket): boolean {
     socket.on('error', ignore)
-    if (this.#closed || this.#unfinished.size >= maximumUnfinished) {
+    if (this.#closed) {
       socket.destroy()
       return false
     }
     socket.setNoDelay(true)
     const key = keyOf(socket)
     this.#sockets.add(socket)
-    this.#unfinished.add(key)
-    socket.once('close', () => {
-      this.#sockets.delete(socket)
-      this.#unfinished.delete(key)
-    })
+    this.#unfinished.enter(key, socket, remoteAddressOf(socket))
+    socket.once('close', () => this.#sockets.delete(socket))
     return true
   }
 
@@ -197,7 +195,7 @@ export class Listener {
       this.#options.logger.debug('A TLS handshake failed.', {source, reason: error.message})
     })
     server.on('secureConnection', (socket) => {
-      this.#unfinished.delete(keyOf(socket))
+      this.#unfinished.leave(keyOf(socket))
       socket.on('error', ignore)
       this.#options.serve(socket)
     })

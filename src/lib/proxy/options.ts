@@ -18,9 +18,16 @@ export interface ProxyLimits {
   readonly hellosPerAgent: number
   /** Connections that have not said what they want; above it the oldest is closed. */
   readonly undecided: number
+  /** The same from one address. */
+  readonly undecidedPerAddress: number
 }
 
-export const defaultLimits: ProxyLimits = {hellosPerAddress: 64, hellosPerAgent: 256, undecided: 2048}
+export const defaultLimits: ProxyLimits = {
+  hellosPerAddress: 64,
+  hellosPerAgent: 256,
+  undecided: 2048,
+  undecidedPerAddress: 1024,
+}
 
 /** Deadlines in milliseconds. */
 export interface ProxyTiming {

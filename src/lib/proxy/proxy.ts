@@ -10,6 +10,7 @@
 import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
 import {messageOf, PosternError} from '../core/errors.js'
 import {parseRoute} from '../resources/route.js'
+import {Anteroom} from '../tunnel/anteroom.js'
 import {formatSource, remoteAddressOf} from '../tunnel/hand-over.js'
 import {peek, type Peeked} from '../tunnel/peek.js'
 import {tuneSocket} from '../tunnel/splice.js'
@@ -68,8 +69,8 @@ class ProxyService implements Proxy {
   readonly #hellosByAddress: Cap
   readonly #hellosByAgent: Cap
   readonly #sockets = new Set<Socket>()
-  /** Connections that have not said what they want, oldest first. */
-  readonly #undecided = new Set<Socket>()
+  /** Connections that have not said what they want. */
+  readonly #undecided: Anteroom
   readonly #sessions: Sessions
   readonly #workers: SpliceWorkers | undefined
   readonly #counters = {accepted: 0, refused: 0, replays: 0}
@@ -81,6 +82,7 @@ class ProxyService implements Proxy {
     this.#workers = workers
     this.#limits = {...defaultLimits, ...options.limits}
     this.#timing = {...defaultTiming, ...options.timing}
+    this.#undecided = new Anteroom({total: this.#limits.undecided, perAddress: this.#limits.undecidedPerAddress})
     this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress, this.#timing.waitMilliseconds)
     this.#hellosByAgent = new Cap(this.#limits.hellosPerAgent, this.#timing.waitMilliseconds)
     const {clock, logger, credentials, hostAuthorities} = options
@@ -178,15 +180,9 @@ class ProxyService implements Proxy {
   #accept(socket: Socket): void {
     this.#counters.accepted += 1
     this.#sockets.add(socket)
-    socket.once('close', () => {
-      this.#sockets.delete(socket)
-      this.#undecided.delete(socket)
-    })
+    socket.once('close', () => this.#sockets.delete(socket))
     tuneSocket(socket)
-    const [oldest] = this.#undecided
-    // Who means well speaks at once, so it is the silent that give way.
-    if (oldest && this.#undecided.size >= this.#limits.undecided) oldest.destroy()
-    this.#undecided.add(socket)
+    this.#undecided.enter(formatSource(socket), socket, remoteAddressOf(socket))
     this.#serve(socket).catch((error: unknown) => {
       this.#options.logger.error('A connection failed.', {source: formatSource(socket), error: messageOf(error)})
       socket.destroy()
@@ -200,7 +196,7 @@ class ProxyService implements Proxy {
       postgres: true,
       preamble: true,
     })
-    this.#undecided.delete(socket)
+    this.#undecided.leave(source)
     switch (peeked.kind) {
       case 'tls':
         await this.#route(socket, source, peeked)

@@ -1,5 +1,5 @@
 import {once} from 'node:events'
-import type net from 'node:net'
+import net from 'node:net'
 import tls from 'node:tls'
 import {afterEach, describe, expect, it} from '@jest/globals'
 import {authServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
@@ -113,6 +113,15 @@ describe('limits', () => {
     await closed(silent[0] ?? client)
     expect(silent.map((socket) => socket.destroyed)).toEqual([true, false, false])
     await until(() => rig.handedOver.length === 1)
+  })
+
+  it('A09: close the oldest silent connection of an address that has too many', async () => {
+    rig = await Rig.start({limits: {undecidedPerAddress: 2}})
+    const other = track(net.connect({...rig.proxy.address, localAddress: '127.0.0.2'}))
+    await until(() => rig.proxy.statistics().connectionsAccepted === 1)
+    const silent = [rig.raw(), rig.raw(), rig.raw()]
+    await closed(silent[0] ?? other)
+    expect([other, ...silent].map((socket) => socket.destroyed)).toEqual([false, true, false, false])
   })
 
   it('hold for unanswered ClientHellos of one address', async () => {
