@@ -197,6 +197,11 @@ class ProxyService implements Proxy {
       preamble: true,
     })
     this.#undecided.leave(source)
+    // In a flood many are gone before their turn: nobody needs to dial for those.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy()
+      return
+    }
     switch (peeked.kind) {
       case 'tls':
         await this.#route(socket, source, peeked)
