@@ -91,9 +91,9 @@ async function connectOnce(): Promise<number> {
 /** Connects one after the other until the work is done, at least so many times; milliseconds, sorted. */
 async function connectsDuring(work: Promise<unknown>, atLeast: number): Promise<number[]> {
   const times: number[] = []
-  let done = false
-  const finished = work.finally(() => (done = true))
-  while (!done || times.length < atLeast) times.push(await connectOnce())
+  const state = {done: false}
+  const finished = work.finally(() => (state.done = true))
+  while (!state.done || times.length < atLeast) times.push(await connectOnce())
   await finished
   return times.sort((one, other) => one - other)
 }
