@@ -27,7 +27,7 @@ const rules: readonly Rule[] = [
   ['idle', 'agent', /^postern/, absolute(100, 50)],
   ['cli', 'above', /./, absolute(90, 55)],
   ['sustained', 'failures', /^postern/, absolute(0, 0)],
-  ['sustained', 'p90', /^postern/, absolute(Infinity, 20)],
+  ['sustained', 'p90', /^postern/, absolute(NaN, 20)],
 ]
 
 export function goalOf(workload: string, figure: string, subject: string): Goal | undefined {
