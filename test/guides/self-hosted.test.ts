@@ -102,7 +102,7 @@ it('\\copy moves data through the proxy both ways', async () => {
   expect(lines).toContain('4999')
 })
 
-it('Ctrl-C cancels the query', async () => {
+it('C01: Ctrl-C cancels the query', async () => {
   const running = runCli(['db', 'connect', 'aurora', '--', '-c', 'select pg_sleep(60)'], {environment: alice})
   const active = "select 1 from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"
   const psql = await waitFor(async () => ((await hosts.postgres.execute(active)).length > 0 ? findPsql() : undefined))
@@ -110,6 +110,33 @@ it('Ctrl-C cancels the query', async () => {
   const {stderr} = await running
   expect(stderr).toContain('canceling statement due to user request')
   expect(await hosts.postgres.execute(active)).toEqual([])
+})
+
+it.each(['postgres host=evil.example.com sslmode=disable', 'postgresql://evil.example.com/x', `a'; --`, '%2e'])(
+  'D03: a database named %j is reached by that name, and nothing else is read from it',
+  async (name) => {
+    await hosts.postgres.execute(`CREATE DATABASE "${name}"`)
+    const words = ['db', 'connect', '--db-user=alice', `--db-name=${name}`, 'aurora', '--', '-At', '-c']
+    const {code, stdout} = await runCli([...words, 'select current_database()'], {environment: alice})
+    expect({code, stdout}).toEqual({code: 0, stdout: `${name}\n`})
+  },
+)
+
+it('D03: a name of 64 KiB is refused with a sentence', async () => {
+  const words = [
+    'db',
+    'connect',
+    '--db-user=alice',
+    `--db-name=${'x'.repeat(65_536)}`,
+    'aurora',
+    '--',
+    '-c',
+    'select 1',
+  ]
+  const {code, stderr} = await runCli(words, {environment: alice})
+  expect(code).not.toBe(0)
+  expect(stderr.length).toBeLessThan(2000)
+  expect(stderr).not.toContain('    at ')
 })
 
 it('a denied database user is told which role lacked what', async () => {

@@ -84,6 +84,14 @@ const farewellMilliseconds = 2000
 /** Longer texts of a client are cut in the audit. */
 const maximumUserAgent = 256
 
+/** Without a key psql ignores Ctrl-C in silence, as do drivers (case C04). */
+const cannotCancel = encodeNoticeResponse({
+  severity: 'NOTICE',
+  code: '00000',
+  message: 'This database server cannot cancel queries: Ctrl-C will not stop one.',
+  hint: 'Close the connection instead.',
+})
+
 /** A session that has a name, and nothing else for certain. */
 interface Attempt {
   readonly sid: string
@@ -243,7 +251,7 @@ export class Engine {
         ...(answer ? [answer] : []),
         authenticationOk,
         ...database.signedIn.parameterStatus.map(([name, value]) => encodeParameterStatus(name, value)),
-        ...(cancellable ? [encodeBackendKeyData(cancellable.key)] : []),
+        ...(cancellable ? [encodeBackendKeyData(cancellable.key)] : [cannotCancel]),
         ...database.signedIn.notices.map(encodeNoticeResponse),
         encodeReadyForQuery(database.signedIn.transactionStatus),
       ]),

@@ -30,7 +30,6 @@ export class Sessions {
     this.#logger.debug('Session ended.', {
       source,
       agent: session.hostId,
-      session: session.nonce,
       bytesToAgent: leftToRightBytes,
       bytesToClient: rightToLeftBytes,
     })

@@ -23,7 +23,7 @@ beforeAll(async () => {
   agents = [hosts.services.agent, await hosts.startAgent('second')]
   await waitFor(async () => ((await listedAgents()) === 2 ? true : undefined))
   local = await openLocalPort(alice)
-})
+}, 180_000)
 
 afterEach(() => {
   for (const pid of stopped) process.kill(pid, 'SIGCONT')
@@ -71,7 +71,7 @@ const rows = 150
 const copy = `copy (select n || pg_sleep(0.01)::text from generate_series(1, ${rows}) n) to stdout`
 const everyRow = Array.from({length: rows}, (_, index) => `${index + 1}\n`).join('')
 
-describe('an agent that hangs after it accepted', () => {
+describe('an agent that hangs after it accepted (SIGSTOP)', () => {
   it('costs a psql of the local proxy a wait, and the other agent serves it; once it goes on, it serves again', async () => {
     const {serving, other} = await agentInUse()
     const before = sessionsOf(other)

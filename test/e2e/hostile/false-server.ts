@@ -34,20 +34,23 @@ export interface Falsehood {
   readonly answer?: string
   /** Clear text after the answer, in a segment of its own. */
   readonly afterAnswer?: string
+  /** As RDS Proxy: no BackendKeyData, so nothing can be cancelled. */
+  readonly keyless?: boolean
 }
 
-const signedIn = Buffer.concat([
-  authenticationOk,
-  encodeParameterStatus('server_version', '17.0'),
-  encodeBackendKeyData({pid: 4711, secret: Buffer.from([1, 2, 3, 4])}),
-  encodeReadyForQuery('I'),
-])
+const backendKey = encodeBackendKeyData({pid: 4711, secret: Buffer.from([1, 2, 3, 4])})
 
 /** A server with a certificate that the agent trusts, and with no intention to behave; it keeps what it is sent. */
 export async function startFalseServer(
   {certificate, privateKey}: Credentials,
-  {answer = 'S', afterAnswer}: Falsehood = {},
+  {answer = 'S', afterAnswer, keyless = false}: Falsehood = {},
 ): Promise<FalseServer> {
+  const signedIn = Buffer.concat([
+    authenticationOk,
+    encodeParameterStatus('server_version', '17.0'),
+    ...(keyless ? [] : [backendKey]),
+    encodeReadyForQuery('I'),
+  ])
   const sockets = new Set<Socket>()
   const visitOf = new Map<string, Visit>()
   const tls = createTlsServer({

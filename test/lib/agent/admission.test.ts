@@ -88,30 +88,33 @@ describe('the certificate of a client', () => {
     expect(await greetingFor(undefined)).toMatchObject({ok: false, code: 'denied'})
   })
 
-  it('must not be one for the API', async () => {
+  it('D04: must not be one for the API', async () => {
     const greeting = await greetingFor(await rig.guest({usage: 'login', route: undefined}))
     expect(greeting).toMatchObject({ok: false, code: 'denied', message: 'The certificate is not for databases.'})
   })
 
-  it('must not be a host’s, whoever signed it', async () => {
+  it('D04: must not be a host’s, whoever signed it', async () => {
     const identity = {kind: 'host' as const, hostId: randomUUID(), systemRoles: ['Db' as const]}
     expect(await greetingFor(await issueLeaf(plane.host, identity))).toMatchObject({ok: false, code: 'denied'})
     expect(await greetingFor(await issueLeaf(plane.user, identity))).toMatchObject({ok: false, code: 'denied'})
   })
 
-  it('must not come from another authority', async () => {
+  it('D04: must not come from another authority, nor be that of a database server', async () => {
     const other = await createAuthority({cluster, type: 'user', now: Date.now()})
     expect(await greetingFor(await issueLeaf(other, guestIdentity()))).toMatchObject({ok: false, code: 'denied'})
     expect(await greetingFor(await issueLeaf(plane.host, guestIdentity()))).toMatchObject({ok: false, code: 'denied'})
     expect(await greetingFor(await issueLeaf(plane.dbClient, guestIdentity()))).toMatchObject({code: 'denied'})
+    expect(await greetingFor(await serverCertificate(plane))).toMatchObject({code: 'denied'})
+    const both = {purposes: ['client', 'server']} as const
+    expect(await greetingFor(await issueLeaf(plane.db, guestIdentity(), both))).toMatchObject({code: 'denied'})
   })
 
-  it('must not have expired, nor begin in the future', async () => {
+  it('D04: must not have expired a second ago, nor begin in the future', async () => {
     expect(await greetingFor(await rig.guest({}, {notAfter: Date.now() - 1000}))).toMatchObject({code: 'expired'})
     expect(await greetingFor(await rig.guest({}, {notBefore: Date.now() + minute}))).toMatchObject({code: 'expired'})
   })
 
-  it('must be for clients', async () => {
+  it('D04: must be for clients', async () => {
     expect(await greetingFor(await rig.guest({}, {purposes: ['server']}))).toMatchObject({ok: false, code: 'denied'})
   })
 
@@ -213,7 +216,7 @@ describe('a TLS ticket', () => {
 })
 
 describe('the startup message', () => {
-  it('must name the user of the certificate', async () => {
+  it('D02: must name the user of the certificate', async () => {
     const error = await refusal(rig, await rig.guest(), {user: 'postgres'})
     expect(error).toMatchObject({severity: 'FATAL', code: '28000'})
     expect(error?.message).toBe('The connection asks for database user "postgres", but its certificate is for "alice".')
@@ -223,7 +226,7 @@ describe('the startup message', () => {
     }
   })
 
-  it('must name the database of the certificate; none means the user’s own', async () => {
+  it('D02: must name the database of the certificate; none means the user’s own', async () => {
     expect(await refusal(rig, await rig.guest(), {database: 'template1'})).toMatchObject({code: '28000'})
     expect((await refusal(rig, await rig.guest(), {database: ''}))?.message).toContain('asks for database "alice"')
   })

@@ -69,12 +69,18 @@ async function databaseCertificate(user: TestUser, name = 'orders', dbUser = 'al
 }
 
 describe('a certificate that does not belong on the API', () => {
-  it('for a database is refused', async () => {
+  it('D04: for a database is refused', async () => {
     const client = plane.clientOf(await databaseCertificate(alice))
     await expect(client.status()).rejects.toMatchObject({code: 'ACCESS_DENIED'})
   })
 
-  it('of a host opens no route of users, and of a user none of hosts', async () => {
+  it('D04: of a database server is refused', async () => {
+    const {publicKey, privateKey} = await generateKeys()
+    const {certificate} = await plane.admin.databaseServerCertificate({publicKey, hosts: ['db.example.com']})
+    await expect(plane.clientOf({certificate, privateKey}).status()).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+  })
+
+  it('D04: of a host opens no route of users, and of a user none of hosts', async () => {
     await expect(agent.client.visibleDatabases()).rejects.toMatchObject({code: 'ACCESS_DENIED'})
     await expect(agent.client.listResources('user')).rejects.toMatchObject({code: 'ACCESS_DENIED'})
     await expect(alice.client.heartbeat({hostname: 'x', version: '1', databases: []})).rejects.toMatchObject({
@@ -110,7 +116,7 @@ describe('a certificate that does not belong on the API', () => {
     await expect(client.status()).rejects.toMatchObject({code: 'ACCESS_DENIED'})
   })
 
-  it('that expired between two requests of one connection is refused', async () => {
+  it('D04: that expired between two requests of one connection is refused', async () => {
     const {client} = await plane.logIn('alice', testPassword, 60)
     await client.status()
     ahead = 120_000
@@ -192,7 +198,7 @@ describe('a host', () => {
   it.each([
     ['a token of another type', 'Proxy' as const, undefined],
     ['a guessed token', 'Db' as const, '0123456789abcdef0123456789abcdef'],
-  ])('does not join with %s, and the attempt is audited without the token', async (_what, role, guessed) => {
+  ])('D05: does not join with %s, and the attempt is audited without the token', async (_what, role, guessed) => {
     const token = guessed ?? (await plane.admin.addToken({roles: [role]})).token
     const {publicKey} = await generateKeys()
     const request = {token, systemRole: 'Db' as const, hostname: 'evil', version: '0', publicKey}
@@ -203,7 +209,19 @@ describe('a host', () => {
     expect(JSON.stringify(last)).not.toContain(token)
   })
 
-  it('does not join with a token that has expired', async () => {
+  it('D05: does not join with a token that was removed, also when it was removed in the middle', async () => {
+    const {token} = await plane.admin.addToken({roles: ['Db']})
+    const joining = async (hostname: string): Promise<unknown> => {
+      const {publicKey} = await generateKeys()
+      return plane.clientOf().join({token, systemRole: 'Db', hostname, version: '0', publicKey})
+    }
+    await Promise.allSettled([joining('racing'), plane.admin.deleteResource('token', token)])
+    await expect(joining('late')).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+    const {events} = await plane.admin.events({event: 'instance.join', limit: 100})
+    expect(events.filter((event) => event.node_name === 'late')).toMatchObject([{code: 'TJ002E', success: false}])
+  })
+
+  it('D05: does not join with a token that has expired', async () => {
     const {token} = await plane.admin.addToken({roles: ['Db'], ttlSeconds: 60})
     ahead = 61_000
     try {

@@ -153,7 +153,7 @@ it('refuses certificates of a host that are older than its record allows, and te
   expect(heard).toMatchObject({name: revoked.hostId, item: {hostId: revoked.hostId, certsValidFrom}})
 })
 
-it('lets hosts of the same process join with a token that works once, for its own role', async () => {
+it('D05: lets hosts of the same process join with a token that works once, for its own role', async () => {
   const auth = await start(await newOptions())
   const token = auth.issueInternalToken('Proxy')
   await expect(joinWith(auth, token, 'Db')).rejects.toMatchObject({code: 'ACCESS_DENIED'})

@@ -152,7 +152,7 @@ describe('a local client', () => {
     expect(errorIn(answer.subarray(answer.indexOf('E'))).code).toBe('08P01')
   })
 
-  it('needs the password where one is set', async () => {
+  it('D09: needs the password where one is set', async () => {
     const {agent, source} = await setup()
     const fake = await agent(hostA, {ok: true})
     const {dial} = await open({
@@ -187,7 +187,7 @@ describe('the loopback port', () => {
   const canBecomeNobody = process.platform === 'linux' && process.getuid?.() === 0
   const otherUser = canBecomeNobody ? {uid: 65_534, gid: 65_534} : {}
 
-  it('serves only the user it belongs to', async () => {
+  it('D09: serves only the user it belongs to', async () => {
     const {agent, source} = await setup()
     const fake = await agent(hostA, {ok: true})
     const {proxy} = await open({

@@ -34,8 +34,9 @@ describe('the tunnel route', () => {
     ['from another authority', async () => issueAgent(await newAuthority(), firstHost)],
     ['that is expired', () => issueAgent(rig.authority, firstHost, ['Db'], {notAfter: Date.now() - 1000})],
     ['for servers only', () => issueAgent(rig.authority, firstHost, ['Db'], {purposes: ['server']})],
+    ['of a database server', async () => issue(await newAuthority('db'), 'db', {hosts: ['db.example.com']})],
     ['without identity', () => issue(rig.authority, firstHost, {hosts: ['a.example.com']})],
-  ])('refuses a certificate %s, and says so', async (_, credentials) => {
+  ])('D04: refuses a certificate %s, and says so', async (_, credentials) => {
     rig = await Rig.start()
     const agent = rig.manualAgent(await credentials())
     expect(await agent.next('refused')).toMatchObject({message: expect.stringContaining('certificate')})
