@@ -1,5 +1,6 @@
 import {createHash, randomBytes} from 'node:crypto'
 import {once} from 'node:events'
+import {readFile} from 'node:fs/promises'
 import type net from 'node:net'
 import {afterEach, describe, expect, it} from '@jest/globals'
 import {splice, type SpliceCounts} from '../../../src/lib/tunnel/splice.js'
@@ -28,9 +29,31 @@ async function spliced(): Promise<Spliced> {
   return {client, server, left, right, counts: splice(left, right)}
 }
 
+/** The timer of a connection as Linux shows it (`tr` and `tm->when` of proc(5) `net/tcp`): 2 is keepalive, in hundredths of a second. */
+async function timerOf({localPort = 0, remotePort = 0}: net.Socket): Promise<{kind: number; hundredths: number}> {
+  const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0')
+  const rows = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((row) => row.trim().split(/\s+/))
+  const row = rows.find(
+    ([, local, remote]) => local?.endsWith(`:${hex(localPort)}`) && remote?.endsWith(`:${hex(remotePort)}`),
+  )
+  const [kind = '', when = ''] = row?.[5]?.split(':') ?? []
+  return {kind: parseInt(kind, 16), hundredths: parseInt(when, 16)}
+}
+
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
 describe('splice', () => {
+  it('probes an idle far end that may have vanished without a word: no answer, no error', async () => {
+    const {left, right} = await spliced()
+    // Elsewhere the system does not show it.
+    if (process.platform !== 'linux') return
+    for (const socket of [left, right]) {
+      const {kind, hundredths} = await timerOf(socket)
+      expect(kind).toBe(2)
+      expect(hundredths).toBeLessThanOrEqual(3000)
+    }
+  })
+
   it('copies 10 MB both ways at once, intact, and counts them', async () => {
     const {client, server, counts} = await spliced()
     const up = randomBytes(10 * mebibyte)
