@@ -137,6 +137,8 @@ it('D03: a name of 64 KiB is refused with a sentence', async () => {
   expect(code).not.toBe(0)
   expect(stderr.length).toBeLessThan(2000)
   expect(stderr).not.toContain('    at ')
+  // The next ones go on with what was used last.
+  await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
 })
 
 it('a denied database user is told which role lacked what', async () => {
