@@ -4,6 +4,7 @@
  */
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {once} from 'node:events'
+import {readdirSync, readFileSync} from 'node:fs'
 import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises'
 import {connect, createServer, type AddressInfo} from 'node:net'
 import {tmpdir} from 'node:os'
@@ -45,11 +46,16 @@ async function collectNonces(target: number): Promise<number> {
 
 /** Keeps the command lines of all processes while something goes on. */
 async function watched<T>(work: Promise<T>): Promise<T> {
-  const look = async (): Promise<void> => {
-    const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
-    for (const pid of pids) commandLines.add(await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
-  }
-  const timer = setInterval(() => void look(), 50)
+  // At once: read one after the other, a short-lived program would be gone before its turn.
+  const timer = setInterval(() => {
+    for (const pid of readdirSync('/proc')) {
+      try {
+        if (/^\d+$/.test(pid)) commandLines.add(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  }, 50)
   try {
     return await work
   } finally {
