@@ -197,7 +197,7 @@ describe('smuggling', () => {
     expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('12CZ')
     socket.destroy()
     const events = await sessionEvents(plane, 'looks')
-    expect(events.map(({code}) => code)).toEqual(['TDB00I', 'TPG00I', 'TPG01I', 'TPG02I', 'TDB01I'])
+    expect(events.map(({code}) => code)).toEqual(['TDB00I', 'TPG00I', 'TPG01I', 'TPG02I', 'TDB10I', 'TDB01I'])
     expect(events[2]?.parameters).toEqual([value.toString()])
     expect(await postgres.execute('select name from products')).toEqual([{name: value.toString()}])
   })
