@@ -1,12 +1,13 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../lib/cli/base-command.js'
+import {configFiles} from '../lib/cli/calling-name.js'
 import {list, seconds, trustFlags} from '../lib/cli/flags.js'
 import {askedToEnd} from '../lib/cli/terminal.js'
 
 export default class Start extends BaseCommand {
   static override summary = 'Run the services of this host.'
   static override description = `Runs what the configuration file enables: the Auth Service, the Proxy Service, the Database Service, in one process or each
-alone on its host. On SIGTERM no new sessions are taken; running ones get --drain to end, then they are ended with a sentence.`
+alone on its host. On SIGTERM and SIGHUP no new sessions are taken; running ones get --drain to end, then they are ended with a sentence.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> -c ./agent.yaml --token=/tmp/token',
@@ -30,6 +31,7 @@ alone on its host. On SIGTERM no new sessions are taken; running ones get --drai
       description: 'address for /healthz, /readyz and /metrics, plain HTTP',
       helpValue: 'HOST:PORT',
     }),
+    'pid-file': Flags.string({description: 'file for the process id', helpValue: 'FILE'}),
     drain: seconds({default: 30, description: 'how long sessions may go on after SIGTERM'}),
     'ca-file': trustFlags['ca-file'],
     debug: Flags.boolean({char: 'd', description: 'log more'}),
@@ -40,10 +42,11 @@ alone on its host. On SIGTERM no new sessions are taken; running ones get --drai
     const {runServices} = await import('../lib/cluster/service.js')
     const {environment, clock} = this.surroundings
     await runServices({
-      configFile: flags.config,
+      configFile: flags.config ?? configFiles()[0],
       roles: flags.roles,
       token: flags.token,
       diagAddr: flags['diag-addr'],
+      pidFile: flags['pid-file'],
       drainMilliseconds: flags.drain * 1000,
       debug: flags.debug,
       version: this.config.version,

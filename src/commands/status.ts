@@ -1,8 +1,9 @@
 import type {StatusResponse} from '../lib/api/responses.js'
 import {BaseCommand} from '../lib/cli/base-command.js'
-import {openAdminConnection, type AdminChoice} from '../lib/cli/connection.js'
+import {calledAs} from '../lib/cli/calling-name.js'
+import {openAdminConnection, requireProfile, type AdminChoice} from '../lib/cli/connection.js'
 import {variablesInUse} from '../lib/cli/environment.js'
-import {adminFlags, formatFlag} from '../lib/cli/flags.js'
+import {adminFlags, formatFlag, type Format} from '../lib/cli/flags.js'
 import {profileData, renderCluster, renderProfile, type ProfileData} from '../lib/cli/status-text.js'
 import {loginExpired} from '../lib/cli/user-login.js'
 import {ProfileStore, type Profile} from '../lib/config/profile.js'
@@ -29,14 +30,17 @@ export default class Status extends BaseCommand {
   async run(): Promise<StatusData> {
     const {flags} = await this.parse(Status)
     const {clock, environment} = this.surroundings
+    const alias = calledAs()
+    if (alias === 'tctl') return this.showCluster(flags)
     const store = new ProfileStore(environment.home)
     const profiles = await store.list()
+    if (alias === 'tsh' && profiles.length === 0) await requireProfile(store, flags)
     const statuses = await Promise.all(profiles.map((profile) => describeProfile(store, profile)))
-    const cluster = await this.askCluster(flags, profiles.length > 0)
+    const cluster = alias === 'tsh' ? undefined : await this.askCluster(flags, profiles.length > 0)
     const [first] = profiles
     const active = first && (await store.isCurrent(first)) ? statuses[0] : undefined
     const data: StatusData = {
-      ...(cluster && {cluster: {name: cluster.cluster, version: cluster.version, ca_pins: cluster.caPins}}),
+      ...(cluster && {cluster: clusterData(cluster)}),
       active: active ?? null,
       profiles: statuses.filter((status) => status !== active),
       environment: variablesInUse(),
@@ -48,6 +52,14 @@ export default class Status extends BaseCommand {
     })
     if (!cluster && first && active && Date.parse(first.expires) <= clock.now()) throw loginExpired(first)
     return data
+  }
+
+  /** The cluster and nothing else. */
+  private async showCluster({format, ...choice}: AdminChoice & {readonly format: Format}): Promise<StatusData> {
+    const connection = await openAdminConnection(choice, this.surroundings)
+    const cluster = await connection.ask((client) => client.status())
+    await this.show(format, clusterData(cluster), () => renderCluster(cluster))
+    return {cluster: clusterData(cluster), active: null, profiles: [], environment: variablesInUse()}
   }
 
   /** What administrators may see; that others may not is no failure, and neither is being offline with a login to show. */
@@ -62,6 +74,12 @@ export default class Status extends BaseCommand {
     }
   }
 }
+
+const clusterData = ({cluster, version, caPins}: StatusResponse): NonNullable<StatusData['cluster']> => ({
+  name: cluster,
+  version,
+  ca_pins: caPins,
+})
 
 /** The block about the login says it already, or there is nothing to say. */
 const quiet: readonly ErrorCode[] = ['ACCESS_DENIED', 'EXPIRED', 'NOT_LOGGED_IN']

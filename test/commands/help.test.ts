@@ -32,6 +32,7 @@ const withoutData = [
   'db connect',
   'db configure create',
   'auth sign',
+  'install systemd',
   'rm',
   'tokens rm',
   'users rm',

@@ -1,5 +1,6 @@
 import * as Args from '@oclif/core/args'
 import {BaseCommand} from '../../lib/cli/base-command.js'
+import {nameCommands} from '../../lib/cli/calling-name.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {openDatabaseSession} from '../../lib/cli/database-session.js'
 import {accountFlags, formatFlag, labelsFlag, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
@@ -37,7 +38,7 @@ export default class DbLogin extends BaseCommand {
     }
     const {database, dbUser, dbName} = session.route
     const login = {database, db_user: dbUser, db_name: dbName, valid_until: new Date(session.expires).toISOString()}
-    return this.show(flags.format, login, renderLogin)
+    return this.show(flags.format, login, (data) => nameCommands(renderLogin(data)))
   }
 }
 

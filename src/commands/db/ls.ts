@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import type {VisibleDatabase} from '../../lib/api/responses.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
+import {nameCommands} from '../../lib/cli/calling-name.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {hasLabels} from '../../lib/cli/database-selection.js'
 import {databaseData, renderDatabases, searchDatabases} from '../../lib/cli/database-text.js'
@@ -52,7 +53,9 @@ export default class DbLs extends BaseCommand {
     const isFiltered = args.labels !== undefined || flags.search !== undefined
     if (flags.format === 'text' && databases.length >= manyRows && !isFiltered) {
       this.say(
-        "hint: use 'postern db ls --search foo,bar' to search keywords\n      use 'postern db ls key1=value1,key2=value2' to filter databases by labels",
+        nameCommands(
+          "hint: use 'postern db ls --search foo,bar' to search keywords\n      use 'postern db ls key1=value1,key2=value2' to filter databases by labels",
+        ),
       )
     }
     return databases

@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import {ApiClient} from '../../lib/api/client.js'
 import {contactCluster} from '../../lib/api/contact.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
+import {nameCommands} from '../../lib/cli/calling-name.js'
 import {firstTrust, formatFlag, passwordStdinFlag, trustFlags} from '../../lib/cli/flags.js'
 import {parseInvite} from '../../lib/cli/invite-link.js'
 import {askNewPassword, readPassword, requireTerminal} from '../../lib/cli/prompt.js'
@@ -34,7 +35,7 @@ export default class InviteAccept extends BaseCommand {
     try {
       const {user} = await client.acceptInvite({token, password: password.reveal()})
       const accepted = {user, proxy: formatAddress(proxy)}
-      return await this.show(flags.format, accepted, renderAccepted)
+      return await this.show(flags.format, accepted, (data) => nameCommands(renderAccepted(data)))
     } finally {
       await client.close()
     }

@@ -2,9 +2,9 @@ import {access, constants} from 'node:fs/promises'
 import {join} from 'node:path'
 import {readIdentityFile} from '../config/identity-file.js'
 import {ProfileStore, type Profile} from '../config/profile.js'
-import {defaultConfigPath} from '../config/settings.js'
 import {PosternError} from '../core/errors.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
+import {configFiles} from './calling-name.js'
 import type {Surroundings} from './environment.js'
 import {parseProxyAddress} from './proxy-address.js'
 import {asUsage} from './usage.js'
@@ -71,9 +71,9 @@ function identityProxy(choice: LoginChoice, known: string | undefined): Address 
 
 /** The administrator of the Auth Service on this host; undefined when there is none, or its files are not for us. */
 async function hostAdministrator(config: string | undefined, server?: Address): Promise<Connection | undefined> {
-  const file = config ?? defaultConfigPath
   // A file that was named must be there; loadConfig says so.
-  if (config === undefined && !(await isReadable(file))) return undefined
+  const file = config ?? (await firstReadable(configFiles()))
+  if (file === undefined) return undefined
   const {loadConfig} = await import('../config/file.js')
   const {authService, dataDir} = await loadConfig(file)
   if (!authService.enabled) return undefined
@@ -96,6 +96,11 @@ async function hostAdministrator(config: string | undefined, server?: Address): 
 /** Somebody who listens everywhere listens on loopback too. */
 function reachable({host, port}: Address): Address {
   return {host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host, port}
+}
+
+async function firstReadable(files: readonly string[]): Promise<string | undefined> {
+  for (const file of files) if (await isReadable(file)) return file
+  return undefined
 }
 
 function isReadable(file: string): Promise<boolean> {

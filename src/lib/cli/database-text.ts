@@ -1,6 +1,7 @@
 import type {VisibleDatabase} from '../api/responses.js'
 import type {StoredRoute} from '../config/database-certificates.js'
 import {formatLabels} from '../core/labels.js'
+import {nameCommands} from './calling-name.js'
 import {discoveredNameLabel} from './database-selection.js'
 import {fitColumn, renderTable} from './table.js'
 
@@ -32,7 +33,7 @@ const labelsColumn: Column = {
 }
 const connectColumn: Column = {
   title: 'Connect',
-  cell: (_database, active) => (active ? `postern db connect ${active.database}` : ''),
+  cell: (_database, active) => (active ? nameCommands(`postern db connect ${active.database}`) : ''),
 }
 const verboseColumns: readonly Column[] = [
   {title: 'Protocol', cell: ({database}) => database.spec.protocol},

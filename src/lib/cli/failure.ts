@@ -1,5 +1,6 @@
 import {PosternError, toPosternError} from '../core/errors.js'
 import {printable} from '../core/printable.js'
+import {nameCommands, otherName} from './calling-name.js'
 
 /** Ctrl-C at a prompt, as a shell counts it: 128 and the number of the signal. */
 const interruptedExit = 130
@@ -23,17 +24,27 @@ export function describeFailure(thrown: unknown, {json, colour}: FailureOptions)
   // The reader of our output has gone: there is nobody to tell.
   if (shell.code === 'EPIPE') return {exitCode: 0}
   if (shell.name === 'ExitPromptError') return {exitCode: interruptedExit}
-  const error = shell.oclif === undefined ? toPosternError(thrown) : usageError(String(shell.message))
+  const error = inTheirWords(shell.oclif === undefined ? toPosternError(thrown) : usageError(String(shell.message)))
   const exitCode = error.exitCode
   return {exitCode, text: json ? renderJson(error) : renderText(error, colour)}
 }
 
+/** Commands in sentences, as the user has to type them. */
+function inTheirWords({code, message, hints, cause}: PosternError): PosternError {
+  return new PosternError(code, nameCommands(message), {cause, hint: hints.map(nameCommands)})
+}
+
 /** oclif's own complaints, about flags and arguments, as ours. */
 function usageError(message: string): PosternError {
-  const unknown = /^command (.+) not found$/.exec(message)?.[1]
+  const unknown = /^command (.+) not found\.?$/i.exec(message)?.[1]
   if (unknown !== undefined) {
-    return new PosternError('USAGE', `There is no command "${unknown.replaceAll(':', ' ')}".`, {
-      hint: 'Run `postern --help` to see the commands.',
+    const words = unknown.replaceAll(':', ' ')
+    const elsewhere = otherName(words)
+    return new PosternError('USAGE', `There is no command "${words}".`, {
+      hint: [
+        ...(elsewhere === undefined ? [] : [`It is \`${elsewhere} ${words}\`.`]),
+        'Run `postern --help` to see the commands.',
+      ],
     })
   }
   const [first = '', ...details] = message

@@ -1,5 +1,6 @@
 import type {InviteResponse} from '../api/responses.js'
 import {formatShortDuration} from '../core/duration.js'
+import {nameCommands} from './calling-name.js'
 
 /** What an administrator passes on to a new user, or to one who forgot the password. */
 export function renderInvite(
@@ -13,7 +14,7 @@ export function renderInvite(
 ${url}
 
 On a terminal, this command does the same and knows the cluster by its CA:
-postern invite accept ${url}${pins}
+${nameCommands('postern invite accept')} ${url}${pins}
 
 NOTE: ${proxy} must be an address at which users reach the proxy.`
 }

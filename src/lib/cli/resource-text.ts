@@ -6,6 +6,7 @@ import type {Lock} from '../resources/lock.js'
 import type {Resource} from '../resources/resource.js'
 import type {Role} from '../resources/role.js'
 import type {User} from '../resources/user.js'
+import {renderServers} from './server-text.js'
 import {renderTable} from './table.js'
 import {maskToken, renderTokens, withoutSecret} from './token-text.js'
 
@@ -39,7 +40,7 @@ export async function renderResources(kind: Kind, resources: readonly Resource[]
     case 'db':
       return renderDatabases(of<Database>('db'))
     case 'db_server':
-      return renderDatabaseServers(of<DatabaseServer>('db_server'))
+      return renderServers(of<DatabaseServer>('db_server'), false)
     case 'lock':
       return renderLocks(of<Lock>('lock'))
   }
@@ -74,19 +75,6 @@ function renderDatabases(databases: readonly Database[]): Promise<string> {
     formatLabels(metadata.labels ?? {}),
   ])
   return renderTable(['Name', 'Protocol', 'URI', 'Labels'], rows)
-}
-
-function renderDatabaseServers(servers: readonly DatabaseServer[]): Promise<string> {
-  const rows = servers.map(({spec: {hostname, version, database}, status}) => [
-    hostname,
-    database.metadata.name,
-    database.spec.protocol,
-    database.spec.uri,
-    formatLabels(database.metadata.labels ?? {}),
-    version,
-    status.target_health.status,
-  ])
-  return renderTable(['Host', 'Name', 'Protocol', 'URI', 'Labels', 'Version', 'Health'], rows)
 }
 
 function renderLocks(locks: readonly Lock[]): Promise<string> {

@@ -1,18 +1,26 @@
 import {createRequire} from 'node:module'
+import {fileURLToPath} from 'node:url'
+import {readCallingName} from './calling-name.js'
 import {describeFailure, wantsJson} from './failure.js'
 import {useColour} from './terminal.js'
 
 /** Runs the command line of this process. `metaUrl` is that of bin/run.js, from which oclif finds the package. */
 export async function run(metaUrl: string): Promise<void> {
+  const alias = readCallingName()
   const words = process.argv.slice(2)
   const argv = words[0] === 'help' ? [...words.slice(1), '--help'] : words
   // Whoever reads our output may leave early, as `head` does.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly)
   if (argv[0] === '--version') {
-    process.stdout.write(`postern ${readVersion(metaUrl)}\n`)
+    process.stdout.write(`${alias ?? 'postern'} ${readVersion(metaUrl)}\n`)
     return
   }
   try {
+    if (alias) {
+      const {runAs} = await import('./called-config.js')
+      await runAs(alias, argv, fileURLToPath(metaUrl))
+      return
+    }
     const {run: runCommand} = await import('@oclif/core/run')
     await runCommand(argv, metaUrl)
   } catch (error) {

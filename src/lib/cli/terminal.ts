@@ -12,10 +12,10 @@ export function useColour(stream: Stream, variables: NodeJS.ProcessEnv = process
   return stream.isTTY === true && !variables.NO_COLOR && variables.TERM !== 'dumb'
 }
 
-/** Fires when the process is asked to end, by Ctrl-C or by SIGTERM. */
+/** Fires when the process is asked to end, by Ctrl-C, by SIGTERM, or because its terminal has gone. */
 export function askedToEnd(): AbortSignal {
   const asked = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       asked.abort()
     })

@@ -3,6 +3,7 @@ import {describeDuration, formatDuration} from '../core/duration.js'
 import {PosternError} from '../core/errors.js'
 import {formatLabels} from '../core/labels.js'
 import type {JoinRole, Token} from '../resources/token.js'
+import {nameCommands} from './calling-name.js'
 import {renderTable} from './table.js'
 
 const rolesOfTypes: Readonly<Record<string, JoinRole>> = {db: 'Db', proxy: 'Proxy', discovery: 'Discovery'}
@@ -32,7 +33,7 @@ export function renderJoinInstructions(token: TokenResponse, database: ShownData
   const life = describeDuration(token.ttlSeconds * 1000)
   const heading = `The join token: ${token.token}\nIt can be used for ${life}.`
   const steps = token.roles.includes('Proxy') ? proxySteps(token) : agentSteps(token, database)
-  return `${heading}\n\n${steps}`
+  return `${heading}\n\n${nameCommands(steps)}`
 }
 
 function agentSteps({token, caPins, proxy}: TokenResponse, {name, protocol, uri}: ShownDatabase): string {

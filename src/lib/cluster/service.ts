@@ -18,6 +18,8 @@ export interface ServiceOptions {
   /** A join token, or the absolute path of its file; overrides the configuration's. */
   readonly token?: string | undefined
   readonly diagAddr?: string | undefined
+  /** Overrides the configuration's. */
+  readonly pidFile?: string | undefined
   readonly drainMilliseconds: number
   readonly debug: boolean
   readonly version: string
@@ -46,14 +48,15 @@ export async function runServices(options: ServiceOptions): Promise<void> {
     options.token === undefined ? undefined : await readToken(tokenSource(options.token))
   const {version, caFile, rootsFile, clock, stop} = options
   const cluster = await startCluster({config, version, token, caFile, rootsFile, logger, clock, signal: stop})
-  if (config.pidFile) await writeFile(config.pidFile, `${process.pid}\n`)
+  const pidFile = options.pidFile ?? config.pidFile
+  if (pidFile) await writeFile(pidFile, `${process.pid}\n`)
   try {
     logger.info('Postern is ready.', {version})
     if (!stop.aborted) await once(stop, 'abort')
     logger.info('Stopping: no new sessions are taken.', {drainSeconds: options.drainMilliseconds / 1000})
   } finally {
     await cluster.stop(options.drainMilliseconds)
-    if (config.pidFile) await rm(config.pidFile, {force: true})
+    if (pidFile) await rm(pidFile, {force: true})
   }
   logger.info('Stopped.')
 }

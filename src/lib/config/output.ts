@@ -36,7 +36,7 @@ export function parseOutput(output: string, defaultPath = defaultConfigPath): st
  * Returns its path; undefined when the output is stdout, and the text is the caller's to print.
  * @throws PosternError USAGE, ALREADY_EXISTS, or FAILED when the file cannot be written.
  */
-export async function writeAgentConfig(
+export async function writeNewFile(
   output: string,
   text: string,
   defaultPath = defaultConfigPath,

@@ -2,7 +2,7 @@ import {chmod, mkdtemp, readFile, rm, stat, symlink, writeFile} from 'node:fs/pr
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
-import {parseOutput, writeAgentConfig} from '../../../src/lib/config/output.js'
+import {parseOutput, writeNewFile} from '../../../src/lib/config/output.js'
 
 let directory = ''
 
@@ -49,7 +49,7 @@ describe('where output goes', () => {
 describe('writing a new file', () => {
   it('makes it private and its directory public', async () => {
     const path = join(directory, 'new', 'deeper', 'postern.yaml')
-    await expect(writeAgentConfig(path, 'text\n')).resolves.toBe(path)
+    await expect(writeNewFile(path, 'text\n')).resolves.toBe(path)
     await expect(readFile(path, 'utf8')).resolves.toBe('text\n')
     await expect(permissions(path)).resolves.toBe(0o600)
     expect((await permissions(join(directory, 'new'))) & 0o022).toBe(0)
@@ -57,24 +57,24 @@ describe('writing a new file', () => {
 
   it('takes a file URL', async () => {
     const path = join(directory, 'postern.yaml')
-    await expect(writeAgentConfig(`file://${path}`, 'text')).resolves.toBe(path)
+    await expect(writeNewFile(`file://${path}`, 'text')).resolves.toBe(path)
   })
 
   it('leaves stdout to the caller', async () => {
-    await expect(writeAgentConfig('stdout', 'text')).resolves.toBeUndefined()
+    await expect(writeNewFile('stdout', 'text')).resolves.toBeUndefined()
   })
 
   it('never touches what is there, not even through a dangling link', async () => {
     const path = join(directory, "it's there.yaml")
     await writeFile(path, 'old')
-    await expect(writeAgentConfig(path, 'new')).rejects.toMatchObject({
+    await expect(writeNewFile(path, 'new')).rejects.toMatchObject({
       code: 'ALREADY_EXISTS',
       hints: [`To replace it, remove it first: rm -f '${path.replaceAll("'", `'\\''`)}'`],
     })
     await expect(readFile(path, 'utf8')).resolves.toBe('old')
     const link = join(directory, 'link.yaml')
     await symlink(join(directory, 'target'), link)
-    await expect(writeAgentConfig(link, 'new')).rejects.toMatchObject({
+    await expect(writeNewFile(link, 'new')).rejects.toMatchObject({
       hints: [`To replace it, remove it first: rm -f ${link}`],
     })
     await expect(readFile(join(directory, 'target'))).rejects.toMatchObject({code: 'ENOENT'})
@@ -83,7 +83,7 @@ describe('writing a new file', () => {
   it('names the directory that cannot be made, without proposing to remove it', async () => {
     const file = join(directory, 'file')
     await writeFile(file, '')
-    await expect(writeAgentConfig(join(file, 'postern.yaml'), 'text')).rejects.toMatchObject({
+    await expect(writeNewFile(join(file, 'postern.yaml'), 'text')).rejects.toMatchObject({
       code: 'FAILED',
       message: expect.stringContaining(`${file} cannot be written`),
       hints: [],
@@ -92,9 +92,9 @@ describe('writing a new file', () => {
 
   it('tells who may not write', async () => {
     const locked = join(directory, 'locked')
-    await writeAgentConfig(join(locked, 'first'), '')
+    await writeNewFile(join(locked, 'first'), '')
     await chmod(locked, 0o555)
-    const write = writeAgentConfig(join(locked, 'second'), 'text')
+    const write = writeNewFile(join(locked, 'second'), 'text')
     // Permissions do not bind root.
     if (process.getuid?.() === 0) await expect(write).resolves.toBe(join(locked, 'second'))
     else await expect(write).rejects.toMatchObject({code: 'FAILED', message: expect.stringContaining('may not write')})

@@ -1,13 +1,13 @@
 import * as Flags from '@oclif/core/flags'
 import type {IamAccounts} from '../../../lib/aws/iam-accounts.js'
 import {planManually} from '../../../lib/aws/iam-plan.js'
+import {configFiles} from '../../../lib/cli/calling-name.js'
 import {formatFlag, list} from '../../../lib/cli/flags.js'
 import {IamCommand, type IamOutcome} from '../../../lib/cli/iam-command.js'
 import {confirmFlag, policyName} from '../../../lib/cli/iam-flags.js'
 import {accountsOf} from '../../../lib/cli/iam-text.js'
 import {needsOf} from '../../../lib/cli/iam-needs.js'
 import type {Clock} from '../../../lib/core/clock.js'
-import {defaultConfigPath} from '../../../lib/config/settings.js'
 
 export default class DbConfigureBootstrap extends IamCommand {
   static override summary = 'Give an agent the permissions in AWS that its configuration needs.'
@@ -21,8 +21,7 @@ export default class DbConfigureBootstrap extends IamCommand {
   static override flags = {
     config: Flags.string({
       char: 'c',
-      default: defaultConfigPath,
-      description: 'configuration of the agent',
+      description: 'configuration of the agent (default: /etc/postern.yaml)',
       helpValue: 'FILE',
     }),
     'policy-name': policyName({default: 'DatabaseAccess', description: 'name of the policy'}),
@@ -50,9 +49,10 @@ export default class DbConfigureBootstrap extends IamCommand {
     const {flags} = await this.parse(DbConfigureBootstrap)
     if (!flags.manual) this.requireConfirmation(flags.confirm)
     const note = flags.format === 'text' ? this.print.bind(this) : this.say.bind(this)
-    note(`Reading configuration at "${flags.config}"...\n`)
+    const file = flags.config ?? configFiles()[0]
+    note(`Reading configuration at "${file}"...\n`)
     const {loadConfig} = await import('../../../lib/config/file.js')
-    const needs = needsOf(await loadConfig(flags.config))
+    const needs = needsOf(await loadConfig(file))
     const request = {policyName: flags['policy-name'], needs, assumesRoles: flags['assumes-roles'] ?? []}
     const choice = {user: flags['attach-to-user'], role: flags['attach-to-role']}
 

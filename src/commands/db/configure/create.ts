@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../../lib/cli/base-command.js'
+import {configFiles, nameCommands} from '../../../lib/cli/calling-name.js'
 import {list, repeated} from '../../../lib/cli/flags.js'
 
 const region = {...list, helpValue: 'REGION,...'} as const
@@ -70,9 +71,9 @@ Without --name, the name of the database is made from the first label of its add
   async run(): Promise<void> {
     const {flags} = await this.parse(DbConfigureCreate)
     const {renderAgentConfig} = await import('../../../lib/config/agent-file.js')
-    const {parseOutput, writeAgentConfig} = await import('../../../lib/config/output.js')
+    const {parseOutput, writeNewFile} = await import('../../../lib/config/output.js')
     // Before the work: a mistake in --output is the cheaper one to find.
-    parseOutput(flags.output)
+    parseOutput(flags.output, configFiles()[0])
     const {yaml, derivedName} = renderAgentConfig({
       proxy: flags.proxy,
       token: flags.token,
@@ -101,8 +102,8 @@ Without --name, the name of the database is made from the first label of its add
     if (derivedName !== undefined) {
       this.say(`The database is named "${derivedName}", after its address; --name gives it another name.`)
     }
-    const path = await writeAgentConfig(flags.output, yaml)
+    const path = await writeNewFile(flags.output, yaml, configFiles()[0])
     if (path === undefined) this.print(yaml.trimEnd())
-    else this.print(`Wrote "${path}". Start the agent with \`postern start -c ${path}\`.`)
+    else this.print(nameCommands(`Wrote "${path}". Start the agent with \`postern start -c ${path}\`.`))
   }
 }
