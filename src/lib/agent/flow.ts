@@ -1,5 +1,5 @@
 import type {TLSSocket} from 'node:tls'
-import {Turns} from '../tunnel/turns.js'
+import type {Turns} from '../tunnel/turns.js'
 
 /** Far above Node's 16 KiB mark: obeying that one costs 1.4 times the throughput. */
 const maximumQueuedBytes = 1024 * 1024
@@ -10,13 +10,14 @@ export class Flow {
   readonly #from: TLSSocket
   readonly #to: TLSSocket
   readonly #onChunk: (chunk: Buffer) => void
-  readonly #turns = new Turns()
+  readonly #turns: Turns
   #queueFull = false
   #stopped = false
 
-  constructor(from: TLSSocket, to: TLSSocket, onChunk: (chunk: Buffer) => void) {
+  constructor(from: TLSSocket, to: TLSSocket, turns: Turns, onChunk: (chunk: Buffer) => void) {
     this.#from = from
     this.#to = to
+    this.#turns = turns
     this.#onChunk = onChunk
   }
 

@@ -15,6 +15,7 @@ import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import {walkServer} from '../pgwire/server-stream.js'
+import {Turns} from '../tunnel/turns.js'
 import {answers, auditAnswer, auditMessage} from './audited-message.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {Flow} from './flow.js'
@@ -69,10 +70,11 @@ export class Relay {
       this.#finish = resolve
     })
     this.#fromClient = new ClientStream({captureBytes})
-    this.#clientFlow = new Flow(client, database, (chunk) => {
+    const turns = new Turns()
+    this.#clientFlow = new Flow(client, database, turns, (chunk) => {
       this.#readClient(chunk)
     })
-    this.#serverFlow = new Flow(database, client, (chunk) => {
+    this.#serverFlow = new Flow(database, client, turns, (chunk) => {
       this.#readServer(chunk)
     })
     this.#watch(client, 'The client closed the connection', 'The connection to the client broke')

@@ -31,8 +31,9 @@ export function tuneSocket(socket: Socket): void {
  */
 export function splice(left: Socket, right: Socket): Promise<SpliceCounts> {
   return new Promise((resolve) => {
-    const leftToRight = new Pump(left, right)
-    const rightToLeft = new Pump(right, left)
+    const turns = new Turns()
+    const leftToRight = new Pump(left, right, turns)
+    const rightToLeft = new Pump(right, left, turns)
     let open = 2
     const onClose = (): void => {
       open -= 1
@@ -53,12 +54,13 @@ class Pump {
   bytes = 0
   readonly #from: Socket
   readonly #to: Socket
-  readonly #turns = new Turns()
+  readonly #turns: Turns
   #queueFull = false
 
-  constructor(from: Socket, to: Socket) {
+  constructor(from: Socket, to: Socket, turns: Turns) {
     this.#from = from
     this.#to = to
+    this.#turns = turns
   }
 
   start(): void {
