@@ -33,11 +33,12 @@ export const logFile = ({home}: ServerPlace): string => join(home, 'postgres.log
 
 /** Writes the files that the server reads, for its account alone. */
 export async function writeServerFiles(place: ServerPlace, {tls, hbaLines}: ServerSetup): Promise<void> {
-  // Peer authentication (PostgreSQL manual 20.9): the superuser is whoever runs this process, and no password exists.
-  const local = `local all ${superuser} peer map=postern`
+  // Peer authentication (PostgreSQL manual 20.9): whoever runs this process is the superuser or any other user, and no
+  // password exists.
+  const local = 'local all all peer map=postern'
   const files: Record<string, string> = {
     'pg_hba.conf': [local, ...(hbaLines ?? hostLines(tls)), ''].join('\n'),
-    'pg_ident.conf': `postern "${userInfo().username}" ${superuser}\n`,
+    'pg_ident.conf': `postern "${userInfo().username}" all\n`,
     ...(tls && {'server.crt': tls.certificate, 'server.key': tls.privateKey.reveal()}),
     ...(tls?.clientAuthorities && {'clients.crt': tls.clientAuthorities}),
   }

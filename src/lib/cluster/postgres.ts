@@ -27,7 +27,7 @@ export interface PostgresOptions extends ServerSetup {
 export interface PostgresServer {
   readonly host: '127.0.0.1'
   readonly port: number
-  /** A directory of sockets where whoever runs this process signs in as the superuser, and nobody else. */
+  /** A directory of sockets where whoever runs this process signs in as any user, and nobody else signs in. */
   readonly superuserSocketDir: string
   readonly superuser: typeof superuser
   /** Runs SQL as the superuser; the rows of its last statement. @throws PosternError FAILED */

@@ -1,0 +1,88 @@
+/** The AWS account and the database of a guide, without AWS: the sandbox in front of a real PostgreSQL server. */
+import {connect} from 'node:net'
+import {join} from 'node:path'
+import type {Clock} from '../core/clock.js'
+import type {Logger} from '../core/log.js'
+import {startSandbox} from '../sandbox/sandbox.js'
+import type {RealPostgres} from '../sandbox/real-postgres.js'
+import {extraSeed, guideWorld, type Guide, type GuideWorld} from './guide-world.js'
+import {startPostgres, type PostgresServer} from './postgres.js'
+
+export interface GuideSandboxOptions {
+  readonly guide: Guide
+  /** Where the server keeps its data and the sandbox its certificates; made when missing. */
+  readonly directory: string
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+export interface GuideSandbox {
+  readonly guide: GuideWorld
+  /** Variables for an agent that is to live in the sandbox, its secrets among them. */
+  readonly environment: Readonly<Record<string, string>>
+  stop(): Promise<void>
+}
+
+/** @throws PosternError when PostgreSQL does not start */
+export async function startGuideSandbox(options: GuideSandboxOptions): Promise<GuideSandbox> {
+  const {directory, clock, logger} = options
+  const guide = guideWorld(options.guide)
+  const postgres = await startPostgres({
+    directory: join(directory, 'postgres'),
+    // RDS Proxy signs in to the real server in its users' stead and compares their passwords with what it keeps.
+    settings: {password_encryption: 'scram-sha-256'},
+    logger,
+  })
+  try {
+    const sandbox = await startSandbox({
+      world: guide.world,
+      postgres: realPostgres(postgres),
+      directory: join(directory, 'aws'),
+      clock,
+      logger,
+    })
+    try {
+      await seed(postgres, guide)
+    } catch (error) {
+      await sandbox.close()
+      throw error
+    }
+    return {
+      guide,
+      environment: sandbox.environment,
+      stop: async () => {
+        await sandbox.close()
+        await postgres.stop()
+      },
+    }
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+}
+
+/** After the sandbox has started: `rds_iam` is its doing. Data of an earlier run stays as it is. */
+async function seed(postgres: PostgresServer, {seed: statements, extraDatabase}: GuideWorld): Promise<void> {
+  const earlier = await postgres.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'alice'")
+  if (earlier.length > 0) return
+  for (const sql of statements) await postgres.execute(sql)
+  if (extraDatabase === undefined) return
+  await postgres.execute(`CREATE DATABASE "${extraDatabase}"`)
+  await postgres.execute(extraSeed, {database: extraDatabase})
+}
+
+/** Over the private socket the server lets this process in as any user. */
+function realPostgres(server: PostgresServer): RealPostgres {
+  return {
+    execute: (sql) => server.execute(sql),
+    connectAs: () =>
+      new Promise((resolve, reject) => {
+        const socket = connect(join(server.superuserSocketDir, `.s.PGSQL.${server.port}`))
+        socket.once('error', reject)
+        socket.once('connect', () => {
+          socket.off('error', reject)
+          resolve(socket)
+        })
+      }),
+  }
+}

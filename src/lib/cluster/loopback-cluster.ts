@@ -1,0 +1,96 @@
+/** A control plane and a proxy on loopback, for trying things out. */
+import {once} from 'node:events'
+import {mkdir, writeFile} from 'node:fs/promises'
+import {createServer, type AddressInfo} from 'node:net'
+import {join} from 'node:path'
+import {ApiClient} from '../api/client.js'
+import type {Auth} from '../auth/auth.js'
+import {parseConfig} from '../config/file.js'
+import {readIdentityFile} from '../config/identity-file.js'
+import type {Clock} from '../core/clock.js'
+import type {Logger} from '../core/log.js'
+import {authServerName} from '../resources/route.js'
+import {startCluster} from './start.js'
+
+export interface LoopbackClusterOptions {
+  /** Configuration and data go to its `control-plane`. */
+  readonly directory: string
+  readonly clusterName: string
+  readonly version: string
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+export interface LoopbackCluster {
+  /** The proxy's `host:port`. */
+  readonly proxy: string
+  readonly caPin: string
+  /** Where administrators' commands find the cluster: the configuration of its Auth Service. */
+  readonly configFile: string
+  /** The control plane as its administrator. */
+  readonly admin: ApiClient
+  stop(): Promise<void>
+}
+
+/** @throws PosternError; what was started is stopped again */
+export async function startLoopbackCluster(options: LoopbackClusterOptions): Promise<LoopbackCluster> {
+  const {version, logger, clock} = options
+  const home = join(options.directory, 'control-plane')
+  const configFile = join(home, 'postern.yaml')
+  const proxy = `127.0.0.1:${await freePort()}`
+  const text = configOf(options.clusterName, home, proxy, await freePort())
+  await mkdir(home, {recursive: true, mode: 0o700})
+  await writeFile(configFile, text, {mode: 0o600})
+  const service = await startCluster({config: parseConfig(text, {name: configFile}), version, logger, clock})
+  try {
+    if (!service.auth) throw new Error('the configuration enables the Auth Service')
+    const admin = await adminClient(service.auth)
+    const [caPin = ''] = service.auth.caPins()
+    const stop = async (): Promise<void> => {
+      await admin.close()
+      await service.stop(0)
+    }
+    return {proxy, caPin, configFile, admin, stop}
+  } catch (error) {
+    await service.stop(0)
+    throw error
+  }
+}
+
+async function adminClient({adminIdentity, address, cluster}: Auth): Promise<ApiClient> {
+  const identity = await readIdentityFile(adminIdentity)
+  return new ApiClient({
+    ...address,
+    serverName: authServerName(cluster),
+    authorities: identity.hostAuthorities,
+    credentials: () => identity.credentials,
+  })
+}
+
+/** A port that is free now; in this loopback try-out the moment until it is used does not matter. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const {port} = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function configOf(clusterName: string, home: string, proxy: string, authPort: number): string {
+  return `version: v3
+postern:
+  nodename: control-plane
+  data_dir: ${JSON.stringify(join(home, 'data'))}
+auth_service:
+  enabled: yes
+  listen_addr: 127.0.0.1:${authPort}
+  cluster_name: ${clusterName}
+proxy_service:
+  enabled: yes
+  web_listen_addr: ${proxy}
+  public_addr: ${proxy}
+db_service:
+  enabled: no
+`
+}
