@@ -15,9 +15,10 @@ const tour = ['SELECT * FROM products ORDER BY id LIMIT 5', 'SELECT count(*), su
 const refused = "INSERT INTO products (name, price) VALUES ('Phone', 150.00)"
 
 export default class Quickstart extends BaseCommand {
-  static override summary = 'Try everything on this machine: a cluster, a real PostgreSQL, psql through the proxy.'
-  static override description = `Starts a control plane, a proxy, a database agent and a PostgreSQL server on loopback, makes the user alice, logs her in and opens
-psql on the database "shop". Without a terminal it runs a few statements and shows what the audit log says about them.
+  static override summary =
+    'Try everything on this machine: a cluster, Aurora in a sandbox AWS, psql through the proxy.'
+  static override description = `Starts a sandbox AWS with an Aurora database that is a real PostgreSQL, a control plane, a proxy and a database agent on loopback,
+makes the user alice, logs her in and opens psql on the database "aurora", where the agent signs in with an IAM token. Without a terminal it runs a few statements and shows what the audit log says about them.
 Nothing is left behind, unless --keep or --dir ask for it.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
@@ -70,7 +71,7 @@ Nothing is left behind, unless --keep or --dir ask for it.`
     this.say(`* Logging ${user} in, to the database "${database}" too`)
     const login = ['login', `--proxy=${proxy}`, `--user=${user}`, `--ca-pin=${caPin}`, '--password-stdin']
     await expectSuccess(runOwnCommand(login, {environment, input: `${password.reveal()}\n`}), login)
-    const dbLogin = ['db', 'login', `--db-user=${user}`, '--db-name=postgres', database]
+    const dbLogin = ['db', 'login', `--db-user=${user}`, `--db-name=${running.databaseName}`, database]
     await expectSuccess(runOwnCommand(dbLogin, {environment, input: ''}), dbLogin)
 
     const connect = ['db', 'connect', database]

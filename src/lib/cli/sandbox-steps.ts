@@ -29,7 +29,7 @@ ${bin} db configure create --token=${directory}/token --name=${database.name} --
 sed -i 's|/var/lib/postern|${directory}/agent|' ${agent}
 
 # The agent, with the sandbox's AWS credentials; elsewhere it is a service
-(set -a; . ${environment}; exec ${bin} start -c ${agent}) &
+(set -a; . ${environment}; ${bin} start -c ${agent}) &
 
 # A role and a user; the second command prints the URL for the third
 ${bin} create --config ${config} <<'EOF'

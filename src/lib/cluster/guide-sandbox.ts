@@ -1,8 +1,10 @@
 /** The AWS account and the database of a guide, without AWS: the sandbox in front of a real PostgreSQL server. */
+import {writeFile} from 'node:fs/promises'
 import {connect} from 'node:net'
 import {join} from 'node:path'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
+import type {PublishedAuthorities} from '../sandbox/authorities.js'
 import {startSandbox} from '../sandbox/sandbox.js'
 import type {RealPostgres} from '../sandbox/real-postgres.js'
 import {extraSeed, guideWorld, type Guide, type GuideWorld} from './guide-world.js'
@@ -47,9 +49,10 @@ export async function startGuideSandbox(options: GuideSandboxOptions): Promise<G
       await sandbox.close()
       throw error
     }
+    const roots = await writeRoots(join(directory, 'aws', 'roots.pem'), sandbox.authorities)
     return {
       guide,
-      environment: sandbox.environment,
+      environment: {...sandbox.environment, POSTERN_AWS_CA_FILE: roots},
       stop: async () => {
         await sandbox.close()
         await postgres.stop()
@@ -59,6 +62,13 @@ export async function startGuideSandbox(options: GuideSandboxOptions): Promise<G
     await postgres.stop()
     throw error
   }
+}
+
+/** One file of all authorities that have signed the databases' certificates. */
+async function writeRoots(path: string, authorities: PublishedAuthorities): Promise<string> {
+  const certificates = Object.values(authorities).map(({certificate}) => certificate)
+  await writeFile(path, certificates.join(''))
+  return path
 }
 
 /** After the sandbox has started: `rds_iam` is its doing. Data of an earlier run stays as it is. */

@@ -115,7 +115,7 @@ const worlds: Readonly<Record<Guide, GuideWorld>> = {
         ],
       },
     ),
-    seed: [`CREATE USER alice PASSWORD '${proxyPassword}'; GRANT rds_iam TO alice;`],
+    seed: [`CREATE USER alice PASSWORD '${proxyPassword}';`],
     extraDatabase: 'dev',
   },
   redshift: {

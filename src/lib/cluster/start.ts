@@ -36,6 +36,8 @@ export interface StartOptions {
   /** Extra roots for the first contact with the cluster. */
   readonly caFile?: string | undefined
   readonly rootsFile?: string | undefined
+  /** What the agent knows of AWS by variables; those of the process unless told. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
   readonly logger: Logger
   readonly clock: Clock
   /** Gives up a start that is still waiting, for example for a cluster that cannot be reached. */
@@ -200,7 +202,7 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
 }
 
 async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups: Cleanup[]): Promise<Agent> {
-  const {config, version, logger: parentLogger, clock} = options
+  const {config, version, environment = process.env, logger: parentLogger, clock} = options
   const logger = parentLogger.with({service: 'db'})
   const proxyAddress = proxy ? reachable(proxy.address) : config.proxyServer
   if (!proxyAddress) {
@@ -240,7 +242,8 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     cacheTtlMilliseconds: dbService.cacheTtl,
     maxStaleMilliseconds: dbService.maxStale,
     allowLoopback: dbService.allowLoopback,
-    connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(process.env.POSTERN_RESOLVE)]),
+    connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(environment.POSTERN_RESOLVE)]),
+    environment,
     workers: workerCount(dbService.workers),
     endpoint: host.endpoint,
     logger,
