@@ -1,4 +1,17 @@
-import type {GuideFacts} from '../cluster/guide-cluster.js'
+/** Where things are, and what the guide calls them. */
+interface GuideFacts {
+  readonly directory: string
+  readonly proxy: string
+  readonly ca_pin: string
+  readonly config: string
+  readonly environment_file: string
+  readonly database: {
+    readonly name: string
+    readonly uri: string
+    readonly db_name: string
+    readonly db_users: readonly string[]
+  }
+}
 
 const role = `kind: role
 version: v3
