@@ -18,6 +18,7 @@ import type {Credentials} from '../pki/credentials.js'
 import type {TargetHealth} from '../resources/database-server.js'
 import type {Database} from '../resources/database.js'
 import {DataConnections, type OnConnection} from '../tunnel/data-connections.js'
+import {formatAddress, type Address} from '../resources/endpoint.js'
 import {startTunnel, type Tunnel} from '../tunnel/dialer.js'
 import {AbandonedSpools} from './abandoned-spools.js'
 import type {Served} from './catalog.js'
@@ -62,6 +63,8 @@ export interface AgentOptions {
   readonly workers?: number | undefined
   /** Where workers reach the control plane. */
   readonly endpoint?: Omit<Endpoint, 'credentials'> | undefined
+  /** Where clients reach this agent without the proxy: what to listen on, and what they are told. */
+  readonly direct?: {readonly listen: Address; readonly announce: Address} | undefined
   readonly logger: Logger
   readonly clock: Clock
 }
@@ -114,6 +117,7 @@ class DatabaseService implements Agent {
   #workers: SessionWorkers | undefined
   #abandoned: AbandonedSpools | undefined
   #tunnel: Tunnel | undefined
+  #directAddress: string | undefined
   #draining = false
   #closing: Promise<void> | undefined
 
@@ -139,6 +143,7 @@ class DatabaseService implements Agent {
       credentials,
       directCredentials: () => this.#direct.credentials(),
       refusedDatabases: () => this.#heartbeat.refused,
+      presentCancel: (user, key) => this.#cancel(user, key),
       onServed: (name, served) => {
         this.#serve(name, served)
       },
@@ -159,7 +164,12 @@ class DatabaseService implements Agent {
       api,
       logger,
       intervalMilliseconds: options.heartbeatMilliseconds ?? defaultHeartbeat,
-      state: () => ({hostname, version, databases: [...this.databases()]}),
+      state: () => ({
+        hostname,
+        version,
+        databases: [...this.databases()],
+        ...(this.#directAddress === undefined ? {} : {directAddress: this.#directAddress}),
+      }),
       onTaken: () => {
         this.#direct.update()
         this.#workers?.share()
@@ -202,6 +212,7 @@ class DatabaseService implements Agent {
       logger,
       clock,
     })
+    await this.#listen()
   }
 
   ready(): boolean {
@@ -241,6 +252,17 @@ class DatabaseService implements Agent {
     this.#health.stop()
     await atMost(endMilliseconds, Promise.all([this.#heartbeat.stop(), this.#direct.stop()]))
     await Promise.all([this.#workers?.close(), this.#server.close(), this.#abandoned?.close()])
+  }
+
+  /** Lets clients in that come without the proxy, into this process, and tells the control plane of it. */
+  async #listen(): Promise<void> {
+    const {direct, logger} = this.#options
+    if (!direct) return
+    const port = await this.#server.listen(direct.listen)
+    const {announce} = direct
+    this.#directAddress = formatAddress(announce.port === 0 ? {host: announce.host, port} : announce)
+    this.#heartbeat.hurry()
+    logger.info('Clients can come without the proxy.', {address: this.#directAddress})
   }
 
   async #startWorkers(): Promise<SessionWorkers | undefined> {

@@ -21,6 +21,7 @@ import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Credentials} from '../pki/credentials.js'
 import type {Database} from '../resources/database.js'
 import type {Address} from '../resources/endpoint.js'
+import type {Address} from '../resources/endpoint.js'
 import type {SessionSource} from '../tunnel/data-connections.js'
 import {Cache} from './cache.js'
 import {Cancels} from './cancels.js'
@@ -31,6 +32,7 @@ import {Engine, type EngineCounters} from './engine.js'
 import {Entrance} from './entrance.js'
 import {Gate} from './gate.js'
 import type {Self} from './session-facts.js'
+import {Listener} from './listener.js'
 import {Sessions} from './sessions.js'
 
 /** What decides about sessions and does not change: plain data, because workers get it in a message. */
@@ -97,6 +99,7 @@ export class SessionServer {
   readonly #gate: Gate
   readonly #engine: Engine
   readonly #entrance: Entrance
+  #listener: Listener | undefined
   readonly #staleCheck: NodeJS.Timeout
 
   constructor(options: SessionServerOptions) {
@@ -174,7 +177,7 @@ export class SessionServer {
     return {
       ...this.#engine.counters,
       sessions: this.#sessions.count,
-      connectionsTurnedAway: this.#entrance.turnedAway,
+      connectionsTurnedAway: this.#entrance.turnedAway + (this.#listener?.turnedAway ?? 0),
       auditBacklogBytes: this.#options.spool.backlogBytes,
     }
   }
@@ -182,6 +185,22 @@ export class SessionServer {
   /** Takes a paused connection that holds a client's first bytes. */
   accept(socket: Socket, session: SessionSource): void {
     this.#entrance.accept(socket, session)
+  }
+
+  /** Lets clients in that come without the proxy. @returns the port @throws PosternError UNREACHABLE */
+  listen(address: Address): Promise<number> {
+    const {self, credentials, logger} = this.#options
+    this.#listener = new Listener({
+      cluster: self.cluster,
+      hostId: self.hostId,
+      credentials,
+      onArrival: (arrival) => {
+        this.#engine.take(arrival)
+      },
+      logger,
+      listen: address,
+    })
+    return this.#listener.open()
   }
 
   /** Ends these sessions within so many milliseconds, for a proxy that goes away. */
@@ -210,6 +229,7 @@ export class SessionServer {
   async close(): Promise<void> {
     clearInterval(this.#staleCheck)
     this.#entrance.close()
+    this.#listener?.close()
     await atMost(endMilliseconds, Promise.all([this.#engine.settled(), this.#cache.close()]))
     await this.#shipper.close(shipMilliseconds)
     await this.#options.spool.close()

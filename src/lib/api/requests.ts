@@ -1,6 +1,6 @@
 import {z} from 'zod'
 import {databaseSchema} from '../resources/database.js'
-import {targetHealthSchema} from '../resources/database-server.js'
+import {directAddressSchema, targetHealthSchema} from '../resources/database-server.js'
 import {labelMap, mapOf, resourceName} from '../resources/metadata.js'
 import {joinRoles} from '../resources/token.js'
 
@@ -104,6 +104,8 @@ export type LogoutRequest = z.infer<typeof logoutRequest>
 export const heartbeatRequest = z.strictObject({
   hostname: z.string().max(253),
   version: z.string().max(64),
+  /** Where clients reach the agent without the proxy, `host:port`. */
+  directAddress: directAddressSchema.optional(),
   databases: z.array(z.strictObject({database: databaseSchema, health: targetHealthSchema})).max(1000),
 })
 export type HeartbeatRequest = z.input<typeof heartbeatRequest>

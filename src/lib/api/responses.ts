@@ -49,6 +49,8 @@ export interface RenewHostResponse {
 export interface DatabaseAgent {
   readonly hostId: string
   readonly health: HealthStatus
+  /** Where it can be reached without the proxy, `host:port`. */
+  readonly directAddress?: string
 }
 
 export interface DatabaseCertificateResponse {

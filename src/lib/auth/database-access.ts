@@ -123,7 +123,10 @@ function look({name, roles, definitions, identity}: UserCaller, {metadata}: Data
 export function orderAgents(servers: readonly DatabaseServer[]): DatabaseAgent[] {
   return shuffle(servers)
     .sort(byHealth)
-    .map((server) => ({hostId: server.spec.host_id, health: healthOf(server)}))
+    .map((server) => {
+      const {host_id: hostId, direct_addr: directAddress} = server.spec
+      return {hostId, health: healthOf(server), ...(directAddress === undefined ? {} : {directAddress})}
+    })
 }
 
 const healthOf = ({status}: DatabaseServer): DatabaseAgent['health'] => status.target_health.status

@@ -43,7 +43,10 @@ export class Heartbeats {
     return result
   }
 
-  async #accept({hostname, version, databases}: Heartbeat, {hostId, identity}: HostCaller): Promise<HeartbeatResponse> {
+  async #accept(
+    {hostname, version, databases, directAddress}: Heartbeat,
+    {hostId, identity}: HostCaller,
+  ): Promise<HeartbeatResponse> {
     const {stores, clock} = this.#options
     const host = await stores.hosts.get(hostId)
     if (!host) throw new PosternError('ACCESS_DENIED', `The host ${hostId} is not part of this cluster.`)
@@ -66,7 +69,15 @@ export class Heartbeats {
         kind: 'db_server',
         version: 'v3',
         metadata: {name, expires: new Date(expires).toISOString(), ...copyOf(database.metadata)},
-        spec: {version, hostname, host_id: hostId, rotation: {}, database, proxy_ids: []},
+        spec: {
+          version,
+          hostname,
+          host_id: hostId,
+          rotation: {},
+          database,
+          proxy_ids: [],
+          ...(directAddress === undefined ? {} : {direct_addr: directAddress}),
+        },
         status: {target_health: health},
       }
       changes.push(stores.databaseServers.putting(`${key}/${hostId}`, server, expires))

@@ -55,8 +55,9 @@ export class DatabaseSession implements UpstreamSource {
   /** What to dial and with what, as it is now. */
   get upstream(): Upstream {
     const {proxy, cluster, hostAuthorities} = this.#login
-    const {certificate, agents} = this.#certificate
-    return {proxy, cluster, hostAuthorities, agents, credentials: {certificate, privateKey: this.#privateKey}}
+    const {certificate, agents, directAddresses} = this.#certificate
+    const credentials = {certificate, privateKey: this.#privateKey}
+    return {proxy, cluster, hostAuthorities, agents, directAddresses, credentials}
   }
 
   /** With a certificate that is good for a new connection: renewed when its end is near. @throws PosternError */
@@ -179,6 +180,11 @@ async function fetchCertificate(
     route: {database: answer.route.database, dbUser: answer.route.dbUser, dbName: answer.route.dbName},
     certificate: answer.certificate,
     agents: answer.agents.map(({hostId}) => hostId),
+    directAddresses: Object.fromEntries(
+      answer.agents.flatMap(({hostId, directAddress}) =>
+        directAddress === undefined ? [] : [[hostId, directAddress]],
+      ),
+    ),
     expires: answer.expires,
   }
   await certificates.save(certificate)

@@ -12,13 +12,14 @@ export class Stopwatch {
   }
 
   /** Undefined after the first time. */
-  read({startedAt, tcpMilliseconds, agentMilliseconds, signInMilliseconds}: ConnectTimes): Timings | undefined {
+  read({startedAt, path, tcpMilliseconds, agentMilliseconds, signInMilliseconds}: ConnectTimes): Timings | undefined {
     if (this.#isRead) return undefined
     this.#isRead = true
     return {
       startUpMilliseconds: this.#startedUp,
       certificateMilliseconds: this.#certified - this.#startedUp,
       psqlMilliseconds: startedAt - this.#certified,
+      path,
       tcpMilliseconds,
       agentMilliseconds,
       signInMilliseconds,
@@ -28,7 +29,10 @@ export class Stopwatch {
 }
 
 /** Milliseconds of a command's way to its first answer from the database. */
-export interface Timings extends Pick<ConnectTimes, 'tcpMilliseconds' | 'agentMilliseconds' | 'signInMilliseconds'> {
+export interface Timings extends Pick<
+  ConnectTimes,
+  'path' | 'tcpMilliseconds' | 'agentMilliseconds' | 'signInMilliseconds'
+> {
   /** From the start of the process. */
   readonly startUpMilliseconds: number
   /** Until there was a certificate, stored or fetched. */
@@ -39,21 +43,21 @@ export interface Timings extends Pick<ConnectTimes, 'tcpMilliseconds' | 'agentMi
   readonly readyMilliseconds: number
 }
 
-const hops: readonly (readonly [keyof Timings, string, string?])[] = [
-  ['startUpMilliseconds', 'start-up'],
-  ['certificateMilliseconds', 'certificate'],
-  ['psqlMilliseconds', 'psql', 'until it asked to connect; at the same time:'],
-  ['tcpMilliseconds', '  proxy', 'TCP'],
-  ['agentMilliseconds', '  agent', 'TLS and its greeting, through the proxy'],
-  ['signInMilliseconds', 'sign-in', 'the decision, and the database'],
-  ['readyMilliseconds', 'ready', 'all of it'],
-]
-
 /** A row for each hop. */
 export function timingsText(timings: Timings): string {
-  const rows = hops.map(([key, name, what]) => {
-    const milliseconds = timings[key].toFixed(1).padStart(8)
-    return `${name.padEnd(12)}${milliseconds} ms${what === undefined ? '' : `  ${what}`}`
-  })
-  return rows.join('\n')
+  const isDirect = timings.path === 'direct'
+  const rows: [string, number, string?][] = [
+    ['start-up', timings.startUpMilliseconds],
+    ['certificate', timings.certificateMilliseconds],
+    ['psql', timings.psqlMilliseconds, 'until it asked to connect; at the same time:'],
+    [isDirect ? '  direct' : '  proxy', timings.tcpMilliseconds, isDirect ? 'TCP, to the agent itself' : 'TCP'],
+    ['  agent', timings.agentMilliseconds, 'TLS and its greeting'],
+    ['sign-in', timings.signInMilliseconds, 'the decision, and the database'],
+    ['ready', timings.readyMilliseconds, 'all of it'],
+  ]
+  return rows
+    .map(([name, milliseconds, what = '']) =>
+      `${name.padEnd(12)}${milliseconds.toFixed(1).padStart(8)} ms  ${what}`.trimEnd(),
+    )
+    .join('\n')
 }

@@ -246,6 +246,7 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     environment,
     workers: workerCount(dbService.workers),
     endpoint: host.endpoint,
+    direct: dbService.direct,
     logger,
     clock,
   })

@@ -19,6 +19,8 @@ export interface DatabaseCertificate {
   readonly certificate: string
   /** Host ids of the agents that serve the database, best first. */
   readonly agents: readonly string[]
+  /** Where agents can be reached without the proxy, `host:port` by host id. */
+  readonly directAddresses?: Readonly<Record<string, string>>
   /** RFC 3339 */
   readonly expires: string
 }

@@ -1,5 +1,7 @@
 import {isAbsolute} from 'node:path'
 import {checkPinForm} from '../pki/pin.js'
+import {isAnnounceable} from '../resources/direct-address.js'
+import {parseAddress} from '../resources/endpoint.js'
 import type {Path, Problem} from './document.js'
 import {readStaticToken} from './join.js'
 import {keysWithoutEffect, type ConfigFile, type InstanceSection, type MatcherSection} from './schema.js'
@@ -41,6 +43,7 @@ export function checkRules(file: ConfigFile, running: Running): Problem[] {
     ...checkResources(file),
     ...checkDatabaseNames(file),
     ...checkFreshness(file),
+    ...checkDirectAddress(file),
   ]
 }
 
@@ -185,6 +188,17 @@ function checkFreshness(file: ConfigFile): Problem[] {
   }
   if ((file.db_service?.max_stale ?? defaultMaxStale) >= ttl) return []
   return [{path: ['db_service', 'max_stale'], message: 'must not be shorter than cache_ttl'}]
+}
+
+/** Clients are told one address of this agent, which must mean the same host everywhere. */
+function checkDirectAddress(file: ConfigFile): Problem[] {
+  const {direct_addr: listen, direct_public_addr: announced} = file.db_service ?? {}
+  const path = ['db_service', announced === undefined ? 'direct_addr' : 'direct_public_addr']
+  if (!listen) return announced === undefined ? [] : [{path, message: 'needs direct_addr'}]
+  const {host} = announced === undefined ? listen : parseAddress(announced, 1)
+  if (isAnnounceable(host)) return []
+  const hint = 'Set db_service.direct_public_addr to the address under which clients reach this host.'
+  return [{path, message: `${host} is no address that clients could dial`, hint}]
 }
 
 /** What the file says and Postern does not do. */

@@ -200,6 +200,8 @@ const dbService = section({
   allow_loopback: flag.optional(),
   connect_addrs: z.record(addressKey, remoteAddress()).optional(),
   workers: workers.optional(),
+  direct_addr: listenAddress().optional(),
+  direct_public_addr: publicAddress.optional(),
 })
 
 const discoveryService = section({

@@ -132,6 +132,11 @@ function readDb(
       ]),
     ),
     workers: db?.workers ?? 1,
+    direct: db?.direct_addr && {
+      listen: db.direct_addr,
+      announce:
+        db.direct_public_addr === undefined ? db.direct_addr : parseAddress(db.direct_public_addr, db.direct_addr.port),
+    },
   }
 }
 

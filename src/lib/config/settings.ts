@@ -92,6 +92,12 @@ export interface StaticDatabase {
   readonly adminUser?: {readonly name: string; readonly defaultDatabase?: string | undefined} | undefined
 }
 
+export interface DirectAddress {
+  readonly listen: Address
+  /** What clients dial; its port is the one listened on when that is 0. */
+  readonly announce: Address
+}
+
 export interface DbServiceSettings {
   readonly enabled: boolean
   readonly resources: readonly ResourceSelector[]
@@ -107,6 +113,8 @@ export interface DbServiceSettings {
   readonly connectAddresses: ConnectAddresses
   /** Processes that serve the sessions; 1 is the service's own process. */
   readonly workers: number | 'auto'
+  /** Where clients reach this agent without the proxy. */
+  readonly direct?: DirectAddress | undefined
 }
 
 export interface DiscoveryServiceSettings {

@@ -2,14 +2,15 @@
  * The way from this machine to the agents of a database:
  *
  *   spare ──────► used; abandoned when the agent does not answer on it within a second
- *   then  ──────► each agent in turn
+ *   then  ──────► each agent in turn, without the proxy where the agent offers that (agent-ways.ts)
  *   then  ──────► once more with a fresh list
  *   afterwards ─► a new spare, TLS and greeting done, for the next client
  *
  * A denial ends it at any point. Agents repeat every check when a spare is used.
  */
 import {PosternError} from '../core/errors.js'
-import {dialAgent, type AgentConnection} from './agent-dialer.js'
+import {mayRetry, type AgentConnection} from './agent-dialer.js'
+import {AgentWays} from './agent-ways.js'
 import {ClientIdentity} from './client-identity.js'
 import {Spares, type SpareRequest} from './spares.js'
 import type {Upstream, UpstreamSource} from './upstream.js'
@@ -28,6 +29,7 @@ export class AgentConnections {
   readonly #source: UpstreamSource
   readonly #keepSpares: boolean
   readonly #spares = new Spares()
+  readonly #ways = new AgentWays()
   #identity: ClientIdentity | undefined
   #trustedAgain = 0
   #closed = false
@@ -85,13 +87,12 @@ export class AgentConnections {
   }
 
   async #tryAgents<T>(upstream: Upstream, use: UseConnection<T>): Promise<T> {
-    const {proxy, cluster, agents} = upstream
     let last: unknown = new PosternError('UNREACHABLE', 'No agent serves this database at the moment.', {
       hint: 'Ask whoever runs the database agents whether one is up; `postern db ls -v` shows the state.',
     })
-    for (const hostId of agents) {
+    for (const hostId of upstream.agents) {
       try {
-        const connection = await dialAgent({proxy, cluster, hostId}, this.#identityOf(upstream))
+        const connection = await this.#ways.dial(upstream, hostId, this.#identityOf(upstream))
         return await attempt(connection, use)
       } catch (error) {
         if (!mayRetry(error)) throw error
@@ -130,10 +131,6 @@ async function attempt<T>(connection: AgentConnection, use: UseConnection<T>): P
     connection.socket.destroy()
     throw error
   }
-}
-
-function mayRetry(error: unknown): boolean {
-  return error instanceof PosternError && error.code === 'UNREACHABLE'
 }
 
 function ignore(): undefined {

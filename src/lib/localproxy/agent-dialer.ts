@@ -2,6 +2,7 @@ import {connect as tcpConnect, type Socket} from 'node:net'
 import {connect as tlsConnect, type TLSSocket} from 'node:tls'
 import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import {checkServerNames} from '../pki/server-names.js'
+import {formatAddress, type Address} from '../resources/endpoint.js'
 import {agentServerName} from '../resources/route.js'
 import {greetingProtocol, readGreeting, type RefusalCode} from '../tunnel/greeting.js'
 import type {ClientIdentity} from './client-identity.js'
@@ -10,7 +11,9 @@ import type {ClientIdentity} from './client-identity.js'
 const handshakeMilliseconds = 3000
 
 export interface AgentAddress {
-  readonly proxy: {readonly host: string; readonly port: number}
+  /** Through the proxy, or to the agent itself: TLS is with the agent either way. */
+  readonly path: 'proxy' | 'direct'
+  readonly at: Address
   readonly cluster: string
   readonly hostId: string
 }
@@ -19,6 +22,7 @@ export interface AgentAddress {
 export interface AgentConnection {
   readonly socket: TLSSocket
   readonly hostId: string
+  readonly path: AgentAddress['path']
   /** Until TCP was connected. */
   readonly tcpMilliseconds: number
   /** From there to the agent's greeting. */
@@ -37,9 +41,17 @@ const refusalErrors: Readonly<Record<RefusalCode, ErrorCode>> = {
  * Connects to one agent: TLS from here to there, and its greeting read.
  * @throws PosternError UNREACHABLE when another agent may do better; ACCESS_DENIED or EXPIRED when none will
  */
-export async function dialAgent(address: AgentAddress, identity: ClientIdentity): Promise<AgentConnection> {
+export async function dialAgent(
+  address: AgentAddress,
+  identity: ClientIdentity,
+  signal?: AbortSignal,
+): Promise<AgentConnection> {
   const begun = performance.now()
-  const {socket, connected} = await connectTls(address, identity)
+  const {socket, connected} = await connectTls(address, identity, signal)
+  const giveUp = (): void => {
+    socket.destroy()
+  }
+  signal?.addEventListener('abort', giveUp)
   try {
     const greeting = await readGreeting(socket, handshakeMilliseconds)
     if (!greeting.ok) {
@@ -48,22 +60,32 @@ export async function dialAgent(address: AgentAddress, identity: ClientIdentity)
     return {
       socket,
       hostId: address.hostId,
+      path: address.path,
       tcpMilliseconds: connected - begun,
       agentMilliseconds: performance.now() - connected,
     }
   } catch (error) {
     socket.destroy()
     throw error
+  } finally {
+    signal?.removeEventListener('abort', giveUp)
   }
 }
 
+/** Whether another agent, or another way to this one, may do better. */
+export function mayRetry(error: unknown): boolean {
+  return error instanceof PosternError && error.code === 'UNREACHABLE'
+}
+
 function connectTls(
-  {proxy, cluster, hostId}: AgentAddress,
+  {path, at, cluster, hostId}: AgentAddress,
   identity: ClientIdentity,
+  signal: AbortSignal | undefined,
 ): Promise<{readonly socket: TLSSocket; readonly connected: number}> {
   return new Promise((resolve, reject) => {
     let connected = 0
-    const raw: Socket = tcpConnect({...proxy, allowHalfOpen: true, noDelay: true}, () => {
+    const ticketOf = `${path}/${hostId}`
+    const raw: Socket = tcpConnect({...at, allowHalfOpen: true, noDelay: true}, () => {
       connected = performance.now()
     })
     const socket = tlsConnect({
@@ -72,19 +94,20 @@ function connectTls(
       ALPNProtocols: [greetingProtocol],
       secureContext: identity.secureContext,
       checkServerIdentity: checkServerNames,
-      session: identity.takeTicket(hostId),
+      session: identity.takeTicket(ticketOf),
     })
     socket.on('session', (ticket) => {
-      identity.keepTicket(hostId, ticket)
+      identity.keepTicket(ticketOf, ticket)
     })
     const fail = (error: Error): void => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', giveUp)
       raw.destroy()
       socket.destroy()
       reject(
         new PosternError(
           'UNREACHABLE',
-          `The agent cannot be reached through ${proxy.host}:${proxy.port}: ${messageOf(error)}.`,
+          `The agent cannot be reached ${path === 'proxy' ? 'through' : 'at'} ${formatAddress(at)}: ${messageOf(error)}.`,
           {
             cause: error,
             hint: 'Check that the proxy and the agent of this database are running.',
@@ -96,13 +119,18 @@ function connectTls(
       fail(new Error(`no answer within ${handshakeMilliseconds} ms`))
     }, handshakeMilliseconds)
     const onClose = (): void => {
-      fail(new Error('the proxy closed the connection'))
+      fail(new Error('the other end closed the connection'))
     }
+    const giveUp = (): void => {
+      fail(new Error('it is not needed any more'))
+    }
+    signal?.addEventListener('abort', giveUp)
     raw.once('error', fail)
     socket.once('error', fail)
     socket.once('close', onClose)
     socket.once('secureConnect', () => {
       clearTimeout(timer)
+      signal?.removeEventListener('abort', giveUp)
       raw.off('error', fail).on('error', ignore)
       socket.off('error', fail).off('close', onClose).on('error', ignore)
       resolve({socket, connected})

@@ -1,7 +1,7 @@
 import {createSecureContext, type SecureContext} from 'node:tls'
 import type {Credentials} from '../pki/credentials.js'
 
-/** Of each agent; an answered ticket is replaced, so that it takes no more than connections are made at once. */
+/** Of each way to an agent; an answered ticket is replaced, so that it takes no more than connections are made at once. */
 const maximumTickets = 4
 
 /**
@@ -30,14 +30,15 @@ export class ClientIdentity {
     return certificate === this.#certificate && String(hostAuthorities) === String(this.#hostAuthorities)
   }
 
-  takeTicket(hostId: string): Buffer | undefined {
-    return this.#tickets.get(hostId)?.pop()
+  /** `way` names the agent and the listener of it that gave the ticket. */
+  takeTicket(way: string): Buffer | undefined {
+    return this.#tickets.get(way)?.pop()
   }
 
-  keepTicket(hostId: string, ticket: Buffer): void {
-    const tickets = this.#tickets.get(hostId) ?? []
+  keepTicket(way: string, ticket: Buffer): void {
+    const tickets = this.#tickets.get(way) ?? []
     if (tickets.length >= maximumTickets) tickets.shift()
     tickets.push(ticket)
-    this.#tickets.set(hostId, tickets)
+    this.#tickets.set(way, tickets)
   }
 }

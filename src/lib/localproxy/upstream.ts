@@ -8,6 +8,8 @@ export interface Upstream {
   readonly credentials: Credentials
   /** Host ids of the agents that serve the database, best first. */
   readonly agents: readonly string[]
+  /** Where agents say that they can be reached without the proxy, `host:port` by host id. */
+  readonly directAddresses?: Readonly<Record<string, string>> | undefined
 }
 
 export interface UpstreamSource {

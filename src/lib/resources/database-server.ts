@@ -1,5 +1,6 @@
 import {z} from 'zod'
 import {databaseSchema} from './database.js'
+import {parseAnnounced} from './direct-address.js'
 import {metadataSchema} from './metadata.js'
 
 export const healthStatuses = ['healthy', 'unknown', 'unhealthy'] as const
@@ -16,6 +17,19 @@ export const targetHealthSchema = z.strictObject({
 })
 export type TargetHealth = z.infer<typeof targetHealthSchema>
 
+export const directAddressSchema = z
+  .string()
+  .max(300)
+  .refine(isAnnounced, {error: 'must be an address that clients can dial, as host:port'})
+
+function isAnnounced(text: string): boolean {
+  try {
+    return parseAnnounced(text) !== undefined
+  } catch {
+    return false
+  }
+}
+
 /** One agent's heartbeat for one database. */
 export const databaseServerSchema = z.strictObject({
   kind: z.literal('db_server'),
@@ -28,6 +42,8 @@ export const databaseServerSchema = z.strictObject({
     rotation: z.strictObject({}),
     database: databaseSchema,
     proxy_ids: z.array(z.string()),
+    /** Where clients reach the agent without the proxy, `host:port`. */
+    direct_addr: directAddressSchema.optional(),
   }),
   status: z.strictObject({target_health: targetHealthSchema}),
 })
