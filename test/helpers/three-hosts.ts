@@ -27,6 +27,8 @@ export interface HostsOptions {
   readonly beforeProxy?: (proxyPort: number) => Promise<number>
   /** Between the proxy and the Auth Service. */
   readonly beforeAuth?: (authPort: number) => Promise<number>
+  /** Changes the configuration of agents. */
+  readonly agentConfiguration?: (text: string) => string
   /** For `postern start`. */
   readonly flags?: readonly string[]
   /** Worker processes of the proxy, and of each agent. */
@@ -39,6 +41,7 @@ export interface HostsOptions {
 export async function startThreeHosts({
   beforeProxy,
   beforeAuth,
+  agentConfiguration = (text) => text,
   flags = ['--drain=1s'],
   workers = 1,
   agentDiagnostics,
@@ -116,7 +119,7 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
       // On a host of its own the agent has /var/lib/postern to itself.
       const written = await readFile(agentFile, 'utf8')
       const own = written.replace('/var/lib/postern', join(directory, name))
-      await writeFile(agentFile, own.replace('db_service:', `$&\n  workers: ${workers}`))
+      await writeFile(agentFile, agentConfiguration(own.replace('db_service:', `$&\n  workers: ${workers}`)))
       return start(['-c', agentFile, ...words])
     }
     const agent = await startAgent('agent', agentDiagnostics ? [`--diag-addr=${agentDiagnostics}`] : [])

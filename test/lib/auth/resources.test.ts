@@ -26,18 +26,22 @@ function database(name: string, uri = 'db:5432'): Database {
   return {kind: 'db', version: 'v3', metadata: {name}, spec: {protocol: 'postgres', uri}}
 }
 
-function beat(
-  host: TestHost,
-  status: HealthStatus,
-  ...databases: Database[]
-): ReturnType<TestHost['client']['heartbeat']> {
-  const health = {
+function healthOf(status: HealthStatus) {
+  return {
     address: 'db:5432',
     protocol: 'TCP',
     status,
     transition_timestamp: new Date().toISOString(),
     transition_reason: 'initialized',
   } as const
+}
+
+function beat(
+  host: TestHost,
+  status: HealthStatus,
+  ...databases: Database[]
+): ReturnType<TestHost['client']['heartbeat']> {
+  const health = healthOf(status)
   return host.client.heartbeat({
     hostname: 'h',
     version: '0.1.0',
@@ -113,6 +117,35 @@ describe('a database', () => {
     await expect(client.databaseCertificate({...wish, database: 'shared'})).rejects.toMatchObject({code: 'NOT_FOUND'})
     // Declared, visible, but nowhere served.
     await expect(client.databaseCertificate({...wish, database: 'Orders'})).rejects.toMatchObject({code: 'UNREACHABLE'})
+  })
+
+  it('is offered without the proxy where its agent says so, unless no host could be there', async () => {
+    const agent = await plane.joinHost('Db')
+    const beatAt = (directAddress?: string): ReturnType<typeof beat> =>
+      agent.client.heartbeat({
+        hostname: 'h',
+        version: '0.1.0',
+        ...(directAddress === undefined ? {} : {directAddress}),
+        databases: [{database: database('near'), health: healthOf('healthy')}],
+      })
+    const {client} = await plane.addUser('nora', ['access'], {db_users: ['reader'], db_names: ['*']})
+    const {publicKey} = await generateKeys()
+    const offered = async (): Promise<unknown> => {
+      const answer = await client.databaseCertificate({
+        publicKey,
+        database: 'near',
+        dbUser: 'reader',
+        dbName: 'postgres',
+      })
+      return answer.agents[0]?.directAddress
+    }
+    await beatAt('db1.internal:5433')
+    expect(await offered()).toBe('db1.internal:5433')
+    for (const nowhere of ['0.0.0.0:5433', '169.254.169.254:80', '[ff02::1]:80', 'db1.internal:0', 'https://db1']) {
+      await expect(beatAt(nowhere)).rejects.toMatchObject({code: 'INVALID'})
+    }
+    await beatAt()
+    expect(await offered()).toBeUndefined()
   })
 
   it('named twice by one agent, or with another address than other agents give it, is refused by name', async () => {

@@ -126,6 +126,8 @@ db_service:
   max_stale: 2h
   allow_loopback: true
   workers: 3
+  direct_addr: 0.0.0.0:5433
+  direct_public_addr: db1.internal
 discovery_service:
   enabled: off
   discovery_group: prod
@@ -364,6 +366,18 @@ describe('a mistake is named with its key and line', () => {
     [
       'version: v3\ndiscovery_service:\n  aws: [{types: [rds], regions: [us-west-1], assume_role_arn: "arn:aws:iam::1:role/r"}]',
       /assume_role_arn must be the ARN of an IAM role/,
+    ],
+    [
+      'version: v3\ndb_service:\n  direct_addr: 0.0.0.0:5433',
+      /direct_addr 0\.0\.0\.0 is no address that clients could dial/,
+    ],
+    [
+      'version: v3\ndb_service:\n  direct_addr: 0.0.0.0:5433\n  direct_public_addr: 169.254.1.1',
+      /line 4: db_service\.direct_public_addr 169\.254\.1\.1 is no address/,
+    ],
+    [
+      'version: v3\ndb_service:\n  direct_public_addr: db1.internal',
+      /line 3: db_service\.direct_public_addr needs direct_addr/,
     ],
     ['version: v3\ndb_service:\n  cache_ttl: 6m', /line 3: db_service\.cache_ttl must be more than 0 and at most 5m/],
     [

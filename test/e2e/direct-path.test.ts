@@ -1,0 +1,38 @@
+/**
+ * An agent that clients reach without the proxy, with the processes and the psql of a real installation: the address goes
+ * from the agent's configuration through its heartbeats to the certificate's answer, and sessions outlive the proxy.
+ */
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {cli, freePort, runCli} from '../helpers/cli.js'
+import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
+
+let hosts: ThreeHosts
+let alice: NodeJS.ProcessEnv
+let port: number
+
+beforeAll(async () => {
+  port = await freePort()
+  hosts = await startThreeHosts({
+    agentConfiguration: (text) => text.replace('db_service:\n', `db_service:\n  direct_addr: 127.0.0.1:${port}\n`),
+  })
+  await cli(['create', '-f', ...hosts.admin], {input: guideRole})
+  alice = await addPerson(hosts, 'alice')
+})
+
+afterAll(async () => {
+  await hosts.stop()
+})
+
+it('psql reaches it, also when the proxy is gone', async () => {
+  const account = ['--db-user=alice', '--db-name=postgres', 'aurora']
+  const connect = ['db', 'connect', '--timings', ...account, '--', '-Atc', 'select count(*) from products']
+  const first = await runCli(connect, {environment: alice})
+  expect(first).toMatchObject({code: 0, stdout: '10\n'})
+  expect(first.stderr).toMatch(/^ {2}direct +[\d.]+ ms/m)
+
+  await hosts.services.proxy.stop('SIGKILL')
+  expect(await runCli(connect, {environment: alice})).toMatchObject({code: 0, stdout: '10\n'})
+
+  const servers = JSON.parse(await cli(['get', 'db_server', '--format=json', ...hosts.admin])) as unknown[]
+  expect(servers).toMatchObject([{spec: {direct_addr: `127.0.0.1:${port}`}}])
+})
