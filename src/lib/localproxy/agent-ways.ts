@@ -91,7 +91,7 @@ function race(direct: Attempt, throughProxy: () => Attempt): Promise<AgentConnec
           running -= 1
           if (mayRetry(error)) startOther()
           // A PosternError, like everything that a dialler throws.
-          if ((!mayRetry(error) || running === 0) && decide()) reject(error as Error)
+          if ((!mayRetry(error) || running === 0) && decide()) reject(error)
         },
       )
     }

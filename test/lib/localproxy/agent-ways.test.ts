@@ -57,7 +57,7 @@ describe('an agent that can be reached without the proxy', () => {
     const proxied = await rig.agent(hostA, {ok: true})
     const hole = await blackHole()
     const {connect} = await tunnel(rig, proxied, hole.address)
-    for (const _time of [1, 2, 3]) expect(await connect()).toEqual(carried)
+    for (let time = 0; time < 3; time += 1) expect(await connect()).toEqual(carried)
     while (hole.open() > 0) await new Promise((resolve) => setTimeout(resolve, 5))
     expect({proxied: proxied.connections, [unanswered]: hole.count()}).toEqual({proxied: 3, [unanswered]: 1})
   })
