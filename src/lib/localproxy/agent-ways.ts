@@ -8,7 +8,7 @@
  * than not be that agent. A denial by either is final, for both are the same agent.
  */
 import {lookup} from 'node:dns/promises'
-import {PosternError} from '../core/errors.js'
+import {PosternError, toPosternError} from '../core/errors.js'
 import {isAnnounceable, isLoopback} from '../resources/direct-address.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
 import {dialAgent, mayRetry, type AgentConnection} from './agent-dialer.js'
@@ -90,8 +90,7 @@ function race(direct: Attempt, throughProxy: () => Attempt): Promise<AgentConnec
         (error: unknown) => {
           running -= 1
           if (mayRetry(error)) startOther()
-          // A PosternError, like everything that a dialler throws.
-          if ((!mayRetry(error) || running === 0) && decide()) reject(error)
+          if ((!mayRetry(error) || running === 0) && decide()) reject(toPosternError(error))
         },
       )
     }
