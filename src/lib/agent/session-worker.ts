@@ -2,6 +2,7 @@
  * A process that serves sessions of the agent (session-messages.ts). It ends with the agent at once, as if both had been
  * killed together: the audit survives that by design, and the next process may use its spool.
  */
+import {setTimeout as sleep} from 'node:timers/promises'
 import {ApiClient} from '../api/client.js'
 import {Spool} from '../audit/spool.js'
 import {systemClock} from '../core/clock.js'
@@ -23,6 +24,9 @@ import type {
 import {SessionServer} from './session-server.js'
 
 const stateMilliseconds = 250
+/** A control plane that is away must not keep a worker from starting: it then refuses clients, with the reason. */
+const openMilliseconds = 3000
+const pollMilliseconds = 20
 
 function report(what: SessionReport | ReadyReport): void {
   // The agent may be gone, and then nobody waits for it.
@@ -62,6 +66,14 @@ class SessionWorker {
   static async start(start: WorkerStart, shared: SharedState): Promise<SessionWorker> {
     const spool = await Spool.open({directory: start.spoolDirectory, clock: systemClock, logger})
     return new SessionWorker(start, shared, spool)
+  }
+
+  /** Waits until somebody could get in, so that a fresh worker turns nobody away whom the others would let in. */
+  async opened(): Promise<void> {
+    for (let waited = 0; !this.#server.open && waited < openMilliseconds; waited += pollMilliseconds) {
+      await sleep(pollMilliseconds)
+    }
+    this.#reportState()
   }
 
   async obey(order: SessionOrder): Promise<void> {
@@ -159,15 +171,17 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 process.on('message', (order: SessionOrder) => {
   if ('start' in order) {
     starting = SessionWorker.start(order.start, order.shared)
-    starting.then(
-      () => {
-        report({ready: true})
-      },
-      (error: unknown) => {
-        logger.error('A worker process cannot start.', {reason: messageOf(error)})
-        process.disconnect()
-      },
-    )
+    starting
+      .then((worker) => worker.opened())
+      .then(
+        () => {
+          report({ready: true})
+        },
+        (error: unknown) => {
+          logger.error('A worker process cannot start.', {reason: messageOf(error)})
+          process.disconnect()
+        },
+      )
   } else {
     starting?.then((worker) => worker.obey(order)).catch(ignore)
   }
