@@ -49,13 +49,13 @@ const run = promisify(execFile)
 export async function startAwsRig(
   world: WorldDefinition,
   resources: readonly AwsResource[],
-  options: {readonly sql?: string; readonly agent?: Partial<AgentOptions>} = {},
+  options: {readonly sql?: readonly string[]; readonly agent?: Partial<AgentOptions>} = {},
 ): Promise<AwsRig> {
   const postgres = await startOpenPostgres()
   const sandbox = await startSandboxRig(world, realPostgres(postgres))
   const {environment, resolve, authorities} = sandbox.sandbox
   const endpoints = [...resolve.keys()]
-  if (options.sql !== undefined) await postgres.execute(options.sql)
+  for (const statement of options.sql ?? []) await postgres.execute(statement)
   const databases = resources.map(({name, uri, kind, tls, aws}) =>
     databaseResource(name, typeof uri === 'string' ? uri : uri(endpoints), {
       tls: {ca_cert: authorities[kind].certificate, ...tls},

@@ -79,8 +79,10 @@ beforeAll(async () => {
       },
     ],
     {
-      sql: `create role alice login; grant rds_iam to alice; create role bob login password 'pencil';
+      sql: [
+        `create role alice login; grant rds_iam to alice; create role bob login password 'pencil';
         create role app login password 'pencil'; create role clerk login password 'pencil'`,
+      ],
     },
   )
 })
