@@ -21,6 +21,7 @@ import {DataConnections, type OnConnection} from '../tunnel/data-connections.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {startTunnel, type Tunnel} from '../tunnel/dialer.js'
 import {AbandonedSpools} from './abandoned-spools.js'
+import type {AwsRules} from './aws-databases.js'
 import type {Served} from './catalog.js'
 import {DirectCertificate} from './direct-certificate.js'
 import {defaultHealthPolicy, HealthChecks, type HealthPolicy} from './health.js'
@@ -57,6 +58,8 @@ export interface AgentOptions {
   readonly allowLoopback?: boolean | undefined
   /** Where to dial instead of registered endpoints. */
   readonly connectAddresses?: ConnectAddresses | undefined
+  /** For databases that users created on AWS. */
+  readonly awsRules?: Partial<AwsRules> | undefined
   /** What the SDK of AWS would read from the process; `process.env` unless told. */
   readonly environment?: AwsEnvironment | undefined
   /** Processes that serve the sessions; with 1, which is the default, this one does it. */
@@ -133,6 +136,7 @@ class DatabaseService implements Agent {
       maxStaleMilliseconds: options.maxStaleMilliseconds ?? defaultMaxStale,
       allowLoopback: options.allowLoopback ?? false,
       connectAddresses: [...(options.connectAddresses ?? [])],
+      awsRules: {roles: [], allowedRoles: undefined, ...options.awsRules},
     }
     this.#server = new SessionServer({
       ...this.#settings,
@@ -146,6 +150,9 @@ class DatabaseService implements Agent {
       presentCancel: (user, key) => this.#cancel(user, key),
       onServed: (name, served) => {
         this.#serve(name, served)
+      },
+      onDescribed: () => {
+        this.#heartbeat.hurry()
       },
       logger,
       clock,
@@ -297,8 +304,13 @@ class DatabaseService implements Agent {
 
   /** A database is served from now on, no longer, or elsewhere. */
   #serve(name: string, served: Served | undefined): void {
-    if (served) this.#health.start(served)
-    else this.#health.forget(name)
+    if (served) {
+      this.#health.start(served)
+      this.#awsDatabases.start(served)
+    } else {
+      this.#health.forget(name)
+      this.#awsDatabases.forget(name)
+    }
     this.#heartbeat.hurry()
   }
 }

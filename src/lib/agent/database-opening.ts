@@ -2,10 +2,10 @@
 import type {Allowed} from '../access/decision.js'
 import {Authorization} from '../access/authorization.js'
 import type {Aws} from '../aws/aws.js'
-import {toAwsDatabase} from '../aws/aws-database.js'
 import {PosternError} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
 import type {Guest} from './admission.js'
+import type {AwsDatabases} from './aws-databases.js'
 import type {Served} from './catalog.js'
 import type {ClientCertificates} from './client-certificates.js'
 import {dialDatabase, type DatabaseSession} from './dial.js'
@@ -16,6 +16,7 @@ import {resolveTarget, type TargetRules} from './target-address.js'
 export interface DatabaseOpeningOptions {
   readonly certificates: ClientCertificates
   readonly aws: Aws
+  readonly awsDatabases: AwsDatabases
   readonly rules: TargetRules
 }
 
@@ -33,11 +34,16 @@ export class DatabaseOpening {
     this.#options = options
   }
 
+  /** Resolves when what a decision about the database looks at is known. */
+  prepare(served: Served): Promise<void> {
+    return this.#options.awsDatabases.settled(served)
+  }
+
   /** @throws PosternError naming the step that failed and what to do about it */
   async open(request: OpeningRequest): Promise<DatabaseSession> {
-    const {certificates, aws, rules} = this.#options
+    const {certificates, aws, awsDatabases, rules} = this.#options
     const {decision, guest, served, parameters} = request
-    const database = toAwsDatabase(served.database)
+    const database = await awsDatabases.admit(served)
     if (database) return this.#openOnAws(request, {aws, database, guest})
     const [method, target] = await Promise.all([certificateMethod(certificates, guest), resolveTarget(served, rules)])
     return dialDatabase(Authorization.from(decision), {served, target, method, parameters})
@@ -45,11 +51,13 @@ export class DatabaseOpening {
 
   async #openOnAws(request: OpeningRequest, signIn: AwsSignIn): Promise<DatabaseSession> {
     const {decision, served, parameters} = request
-    const target = await resolveTarget(served, this.#options.rules)
+    const {awsDatabases, rules} = this.#options
+    const target = await resolveTarget(served, rules)
     const method = await passwordMethod(signIn)
     const attempt = async (chosen: typeof method): Promise<DatabaseSession> => {
       await takeTurn(signIn)
-      return dialDatabase(Authorization.from(decision), {served, target, method: chosen, parameters})
+      const serverName = awsDatabases.certificateName(signIn.database)
+      return dialDatabase(Authorization.from(decision), {served, target, method: {...chosen, serverName}, parameters})
     }
     try {
       return await attempt(method)

@@ -185,8 +185,10 @@ export class Engine {
   }
 
   /** From the startup message to the end of the session. */
-  async #openSession(attempt: Attempt, guest: Guest, served: Served, startup: StartupMessage): Promise<void> {
-    const {gate, opening} = this.#options
+  async #openSession(attempt: Attempt, guest: Guest, found: Served, startup: StartupMessage): Promise<void> {
+    const {gate, opening, catalog} = this.#options
+    await opening.prepare(found)
+    const served = catalog.find(guest.route.database) ?? found
     const refused = refuseStartup(startup, guest)
     if (refused) {
       this.#refuse(attempt, refused, guest, served)

@@ -22,6 +22,7 @@ import type {Credentials} from '../pki/credentials.js'
 import type {Database} from '../resources/database.js'
 import type {Address} from '../resources/endpoint.js'
 import type {SessionSource} from '../tunnel/data-connections.js'
+import {AwsDatabases, type AwsRules} from './aws-databases.js'
 import {Cache} from './cache.js'
 import {Cancels} from './cancels.js'
 import {Catalog, type Served} from './catalog.js'
@@ -46,6 +47,8 @@ export interface SessionSettings {
   readonly allowLoopback: boolean
   /** Where to dial instead of registered endpoints. */
   readonly connectAddresses: readonly (readonly [endpoint: string, address: Address])[]
+  /** For databases that users created on AWS. */
+  readonly awsRules: AwsRules
 }
 
 export interface SessionServerOptions extends SessionSettings {
@@ -62,6 +65,8 @@ export interface SessionServerOptions extends SessionSettings {
   readonly refusedDatabases: () => ReadonlyMap<string, string>
   /** A database is served from now on, no longer, or elsewhere. */
   readonly onServed?: (name: string, served: Served | undefined) => void
+  /** AWS said something new about a database. */
+  readonly onDescribed?: () => void
   /** Takes a cancel request to where the session may be; without, it is here. */
   readonly presentCancel?: (user: string, key: BackendKey) => Promise<void>
   /** What the SDK of AWS would read from the process; `process.env` unless told. */
@@ -92,6 +97,7 @@ export class SessionServer {
   readonly catalog: Catalog
   readonly cancels: Cancels
   readonly #options: SessionServerOptions
+  readonly #awsDatabases: AwsDatabases
   readonly #shipper: Shipper
   readonly #sessions = new Sessions()
   readonly #cache: Cache
@@ -111,12 +117,28 @@ export class SessionServer {
       logger,
       refusedDirectory: options.spoolDirectory,
     })
+    const aws = new Aws({environment: options.environment ?? process.env, clock})
+    this.#awsDatabases = new AwsDatabases({
+      aws,
+      rules: options.awsRules,
+      logger,
+      onDescription: (served, description) => {
+        if (!this.catalog.enrich(served, description)) return
+        this.#sessions.recheck(this.#gate)
+        options.onDescribed?.()
+      },
+    })
     this.catalog = new Catalog({
       databases: options.databases,
       selectors: options.selectors,
       logger,
-      onChange: (name, served) => options.onServed?.(name, served),
+      onChange: (name, served) => {
+        if (served) this.#awsDatabases.start(served)
+        else this.#awsDatabases.forget(name)
+        options.onServed?.(name, served)
+      },
     })
+    for (const served of this.catalog.served) this.#awsDatabases.start(served)
     this.#cache = new Cache({
       client: api,
       clock,
@@ -144,7 +166,8 @@ export class SessionServer {
       presentCancel: options.presentCancel ?? ((user, key) => this.cancels.present(user, key)),
       opening: new DatabaseOpening({
         certificates: new ClientCertificates(api, clock),
-        aws: new Aws({environment: options.environment ?? process.env, clock}),
+        aws,
+        awsDatabases: this.#awsDatabases,
         rules: {allowLoopback: options.allowLoopback, connectAddresses: new Map(options.connectAddresses)},
       }),
       spool,
@@ -227,6 +250,7 @@ export class SessionServer {
   /** Ends everything; resolves when the audit is on disk and sent as far as that goes quickly. Drain first. */
   async close(): Promise<void> {
     clearInterval(this.#staleCheck)
+    this.#awsDatabases.stop()
     this.#entrance.close()
     this.#listener?.close()
     await atMost(endMilliseconds, Promise.all([this.#engine.settled(), this.#cache.close()]))

@@ -1,8 +1,8 @@
 /** All of AWS that an agent keeps between connections: credentials, sessions of roles, passwords, pace. One per process. */
 import type {Clock} from '../core/clock.js'
-import {PosternError} from '../core/errors.js'
-import type {AwsDatabase} from './aws-database.js'
+import {chainOf, type AwsDatabase} from './aws-database.js'
 import {AwsClients} from './clients.js'
+import {describeOnAws, type AwsDescription} from './description.js'
 import type {AwsEnvironment} from './environment.js'
 import {HostCredentials} from './host-credentials.js'
 import {AwsIdentities} from './identities.js'
@@ -19,26 +19,25 @@ export class Aws {
   readonly passwords: DatabasePasswords
   readonly trustRoots: TrustRootsByType
   readonly pacer: Pacer
+  readonly #clients: AwsClients
+  readonly #identities: AwsIdentities
 
   constructor({environment, clock}: AwsOptions) {
     const clients = new AwsClients(environment)
     const host = new HostCredentials({environment, clients, clock})
     const identities = new AwsIdentities({clients, host, clock})
+    this.#clients = clients
+    this.#identities = identities
     this.trustRoots = new TrustRootsByType(environment)
     this.pacer = new Pacer(clock)
-    this.passwords = new DatabasePasswords({
-      clients,
-      identities,
-      clock,
-      workgroupOf: (database) => Promise.resolve(workgroupOf(database)),
-    })
+    this.passwords = new DatabasePasswords({clients, identities, clock})
   }
-}
 
-function workgroupOf({name, settings}: AwsDatabase): string {
-  const workgroup = settings.redshift_serverless?.workgroup_name
-  if (workgroup !== undefined) return workgroup
-  throw new PosternError('INVALID', `The Redshift Serverless workgroup of the database "${name}" is not known.`, {
-    hint: 'Set aws.redshift_serverless.workgroup_name.',
-  })
+  /** What AWS says about a database. @throws what the SDK throws, or PosternError without credentials */
+  async describe(database: AwsDatabase): Promise<AwsDescription> {
+    const clients = this.#clients
+    const region = database.settings.region ?? (await clients.defaultRegion())
+    const session = await this.#identities.session({chain: chainOf(database), region})
+    return describeOnAws({clients, caller: {session, region}, database})
+  }
 }

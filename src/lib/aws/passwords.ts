@@ -38,8 +38,6 @@ export interface DatabasePasswordsOptions {
   readonly clients: AwsClients
   readonly identities: AwsIdentities
   readonly clock: Clock
-  /** The workgroup behind a managed VPC endpoint. */
-  readonly workgroupOf: (database: AwsDatabase) => Promise<string>
 }
 
 /** Left of a password's life when it is used last: a sign-in takes a while, and clocks differ. */
@@ -80,8 +78,14 @@ export class DatabasePasswords {
       if (usableUntil !== 0 && usableUntil <= now) this.#entries.delete(key)
     }
     const key = keyOf(wanted, accessKeyId)
-    const known = this.#entries.get(key)
-    if (known && (await known.issued).password !== refused) return known.issued
+    for (let known = this.#entries.get(key); known;) {
+      const issued = await known.issued
+      if (issued.password !== refused) return issued
+      // Somebody else may have replaced it meanwhile.
+      const current = this.#entries.get(key)
+      if (current === known) break
+      known = current
+    }
     const entry: Entry = {issued: this.#issue(wanted), usableUntil: 0}
     this.#entries.set(key, entry)
     try {
@@ -95,7 +99,7 @@ export class DatabasePasswords {
   }
 
   async #issue({database, user, dbName, chain, region}: Wanted): Promise<IssuedPassword> {
-    const {clients, identities, clock, workgroupOf} = this.#options
+    const {clients, identities, clock} = this.#options
     const session = await identities.session({chain, region, minimumLifetime: tokenLifetime})
     const caller: Caller = {session, region}
     const {type, endpoint, settings} = database
@@ -104,7 +108,7 @@ export class DatabasePasswords {
       return user.kind === 'role' ? askForRole(request) : askForUser({...request, dbUser: user.name})
     }
     if (type === 'redshift-serverless') {
-      return askForWorkgroup({clients, caller, workgroup: await workgroupOf(database), dbName})
+      return askForWorkgroup({clients, caller, workgroup: workgroupOf(database), dbName})
     }
     const password = await signRdsToken({endpoint, region, user: user.name, session})
     return {user: user.name, password, expires: Math.min(clock.now() + tokenLifetime, session.expires ?? Infinity)}
@@ -130,6 +134,14 @@ interface Wanted {
   readonly dbName: string
   readonly chain: readonly RoleHop[]
   readonly region: string
+}
+
+function workgroupOf({name, settings}: AwsDatabase): string {
+  const workgroup = settings.redshift_serverless?.workgroup_name
+  if (workgroup !== undefined) return workgroup
+  throw new PosternError('FAILED', `The Redshift Serverless workgroup of the database "${name}" is not known.`, {
+    hint: 'Give the identity of the agent redshift-serverless:GetEndpointAccess, or set aws.redshift_serverless.workgroup_name.',
+  })
 }
 
 /** A name of an IAM role, with its path. */

@@ -242,6 +242,12 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     cacheTtlMilliseconds: dbService.cacheTtl,
     maxStaleMilliseconds: dbService.maxStale,
     allowLoopback: dbService.allowLoopback,
+    awsRules: {
+      roles: dbService.resources.flatMap(({labels, assumeRoleArn, externalId}) =>
+        assumeRoleArn === undefined ? [] : [{labels, assumeRoleArn, externalId}],
+      ),
+      allowedRoles: dbService.allowedAssumeRoles,
+    },
     connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(environment.POSTERN_RESOLVE)]),
     environment,
     workers: workerCount(dbService.workers),

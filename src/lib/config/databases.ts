@@ -112,12 +112,12 @@ function readAuthorities(section: DatabaseSection, found: Found): string | undef
 type AwsSettings = NonNullable<Database['spec']['aws']>
 
 function checkAws(section: DatabaseSection, found: Found): AwsSettings {
-  const {region, account_id, assume_role_arn, external_id, redshift, redshift_serverless, rds} = section.aws ?? {}
+  const {account_id, assume_role_arn, redshift_serverless, ...more} = section.aws ?? {}
   const account = account_id ?? (assume_role_arn && accountOfRole(assume_role_arn))
   if (redshift_serverless?.workgroup_name && redshift_serverless.endpoint_name) {
     found(['aws', 'redshift_serverless'], 'names a workgroup and a VPC endpoint; one of them is enough')
   }
-  return {region, account_id: account, assume_role_arn, external_id, redshift, redshift_serverless, rds}
+  return {...more, account_id: account, assume_role_arn, redshift_serverless}
 }
 
 interface Place {

@@ -128,5 +128,5 @@ export function explainIssue(issue: z.core.$ZodRawIssue): string {
   }
   if (issue.code === 'too_small') return 'must not be empty'
   if (issue.code === 'invalid_value') return `must be one of ${issue.values.map(String).join(', ')}`
-  return issue.code === 'invalid_key' ? labelKeyRule : 'is not valid'
+  return issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? labelKeyRule) : 'is not valid'
 }

@@ -178,7 +178,7 @@ const database = section({
     redshift: section({cluster_id: text.optional()}).optional(),
     redshift_serverless: section({workgroup_name: text.optional(), endpoint_name: text.optional()}).optional(),
     rds: section({instance_id: text.optional(), cluster_id: text.optional()}).optional(),
-    session_tags: refused(notYet('tagging AWS sessions')),
+    session_tags: labels.optional(),
   }).optional(),
 })
 
@@ -198,6 +198,7 @@ const dbService = section({
   cache_ttl: duration.optional(),
   max_stale: duration.optional(),
   allow_loopback: flag.optional(),
+  allowed_assume_roles: z.array(text).optional(),
   connect_addrs: z.record(addressKey, remoteAddress()).optional(),
   workers: workers.optional(),
   direct_addr: listenAddress().optional(),

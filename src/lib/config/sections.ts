@@ -125,6 +125,7 @@ function readDb(
     cacheTtl: db?.cache_ttl ?? defaultCacheTtl,
     maxStale: db?.max_stale ?? defaultMaxStale,
     allowLoopback: db?.allow_loopback ?? false,
+    allowedAssumeRoles: db?.allowed_assume_roles,
     connectAddresses: new Map(
       Object.entries(db?.connect_addrs ?? {}).map(([endpoint, address]) => [
         connectKey(parseAddress(endpoint)),

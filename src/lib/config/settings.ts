@@ -109,6 +109,8 @@ export interface DbServiceSettings {
   readonly maxStale: number
   /** Whether dynamic databases may be on this host's loopback addresses. */
   readonly allowLoopback: boolean
+  /** Roles that dynamic databases may have the agent assume, `*` for any text in them; undefined for all. */
+  readonly allowedAssumeRoles?: readonly string[] | undefined
   /** Where to dial instead of the endpoints that databases are registered with. */
   readonly connectAddresses: ConnectAddresses
   /** Processes that serve the sessions; 1 is the service's own process. */

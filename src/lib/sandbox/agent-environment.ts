@@ -11,6 +11,8 @@ export interface SandboxPlaces {
   readonly metadataPort: number | undefined
   /** `endpoint:port` → `127.0.0.1:port` */
   readonly resolve: ReadonlyMap<string, string>
+  /** The file with all authorities of the database endpoints. */
+  readonly authorities: string
 }
 
 type Environment = Readonly<Record<string, string>>
@@ -21,6 +23,7 @@ export async function agentEnvironment(world: World, places: SandboxPlaces): Pro
   return {
     AWS_ENDPOINT_URL: `http://127.0.0.1:${places.apiPort}`,
     ...(places.resolve.size > 0 && {
+      POSTERN_AWS_CA_FILE: places.authorities,
       POSTERN_RESOLVE: Array.from(places.resolve, ([endpoint, address]) => `${endpoint}=${address}`).join(','),
     }),
     ...(agent && {AWS_REGION: agent.region, AWS_DEFAULT_REGION: agent.region}),

@@ -56,14 +56,22 @@ export class Authorities {
     return {cert, key: this.#keys.privateKey.reveal()}
   }
 
-  /** Writes the authorities' certificates as `<kind>-ca.pem`. */
-  publish(directory: string): Promise<PublishedAuthorities> {
-    return forEach(async (type) => {
+  /** Writes the authorities' certificates as `<kind>-ca.pem`, and all of them as the bundle. */
+  async publish(directory: string): Promise<{readonly published: PublishedAuthorities; readonly bundle: string}> {
+    const published = await forEach(async (type) => {
       const {certificate} = this.#authorities[type]
       const path = join(directory, `${type}-ca.pem`)
       await writeFile(path, certificate)
       return {certificate, path}
     })
+    const bundle = join(directory, 'ca.pem')
+    await writeFile(
+      bundle,
+      Object.values(published)
+        .map(({certificate}) => certificate.trimEnd() + '\n')
+        .join(''),
+    )
+    return {published, bundle}
   }
 }
 

@@ -57,10 +57,11 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       agent?.kind === 'instance-profile' ? await listeners.open(createMetadataServer(world, agent)) : undefined
     const authorities = await Authorities.create(clock.now())
     const resolve = await openDatabases(options, {world, listeners, authorities})
+    const {published, bundle} = await authorities.publish(directory)
     return {
-      environment: await agentEnvironment(world, {directory, apiPort, metadataPort, resolve}),
+      environment: await agentEnvironment(world, {directory, apiPort, metadataPort, resolve, authorities: bundle}),
       resolve,
-      authorities: await authorities.publish(directory),
+      authorities: published,
       world,
       close: () => listeners.close(),
     }

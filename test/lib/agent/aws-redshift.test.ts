@@ -63,22 +63,19 @@ beforeAll(async () => {
       agent: {kind: 'access-key', account: home, user: 'agent', region},
     },
     [
-      {name: 'my-redshift', uri: `my-redshift.abcdefghijkl.${suffix}`, kind: 'redshift'},
+      {name: 'my-redshift', uri: `my-redshift.abcdefghijkl.${suffix}`},
       {
         name: 'far',
         uri: `far.zyxwvutsrqpo.${suffix}`,
-        kind: 'redshift',
         aws: {assume_role_arn: hop, external_id: 'example-id'},
       },
       {
         name: 'my-workgroup',
         uri: `my-workgroup.${home}.us-west-1.redshift-serverless.amazonaws.com:5439`,
-        kind: 'redshift-serverless',
       },
       {
         name: 'my-endpoint',
         uri: (endpoints) => endpoints.find((endpoint) => endpoint.startsWith('my-endpoint-')) ?? '',
-        kind: 'redshift-serverless',
         aws: {redshift_serverless: {workgroup_name: 'my-workgroup'}},
       },
     ],

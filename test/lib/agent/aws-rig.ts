@@ -14,14 +14,11 @@ import {cluster} from './plane.js'
 import {realPostgres, startOpenPostgres} from '../sandbox/databases.js'
 import {startRig as startSandboxRig, type Rig as SandboxRig} from '../sandbox/rig.js'
 
-type Kind = keyof SandboxRig['sandbox']['authorities']
-
 /** A database of the configuration, by its endpoint. */
 export interface AwsResource {
   readonly name: string
   /** `host:port`; or a function of all endpoints of the sandbox, for names that AWS makes up. */
   readonly uri: string | ((endpoints: readonly string[]) => string)
-  readonly kind: Kind
   readonly tls?: Database['spec']['tls']
   readonly aws?: Database['spec']['aws']
 }
@@ -53,12 +50,12 @@ export async function startAwsRig(
 ): Promise<AwsRig> {
   const postgres = await startOpenPostgres()
   const sandbox = await startSandboxRig(world, realPostgres(postgres))
-  const {environment, resolve, authorities} = sandbox.sandbox
+  const {environment, resolve} = sandbox.sandbox
   const endpoints = [...resolve.keys()]
   for (const statement of options.sql ?? []) await postgres.execute(statement)
-  const databases = resources.map(({name, uri, kind, tls, aws}) =>
+  const databases = resources.map(({name, uri, tls, aws}) =>
     databaseResource(name, typeof uri === 'string' ? uri : uri(endpoints), {
-      tls: {ca_cert: authorities[kind].certificate, ...tls},
+      ...(tls && {tls}),
       ...(aws && {aws}),
     }),
   )

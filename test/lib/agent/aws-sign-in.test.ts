@@ -1,6 +1,9 @@
+import {readdir, readFile} from 'node:fs/promises'
+import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {allow, home, region, trust} from '../sandbox/rig.js'
 import {startAwsRig, type AwsRig} from './aws-rig.js'
+import {openSession} from './rig.js'
 
 const rds = 'abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
 const connect = (id: string, user = '*'): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/${user}`
@@ -49,32 +52,29 @@ beforeAll(async () => {
       agent: {kind: 'access-key', account: home, user: 'agent', region},
     },
     [
-      {name: 'instance', uri: `postgres-1.${rds}`, kind: 'rds'},
-      {name: 'primary', uri: `aurora.cluster-${rds}`, kind: 'rds'},
-      {name: 'reader', uri: `aurora.cluster-ro-${rds}`, kind: 'rds'},
+      {name: 'instance', uri: `postgres-1.${rds}`},
+      {name: 'primary', uri: `aurora.cluster-${rds}`},
+      {name: 'reader', uri: `aurora.cluster-ro-${rds}`},
       {
         name: 'custom',
         uri: `reports.cluster-custom-${rds}`,
-        kind: 'rds',
         tls: {server_name: `aurora.cluster-${rds.replace(':5432', '')}`},
         aws: {rds: {cluster_id: 'aurora'}},
       },
-      {name: 'custom-unnamed', uri: `reports.cluster-custom-${rds}`, kind: 'rds', aws: {rds: {cluster_id: 'aurora'}}},
-      {name: 'unnamed-ca', uri: `reports.cluster-custom-${rds}`, kind: 'rds', tls: {mode: 'verify-ca'}},
-      {name: 'insecure', uri: `postgres-1.${rds}`, kind: 'rds', tls: {mode: 'insecure'}},
+      {name: 'custom-unnamed', uri: `reports.cluster-custom-${rds}`, aws: {rds: {cluster_id: 'aurora'}}},
+      {name: 'unnamed-ca', uri: `reports.cluster-custom-${rds}`, tls: {mode: 'verify-ca'}},
+      {name: 'insecure', uri: `postgres-1.${rds}`, tls: {mode: 'insecure'}},
       {
         name: 'assumed',
         uri: `postgres-2.${rds}`,
-        kind: 'rds',
         aws: {assume_role_arn: `arn:aws:iam::${home}:role/db-access`},
       },
-      {name: 'not-assumed', uri: `postgres-2.${rds}`, kind: 'rds'},
-      {name: 'old', uri: `old.${rds}`, kind: 'rds'},
-      {name: 'pool', uri: `pool.proxy-${rds}`, kind: 'rdsproxy'},
+      {name: 'not-assumed', uri: `postgres-2.${rds}`},
+      {name: 'old', uri: `old.${rds}`},
+      {name: 'pool', uri: `pool.proxy-${rds}`},
       {
         name: 'pool-readers',
         uri: `readers.endpoint.proxy-${rds}`,
-        kind: 'rdsproxy',
         tls: {server_name: `pool.proxy-${rds.replace(':5432', '')}`},
       },
     ],
@@ -138,4 +138,37 @@ describe('a refusal says what to do', () => {
     const said = await rig.refusal(where)
     for (const text of expected) expect(said).toMatch(text)
   })
+})
+
+describe('many sign-ins at once', () => {
+  const burst = 30 * Number(process.env.POSTERN_TEST_SCALE ?? 1)
+
+  it('all succeed at an instance that takes ten a second and refuses the others as if their token were wrong', async () => {
+    const {switches} = rig.sandbox.sandbox.world
+    switches.signInsPerSecond = 10
+    const credentials = await rig.agents.guest({
+      route: {database: 'primary', protocol: 'postgres', dbUser: 'alice', dbName: 'postgres', dbRoles: []},
+    })
+    try {
+      const sessions = await Promise.all(Array.from({length: burst}, () => openSession(rig.agents, credentials)))
+      expect(sessions.map(({opening}) => opening.at(-1)?.type)).toEqual(Array<string>(burst).fill('Z'))
+      for (const {socket} of sessions) socket.destroy()
+    } finally {
+      switches.signInsPerSecond = Infinity
+    }
+  })
+})
+
+it('no event and no spool holds a token', async () => {
+  await rig.psql({database: 'assumed', dbUser: 'alice'}, "select 'audited'")
+  const files = await readdir(rig.agents.directory, {recursive: true, withFileTypes: true})
+  const contents = await Promise.all(
+    files.filter((file) => file.isFile()).map((file) => readFile(join(file.parentPath, file.name), 'latin1')),
+  )
+  const everything = [...contents, JSON.stringify(rig.agents.plane.events)].join('\n')
+  expect(everything).toContain('audited')
+  expect(everything).not.toMatch(/X-Amz-|Signature/i)
+  for (const {secretKey} of rig.sandbox.sandbox.world.sessions.values()) {
+    expect(everything).not.toContain(secretKey.reveal())
+  }
 })

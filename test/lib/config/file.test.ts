@@ -128,6 +128,8 @@ db_service:
   workers: 3
   direct_addr: 0.0.0.0:5433
   direct_public_addr: db1.internal
+  allowed_assume_roles: ['arn:aws:iam::123456789012:role/*']
+  connect_addrs: {'Aurora.example.com:5432': '10.0.0.5:6432'}
 discovery_service:
   enabled: off
   discovery_group: prod
@@ -177,7 +179,8 @@ ssh_service: {enabled: no}
         cacheTtl: 60_000,
         maxStale: 7_200_000,
         allowLoopback: true,
-        connectAddresses: new Map(),
+        allowedAssumeRoles: ['arn:aws:iam::123456789012:role/*'],
+        connectAddresses: new Map([['aurora.example.com:5432', {host: '10.0.0.5', port: 6432}]]),
         workers: 3,
       },
       discoveryService: {
@@ -689,7 +692,6 @@ describe('static databases', () => {
     [`aws: {region: mars}`, /databases\[0\]\.aws\.region must be an AWS region/],
     [`aws: {account_id: "123"}`, /databases\[0\]\.aws\.account_id must be an AWS account id of 12 digits, not "123"/],
     [`aws: {assume_role_arn: "arn:aws:iam::123456789012:user/u"}`, /assume_role_arn must be the ARN of an IAM role/],
-    [`aws: {session_tags: {a: b}}`, /session_tags cannot be set/],
     [`aws: {elasticache: {}}`, /elasticache is not a known key/],
     [`static_labels: {"a b": c}`, /static_labels\.a b is not a label key/],
     [`dynamic_labels: [{name: h, command: [x]}]`, /dynamic_labels\[0\]\.period is missing/],
