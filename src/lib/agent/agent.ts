@@ -304,13 +304,8 @@ class DatabaseService implements Agent {
 
   /** A database is served from now on, no longer, or elsewhere. */
   #serve(name: string, served: Served | undefined): void {
-    if (served) {
-      this.#health.start(served)
-      this.#awsDatabases.start(served)
-    } else {
-      this.#health.forget(name)
-      this.#awsDatabases.forget(name)
-    }
+    if (served) this.#health.start(served)
+    else this.#health.forget(name)
     this.#heartbeat.hurry()
   }
 }
