@@ -2,17 +2,21 @@
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Clock} from '../core/clock.js'
 
-/** Sign-ins in one window. AWS advises fewer than 200 a second; small instances refuse more than 10. */
+/** Sign-ins in one window. AWS advises fewer than 200 a second. */
 const usualLimit = 100
-const carefulLimit = 10
-/** A little more than the second that is counted: connections do not all take the same time to arrive. */
 const windowMilliseconds = 1100
-/** How long an instance that refused one is treated with care. */
-const carefulMilliseconds = 30_000
+/** Between sign-ins to an instance that refused one: small ones take 10 a second. */
+const carefulMilliseconds = 110
+/** It is left alone for so long first: what is under way still counts. */
+const pauseMilliseconds = 500
+/** How long it is treated with care. */
+const careMilliseconds = 30_000
 
 interface Instance {
   /** Monotonic times of the newest sign-ins, those still to come among them; in order. */
   readonly turns: number[]
+  /** When care began, and when it ends. */
+  carefulFrom: number
   carefulUntil: number
 }
 
@@ -33,18 +37,23 @@ export class Pacer {
   /** The instance refused a sign-in as it does when they come too fast. */
   slowDown(instance: string): void {
     const known = this.#instances.get(instance)
-    if (known) known.carefulUntil = this.#clock.monotonic() + carefulMilliseconds
+    if (!known) return
+    const now = this.#clock.monotonic()
+    if (now >= known.carefulUntil) known.carefulFrom = now
+    known.carefulUntil = now + careMilliseconds
   }
 
   #reserve(name: string): number {
     const now = this.#clock.monotonic()
     this.#forget(now)
-    const instance = this.#instances.get(name) ?? {turns: [], carefulUntil: -Infinity}
+    const instance = this.#instances.get(name) ?? {turns: [], carefulFrom: -Infinity, carefulUntil: -Infinity}
     this.#instances.set(name, instance)
-    const {turns, carefulUntil} = instance
-    const limit = now < carefulUntil ? carefulLimit : usualLimit
-    const blocking = turns.at(-limit)
-    const at = Math.max(now, turns.at(-1) ?? now, blocking === undefined ? now : blocking + windowMilliseconds)
+    const {turns, carefulFrom, carefulUntil} = instance
+    const last = turns.at(-1) ?? -Infinity
+    const at =
+      now < carefulUntil
+        ? Math.max(now, last + carefulMilliseconds, carefulFrom + pauseMilliseconds)
+        : Math.max(now, last, (turns.at(-usualLimit) ?? -Infinity) + windowMilliseconds)
     turns.push(at)
     if (turns.length > usualLimit) turns.shift()
     return at - now
