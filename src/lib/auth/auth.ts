@@ -23,10 +23,12 @@ import {DatabaseCertificates} from './database-certificates.js'
 import {Heartbeats} from './heartbeats.js'
 import {HostEvents} from './host-events.js'
 import {createHttpApp} from './http-app.js'
+import {createInstallRoutes} from './install-routes.js'
 import {createInviteRoutes} from './invite-routes.js'
 import {Joining, type StaticToken} from './joining.js'
 import {Listener} from './listener.js'
 import {LoginLimits} from './login-limits.js'
+import {PackageArchives} from './package-archive.js'
 import {Passwords} from './passwords.js'
 import {createPresets} from './presets.js'
 import {Records} from './records.js'
@@ -152,6 +154,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       resources: new ResourceStore({stores, accounts, joining, audit}),
     }),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),
+    ...createInstallRoutes({archives: new PackageArchives(join(options.dataDir, 'package')), version, publicAddress}),
   ]
 
   const ownCertificates = async (): Promise<{api: Credentials; web: Credentials}> => ({
