@@ -141,7 +141,8 @@ describe('a refusal says what to do', () => {
 })
 
 describe('many sign-ins at once', () => {
-  const burst = 30 * Number(process.env.POSTERN_TEST_SCALE ?? 1)
+  // The real server has a hundred places, some of them for superusers.
+  const burst = Math.min(90, Math.ceil(30 * Number(process.env.POSTERN_TEST_SCALE ?? 1)))
 
   it('all succeed at an instance that takes ten a second and refuses the others as if their token were wrong', async () => {
     const {switches} = rig.sandbox.sandbox.world
