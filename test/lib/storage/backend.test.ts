@@ -136,6 +136,18 @@ describe('the log', () => {
     expect((await backend.listEvents({limit: 10, sid: 's'})).bodies).toEqual(['1', '3'])
   })
 
+  it('tells what is new among many, and keeps their order', async () => {
+    const all = Array.from({length: 200}, (_, index) => record(index, {sid: 's', ei: index}))
+    const known = all.filter((_event, index) => index % 70 === 0)
+    expect(await backend.appendEvents(known)).toEqual(['stored', 'stored', 'stored'])
+    const outcomes = await backend.appendEvents([...all, record(999, {sid: 's', ei: 199})])
+    expect(outcomes).toEqual([...all.map((event) => (known.includes(event) ? 'duplicate' : 'stored')), 'conflict'])
+    const fresh = all.filter((event) => !known.includes(event))
+    expect((await backend.listEvents({limit: 500, sid: 's'})).bodies).toEqual(
+      [...known, ...fresh].map(({body}) => body),
+    )
+  })
+
   it('keeps events outside of sessions apart, also equal ones', async () => {
     expect(await backend.appendEvents([record(1), record(1)])).toEqual(['stored', 'stored'])
   })
