@@ -50,7 +50,7 @@ it('db connect brings rows from PostgreSQL, and psql’s own exit codes', async 
   const refused = await runCli([...connect, '-c', "insert into products (name) values ('x')"], {environment: alice})
   expect(refused).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('permission denied for table products') as string,
+    stderr: expect.stringContaining('permission denied for table products') as unknown as string,
   })
   const inScript = await runCli([...connect, '-v', 'ON_ERROR_STOP=1', '-f', '-'], {
     environment: alice,
@@ -214,7 +214,7 @@ it('get db_server --format json is what the guides give to jq', async () => {
     never
   >[]
   expect(server).toMatchObject({
-    spec: {hostname: expect.any(String) as string, host_id: expect.stringMatching(/^[0-9a-f-]{36}$/) as string},
+    spec: {hostname: expect.any(String) as unknown as string, host_id: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown as string},
     status: {target_health: {status: 'healthy'}},
   })
 })
@@ -242,7 +242,7 @@ it('SIGTERM ends a running session with a sentence after the drain, and the agen
   await waitFor(async () => ((await hosts.postgres.execute(active)).length > 0 ? true : undefined))
   expect(await hosts.services.agent.stop()).toBe(0)
   const {code, stderr} = await running
-  expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/FATAL: {2}.*(drain|shut|stop)/i) as string})
+  expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/FATAL: {2}.*(drain|shut|stop)/i) as unknown as string})
 })
 
 interface Event {

@@ -145,7 +145,7 @@ it(
     expect(failed.filter(({sinceKill}) => sinceKill > 0)).toEqual([])
 
     const {code, stderr} = await doomed.finished
-    expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/connection|closed/i) as string})
+    expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/connection|closed/i) as unknown as string})
     agents = [other]
     expect(await psqlOn(local, ['-c', 'select 7']).finished).toMatchObject({code: 0, stdout: '7\n'})
   },

@@ -20,8 +20,8 @@ it('a second process on a data directory is refused by the name of the first; an
   const release = await lockDataDirectory(directory, 'db')
   await expect(lockDataDirectory(directory, 'db')).rejects.toMatchObject({
     code: 'CONFLICT',
-    message: expect.stringContaining(`Process ${process.pid} `) as string,
-    hints: [expect.stringContaining(`kill ${process.pid}`) as string],
+    message: expect.stringContaining(`Process ${process.pid} `) as unknown as string,
+    hints: [expect.stringContaining(`kill ${process.pid}`) as unknown as string],
   })
   const other = await lockDataDirectory(directory, 'proxy')
   await release()

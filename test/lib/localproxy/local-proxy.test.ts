@@ -179,7 +179,7 @@ describe('the loopback port', () => {
     const {proxy} = await open({source: made})
     await expect(startLocalProxy({listen: {kind: 'loopback', port: proxy.port}, source: made})).rejects.toMatchObject({
       code: 'ALREADY_EXISTS',
-      message: expect.stringContaining(String(proxy.port)) as string,
+      message: expect.stringContaining(String(proxy.port)) as unknown as string,
     })
   })
 
