@@ -40,6 +40,7 @@ import type {Catalog, Served} from './catalog.js'
 import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import type {Arrival} from './entrance.js'
+import {classifyDatabase} from '../resources/endpoint.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
@@ -189,7 +190,7 @@ export class Engine {
     const {gate, opening, catalog} = this.#options
     await opening.prepare(found)
     const served = catalog.find(guest.route.database) ?? found
-    const refused = refuseStartup(startup, guest)
+    const refused = refuseStartup(startup, guest, classifyDatabase(served.database.spec).type)
     if (refused) {
       this.#refuse(attempt, refused, guest, served)
       return

@@ -1,3 +1,5 @@
+import type {DatabaseType} from '../resources/endpoint.js'
+import {longestName, readDatabaseUser} from '../resources/database-user.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import type {ServerError} from '../pgwire/server-error.js'
 import {readStartupSettings} from '../pgwire/startup-options.js'
@@ -11,7 +13,11 @@ const identitySettings: ReadonlySet<string> = new Set(['role', 'session_authoriz
 const ownParameters: ReadonlySet<string> = new Set(['user', 'database'])
 
 /** Why a startup message is refused; undefined when it asks for what the certificate is for, and nothing special. */
-export function refuseStartup(message: StartupMessage, {route, dbName}: Guest): ServerError | undefined {
+export function refuseStartup(
+  message: StartupMessage,
+  {route, dbName}: Guest,
+  type: DatabaseType,
+): ServerError | undefined {
   const {user, database, parameters} = message
   if (user !== route.dbUser) {
     return fatal(
@@ -25,6 +31,14 @@ export function refuseStartup(message: StartupMessage, {route, dbName}: Guest): 
       sqlStates.notAuthorized,
       `The connection asks for database "${database}", but its certificate is for "${dbName}".`,
       `Log in to the database again with --db-name=${database}.`,
+    )
+  }
+  const names = readDatabaseUser(type, user).kind === 'name' ? [user, database] : [database]
+  const cut = names.find((name) => Buffer.byteLength(name) > longestName(type))
+  if (cut !== undefined) {
+    return fatal(
+      sqlStates.notAuthorized,
+      `The name "${cut}" is longer than the ${longestName(type)} bytes that the server keeps of a name.`,
     )
   }
   if (parameters.has('replication')) {

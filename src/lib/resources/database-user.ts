@@ -30,6 +30,12 @@ export const foldName = (name: string): string => name.replace(/[A-Z]/g, (letter
 
 const isRedshift = (type: DatabaseType): boolean => type === 'redshift' || type === 'redshift-serverless'
 
+/**
+ * Bytes of the longest name that the server tells apart: it takes a longer one for its beginning, and so for another
+ * name than the one that was decided on (PostgreSQL manual 4.1.1; Redshift, "Names and identifiers").
+ */
+export const longestName = (type: DatabaseType): number => (isRedshift(type) ? 127 : 63)
+
 export function readDatabaseUser(type: DatabaseType, text: string): DatabaseUser {
   if (!isRedshift(type)) return {kind: 'name', name: text}
   const [, partition, account, name] = roleArnForm.exec(text) ?? []

@@ -214,6 +214,23 @@ describe('parameters', () => {
     expect(await refusal(rig, await guest(long), {user: long})).toMatchObject({code: '28000'})
     plane.put({kind: 'role', name: 'access', item: accessRole})
   })
+
+  it('A10: a database name beyond PostgreSQL’s 63 bytes is not cut down to another one', async () => {
+    const short = 'd'.repeat(63)
+    const long = `${short}x`
+    await postgres.execute(`CREATE DATABASE ${short}`)
+    plane.put({
+      kind: 'role',
+      name: 'access',
+      item: role('access', {db_labels: {'*': ['*']}, db_users: ['*'], db_names: ['*']}),
+    })
+    const {route} = guestIdentity()
+    if (!route) throw new Error('no route')
+    const guest = await rig.guest({route: {...route, dbName: long}})
+    const error = await refusal(rig, guest, {database: long})
+    expect(error).toMatchObject({code: '28000', message: expect.stringContaining('longer than the 63 bytes') as string})
+    plane.put({kind: 'role', name: 'access', item: accessRole})
+  })
 })
 
 describe('options', () => {
