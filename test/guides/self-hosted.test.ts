@@ -214,7 +214,10 @@ it('get db_server --format json is what the guides give to jq', async () => {
     never
   >[]
   expect(server).toMatchObject({
-    spec: {hostname: expect.any(String) as unknown as string, host_id: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown as string},
+    spec: {
+      hostname: expect.any(String) as unknown as string,
+      host_id: expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown as string,
+    },
     status: {target_health: {status: 'healthy'}},
   })
 })
@@ -242,7 +245,10 @@ it('SIGTERM ends a running session with a sentence after the drain, and the agen
   await waitFor(async () => ((await hosts.postgres.execute(active)).length > 0 ? true : undefined))
   expect(await hosts.services.agent.stop()).toBe(0)
   const {code, stderr} = await running
-  expect({code, stderr}).toEqual({code: 2, stderr: expect.stringMatching(/FATAL: {2}.*(drain|shut|stop)/i) as unknown as string})
+  expect({code, stderr}).toEqual({
+    code: 2,
+    stderr: expect.stringMatching(/FATAL: {2}.*(drain|shut|stop)/i) as unknown as string,
+  })
 })
 
 interface Event {

@@ -228,7 +228,10 @@ describe('parameters', () => {
     if (!route) throw new Error('no route')
     const guest = await rig.guest({route: {...route, dbName: long}})
     const error = await refusal(rig, guest, {database: long})
-    expect(error).toMatchObject({code: '28000', message: expect.stringContaining('longer than the 63 bytes') as string})
+    expect(error).toMatchObject({
+      code: '28000',
+      message: expect.stringContaining('longer than the 63 bytes') as unknown as string,
+    })
     plane.put({kind: 'role', name: 'access', item: accessRole})
   })
 })
