@@ -18,6 +18,8 @@ import type {Upstream, UpstreamSource} from './upstream.js'
 /** What to do with a connection. With a patience it may be dead without our knowing: silence is a failure then. */
 export type UseConnection<T> = (connection: AgentConnection, patienceMilliseconds?: number) => Promise<T>
 
+/** The last agent of the list may be one that has much to do: asking again would give it more. */
+const lastAgentMilliseconds = 10_000
 /** Connections kept ready, at most. */
 const maximumSpares = 2
 /** A spare whose agent answers no sooner is given up; the sign-in to a database seldom takes as long. */
@@ -92,7 +94,8 @@ export class AgentConnections {
     })
     for (const hostId of upstream.agents) {
       try {
-        const connection = await this.#ways.dial(upstream, hostId, this.#identityOf(upstream))
+        const milliseconds = hostId === upstream.agents.at(-1) ? lastAgentMilliseconds : undefined
+        const connection = await this.#ways.dial(upstream, hostId, this.#identityOf(upstream), milliseconds)
         return await attempt(connection, use)
       } catch (error) {
         if (!mayRetry(error)) throw error

@@ -7,7 +7,7 @@ import {agentServerName} from '../resources/route.js'
 import {greetingProtocol, readGreeting, type RefusalCode} from '../tunnel/greeting.js'
 import type {ClientIdentity} from './client-identity.js'
 
-/** Time for TCP, TLS and the agent's greeting together. */
+/** How long an agent may take to let us in, when there is another one to ask. */
 const handshakeMilliseconds = 3000
 
 export interface AgentAddress {
@@ -29,6 +29,12 @@ export interface AgentConnection {
   readonly agentMilliseconds: number
 }
 
+export interface DialOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Time for TCP and TLS, and again for the agent's greeting. */
+  readonly milliseconds?: number | undefined
+}
+
 const refusalErrors: Readonly<Record<RefusalCode, ErrorCode>> = {
   denied: 'ACCESS_DENIED',
   expired: 'EXPIRED',
@@ -44,16 +50,16 @@ const refusalErrors: Readonly<Record<RefusalCode, ErrorCode>> = {
 export async function dialAgent(
   address: AgentAddress,
   identity: ClientIdentity,
-  signal?: AbortSignal,
+  {signal, milliseconds = handshakeMilliseconds}: DialOptions = {},
 ): Promise<AgentConnection> {
   const begun = performance.now()
-  const {socket, connected} = await connectTls(address, identity, signal)
+  const {socket, connected} = await connectTls(address, identity, {signal, milliseconds})
   const giveUp = (): void => {
     socket.destroy()
   }
   signal?.addEventListener('abort', giveUp)
   try {
-    const greeting = await readGreeting(socket, handshakeMilliseconds)
+    const greeting = await readGreeting(socket, milliseconds)
     if (!greeting.ok) {
       throw new PosternError(refusalErrors[greeting.code], greeting.message, {hint: greeting.hint})
     }
@@ -80,7 +86,7 @@ export function mayRetry(error: unknown): boolean {
 function connectTls(
   {path, at, cluster, hostId}: AgentAddress,
   identity: ClientIdentity,
-  signal: AbortSignal | undefined,
+  {signal, milliseconds}: DialOptions & {readonly milliseconds: number},
 ): Promise<{readonly socket: TLSSocket; readonly connected: number}> {
   return new Promise((resolve, reject) => {
     let connected = 0
@@ -116,8 +122,8 @@ function connectTls(
       )
     }
     const timer = setTimeout(() => {
-      fail(new Error(`no answer within ${handshakeMilliseconds} ms`))
-    }, handshakeMilliseconds)
+      fail(new Error(`no answer within ${milliseconds} ms`))
+    }, milliseconds)
     const onClose = (): void => {
       fail(new Error('the other end closed the connection'))
     }

@@ -33,15 +33,16 @@ export class AgentWays {
     {proxy, cluster, directAddresses}: Upstream,
     hostId: string,
     identity: ClientIdentity,
+    milliseconds?: number,
   ): Promise<AgentConnection> {
     const throughProxy = (): Attempt =>
-      begin((signal) => dialAgent({path: 'proxy', at: proxy, cluster, hostId}, identity, signal))
+      begin((signal) => dialAgent({path: 'proxy', at: proxy, cluster, hostId}, identity, {signal, milliseconds}))
     const offered = directAddresses?.[hostId]
     if (offered === undefined || performance.now() < (this.#avoided.get(offered) ?? 0)) return throughProxy().connection
 
     const direct = begin(async (signal) => {
       const at = await resolveOffer(offered, proxy)
-      return dialAgent({path: 'direct', at, cluster, hostId}, identity, signal)
+      return dialAgent({path: 'direct', at, cluster, hostId}, identity, {signal})
     })
     const winner = await race(direct, throughProxy).catch((error: unknown) => {
       if (mayRetry(error)) this.#avoid(offered)

@@ -26,7 +26,6 @@ export interface AgentLinkOptions {
   readonly nonces: Nonces
   readonly clock: Clock
   readonly pulse: PulseTiming
-  readonly openMilliseconds: number
   /** Called at each ping: why the agent may no longer serve, if so. */
   readonly refusal: () => string | undefined
   readonly onClose: (reason: string) => void
@@ -49,6 +48,8 @@ const recycleSpread = 0.1
 /** The proxy's end of one control connection: orders data connections from the agent and keeps the spare ones. */
 export class AgentLink {
   readonly hostId: string
+  /** What its latest session took, from the proxy's decision for it to its first byte. */
+  latestMilliseconds = 0
   readonly #options: AgentLinkOptions
   readonly #channel: ControlChannel<AgentMessage, ProxyMessage>
   /** Oldest first. */
@@ -102,11 +103,11 @@ export class AgentLink {
   }
 
   /** A data connection made for this session; nothing when the agent does not dial back in time. */
-  open(source: string): Promise<DataConnection | undefined> {
+  open(source: string, milliseconds: number): Promise<DataConnection | undefined> {
     if (this.#closed) return Promise.resolve(undefined)
-    const {nonces, openMilliseconds, place, hostId} = this.#options
+    const {nonces, place, hostId} = this.#options
     return new Promise((resolve) => {
-      const nonce = nonces.issue(openMilliseconds, (socket) => {
+      const nonce = nonces.issue(milliseconds, (socket) => {
         this.#opening.delete(nonce)
         resolve(socket && {nonce, hostId, socket})
       })

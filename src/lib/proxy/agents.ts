@@ -13,7 +13,6 @@ export interface AgentsOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly pulse: PulseTiming
-  readonly openMilliseconds: number
 }
 
 /** The connected agents by host id. The id comes from the certificate alone. */

@@ -1,5 +1,5 @@
 /** Waiting places for each place there is. */
-const waitingShare = 4
+const waitingShare = 16
 
 interface Queue {
   taken: number

@@ -14,7 +14,8 @@ export class Nonces {
   issue(milliseconds: number, deliver: (socket: Socket | undefined) => void): string {
     const nonce = newNonce()
     const timer = setTimeout(() => {
-      this.claim(nonce, undefined)
+      // What came while this process was held up is looked at first.
+      setImmediate(() => this.claim(nonce, undefined))
     }, milliseconds)
     this.#expected.set(nonce, {deliver, timer})
     return nonce

@@ -12,7 +12,7 @@ export type Upstream =
   | {readonly kind: 'local'; accept(socket: Socket, head: Buffer): void}
 
 export interface ProxyLimits {
-  /** ClientHellos for agents and for the tunnel that one address may have unanswered; more wait, four times more at most. */
+  /** ClientHellos for agents and for the tunnel that one address may have unanswered; more wait, sixteen times more at most. */
   readonly hellosPerAddress: number
   /** ClientHellos that one agent may have unanswered; more wait as well. */
   readonly hellosPerAgent: number
@@ -23,8 +23,8 @@ export interface ProxyLimits {
 }
 
 export const defaultLimits: ProxyLimits = {
-  hellosPerAddress: 64,
-  hellosPerAgent: 256,
+  hellosPerAddress: 32,
+  hellosPerAgent: 64,
   undecided: 2048,
   undecidedPerAddress: 1024,
 }
@@ -35,10 +35,12 @@ export interface ProxyTiming {
   readonly peekMilliseconds: number
   /** For the tunnel's TLS handshake. */
   readonly handshakeMilliseconds: number
-  /** For an agent to dial back. */
+  /** For an agent to dial back, unless it took a good part of that lately. */
   readonly openMilliseconds: number
-  /** For an agent's first byte after the ClientHello. */
+  /** For an agent's first byte after the ClientHello, with the same exception. */
   readonly answerMilliseconds: number
+  /** The same for the last agent to try: it may be slow, and nobody else is left. */
+  readonly lastMilliseconds: number
   /** For a ClientHello above a limit to become one of those under way. */
   readonly waitMilliseconds: number
   readonly pulse: PulseTiming
@@ -49,7 +51,8 @@ export const defaultTiming: ProxyTiming = {
   handshakeMilliseconds: 10_000,
   openMilliseconds: 1500,
   answerMilliseconds: 1500,
-  waitMilliseconds: 3000,
+  lastMilliseconds: 10_000,
+  waitMilliseconds: 10_000,
   pulse: defaultPulse,
 }
 

@@ -39,6 +39,10 @@ type Hello = Extract<Peeked, {kind: 'tls'}>
 const worker = '0'
 /** PostgreSQL takes TLS at once only with it, so that no client of another protocol can be steered to a database (ALPACA). */
 const directProtocol = 'postgresql'
+/** Agents that dial back wait in one queue with everybody who floods it; Linux cuts this to its somaxconn. */
+const backlog = 4096
+/** As long as an unanswered ClientHello counts against its address: the time a client of ours gives an agent. */
+const addressMilliseconds = 3000
 const tooManyHellos = 'its address has too many unanswered connections'
 
 /**
@@ -95,7 +99,6 @@ class ProxyService implements Proxy {
       clock,
       logger,
       pulse: this.#timing.pulse,
-      openMilliseconds: this.#timing.openMilliseconds,
     })
     this.#tunnel = new TunnelEndpoint({
       credentials,
@@ -148,7 +151,7 @@ class ProxyService implements Proxy {
         reject(new PosternError('UNREACHABLE', message, {hint, cause: error}))
       }
       this.#server.once('error', onError)
-      this.#server.listen({host, port}, () => {
+      this.#server.listen({host, port, backlog}, () => {
         this.#server.off('error', onError).on('error', (error) => {
           this.#options.logger.error('A connection could not be accepted.', {error: error.message})
         })
@@ -254,8 +257,11 @@ class ProxyService implements Proxy {
       this.#refuse(client, source, tooManyHellos)
       return
     }
+    // An agent that hangs is no reason to keep its clients' neighbours out.
+    const leaving = setTimeout(leave, addressMilliseconds)
     const joint = this.#workers ? this.#workers.join(client) : new LocalJoint(client)
     if (!joint) {
+      clearTimeout(leaving)
       leave()
       this.#refuse(client, source, 'the worker processes are being replaced')
       return
@@ -265,12 +271,15 @@ class ProxyService implements Proxy {
       {
         agents: this.#agents,
         hellosByAgent: this.#hellosByAgent,
-        answerMilliseconds: this.#timing.answerMilliseconds,
+        timing: this.#timing,
         onReplay: () => {
           this.#counters.replays += 1
         },
       },
-    ).finally(leave)
+    ).finally(() => {
+      clearTimeout(leaving)
+      leave()
+    })
     if ('refused' in opened || this.#draining) {
       joint.close()
       const reason = 'refused' in opened ? opened.refused : 'the proxy is about to stop'

@@ -149,7 +149,7 @@ describe('limits', () => {
   it('turn a flood away at once', async () => {
     rig = await Rig.start({limits: {hellosPerAddress: 1}, timing: {waitMilliseconds: 60_000}})
     await rig.agent(firstHost, {poolSize: 0, onConnection: (socket) => track(socket)})
-    const flood = Array.from({length: 6}, () => rig.clientOf(firstHost))
+    const flood = Array.from({length: 18}, () => rig.clientOf(firstHost))
     await Promise.race(flood.map(closed))
     expect(rig.refusals()).toEqual(['its address has too many unanswered connections'])
   })

@@ -18,7 +18,7 @@ beforeEach(async () => {
     workers: 2,
     workerScript,
     agentsFor: () => [firstHost, secondHost],
-    timing: {answerMilliseconds: 500},
+    timing: {answerMilliseconds: 500, lastMilliseconds: 500},
   })
 })
 
