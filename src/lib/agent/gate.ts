@@ -18,6 +18,9 @@ export interface GateOptions {
   readonly refusedDatabases: () => ReadonlyMap<string, string>
 }
 
+/** Certificates remembered. */
+const maximumIdentified = 1024
+
 /** What the checks before a session say. */
 export type Passage =
   | {readonly ok: true; readonly guest: Guest; readonly served: Served}
@@ -42,11 +45,8 @@ export class Gate {
   /** Nobody new gets in any more. */
   draining = false
   readonly #options: GateOptions
-  /** Signatures cost, and stay what they are as long as the authorities do. */
-  readonly #identified = new WeakMap<
-    X509Certificate,
-    {readonly authorities: readonly string[]; readonly guest: Guest}
-  >()
+  /** By fingerprint. Signatures and identities cost, and stay what they are as long as the authorities do; expiry and standing do not. */
+  readonly #identified = new Map<string, {readonly authorities: readonly string[]; readonly guest: Guest}>()
 
   constructor(options: GateOptions) {
     this.#options = options
@@ -121,10 +121,12 @@ export class Gate {
 
   #identify(certificate: X509Certificate): Guest {
     const authorities = this.#options.cache.authorities('user')
-    const known = this.#identified.get(certificate)
+    const {fingerprint256} = certificate
+    const known = this.#identified.get(fingerprint256)
     if (known?.authorities === authorities) return known.guest
     const guest = identify(certificate, this.#rules())
-    this.#identified.set(certificate, {authorities, guest})
+    if (this.#identified.size >= maximumIdentified) this.#identified.clear()
+    this.#identified.set(fingerprint256, {authorities, guest})
     return guest
   }
 

@@ -18,6 +18,8 @@ export interface ShipperOptions {
 
 /** Gathers events a little, so that a busy agent sends few large batches. */
 const gatherMilliseconds = 100
+/** With so much to send there is nothing to gather. */
+const worthwhileBytes = 128 * 1024
 const defaultBackoff = {firstMilliseconds: 500, mostMilliseconds: 30_000}
 const refusedFile = 'refused.ndjson'
 
@@ -56,6 +58,7 @@ export class Shipper {
         const batch = await spool.read()
         if (batch) {
           await this.#deliver(batch)
+          if (!this.#hurried && spool.backlogBytes < worthwhileBytes) await this.#pause(gatherMilliseconds)
         } else {
           if (this.#hurried) return
           await appended

@@ -114,6 +114,14 @@ describe('the certificate of a client', () => {
     expect(await greetingFor(await rig.guest({}, {notBefore: Date.now() + minute}))).toMatchObject({code: 'expired'})
   })
 
+  it('is judged anew each time it comes, also when it is known', async () => {
+    const notAfter = Date.now() + 6000
+    const guest = await rig.guest({}, {notAfter})
+    expect(await greetingFor(guest)).toEqual({ok: true})
+    await new Promise((resolve) => setTimeout(resolve, notAfter - Date.now()))
+    expect(await greetingFor(guest)).toMatchObject({ok: false, code: 'expired'})
+  })
+
   it('D04: must be for clients', async () => {
     expect(await greetingFor(await rig.guest({}, {purposes: ['server']}))).toMatchObject({ok: false, code: 'denied'})
   })
