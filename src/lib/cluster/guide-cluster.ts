@@ -22,6 +22,8 @@ export interface GuideFacts {
   readonly config: string
   /** Variables of an agent that is to live in the sandbox, its AWS credentials among them. */
   readonly environment_file: string
+  /** Variables of somebody who may change the sandbox's IAM, for the commands that give the agent its permissions. */
+  readonly operator_environment_file: string
   readonly database: {
     readonly name: string
     /** `host:port` as AWS would name it. */
@@ -45,7 +47,9 @@ export async function startGuideCluster(options: GuideClusterOptions): Promise<G
     onProgress('Starting the control plane and the proxy')
     const cluster = await startLoopbackCluster({...options, clusterName: 'sandbox'})
     const environmentFile = join(directory, 'aws.env')
+    const operatorFile = join(directory, 'operator.env')
     await writeFile(environmentFile, environmentText(sandbox.environment), {mode: 0o600})
+    await writeFile(operatorFile, environmentText(sandbox.operatorEnvironment), {mode: 0o600})
     const {database, uri, databaseName, databaseUsers} = sandbox.guide
     return {
       facts: {
@@ -55,6 +59,7 @@ export async function startGuideCluster(options: GuideClusterOptions): Promise<G
         ca_pin: cluster.caPin,
         config: cluster.configFile,
         environment_file: environmentFile,
+        operator_environment_file: operatorFile,
         database: {name: database, uri, db_name: databaseName, db_users: databaseUsers},
       },
       stop: async () => {

@@ -5,9 +5,9 @@ import {join} from 'node:path'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
 import type {PublishedAuthorities} from '../sandbox/authorities.js'
-import {startSandbox} from '../sandbox/sandbox.js'
+import {startSandbox, type Sandbox} from '../sandbox/sandbox.js'
 import type {RealPostgres} from '../sandbox/real-postgres.js'
-import {extraSeed, guideWorld, type Guide, type GuideWorld} from './guide-world.js'
+import {extraSeed, guideWorld, operator, type Guide, type GuideWorld} from './guide-world.js'
 import {startPostgres, type PostgresServer} from './postgres.js'
 
 export interface GuideSandboxOptions {
@@ -22,6 +22,8 @@ export interface GuideSandbox {
   readonly guide: GuideWorld
   /** Variables for an agent that is to live in the sandbox, its secrets among them. */
   readonly environment: Readonly<Record<string, string>>
+  /** The same for the reader's own commands about IAM. */
+  readonly operatorEnvironment: Readonly<Record<string, string>>
   stop(): Promise<void>
 }
 
@@ -50,9 +52,11 @@ export async function startGuideSandbox(options: GuideSandboxOptions): Promise<G
       throw error
     }
     const roots = await writeRoots(join(directory, 'aws', 'roots.pem'), sandbox.authorities)
+    const environment = {...sandbox.environment, POSTERN_AWS_CA_FILE: roots}
     return {
       guide,
-      environment: {...sandbox.environment, POSTERN_AWS_CA_FILE: roots},
+      environment,
+      operatorEnvironment: {...environment, ...keyOf(sandbox, operator)},
       stop: async () => {
         await sandbox.close()
         await postgres.stop()
@@ -62,6 +66,12 @@ export async function startGuideSandbox(options: GuideSandboxOptions): Promise<G
     await postgres.stop()
     throw error
   }
+}
+
+function keyOf({world}: Sandbox, {account, user}: typeof operator): Record<string, string> {
+  const [[id, secret] = []] = world.accounts.get(account)?.users.get(user)?.accessKeys ?? []
+  if (id === undefined || secret === undefined) throw new Error(`the sandbox has no user ${user}`)
+  return {AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret.reveal()}
 }
 
 /** One file of all authorities that have signed the databases' certificates. */

@@ -28,6 +28,10 @@ const account = '123456789012'
 const region = 'us-west-1'
 const endpointId = 'abcdefghijklm'
 const agentUser = 'postern-agent'
+/** Who may change IAM: the reader, for the commands that give the agent its permissions. */
+const operatorUser = 'operator'
+/** Roles that the guides attach policies to. */
+const exampleRoles = ['example-role-rds-env-prod', 'example-rds-access-role']
 
 const products = `
 CREATE TABLE products (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, price numeric(8, 2) NOT NULL);
@@ -50,18 +54,36 @@ function policy(...statements: readonly Statement[]): object {
   }
 }
 
+function trust(principal: string): object {
+  return {Version: '2012-10-17', Statement: [{Effect: 'Allow', Principal: {AWS: principal}, Action: 'sts:AssumeRole'}]}
+}
+
+const agentArn = `arn:aws:iam::${account}:user/${agentUser}`
+
 /** An account whose agent signs in with an access key, as in the guides' environment file. */
 function worldOf(
   permissions: object,
-  databases: Omit<AccountDefinition, 'id' | 'endpointId' | 'users'>,
+  {roles = [], ...databases}: Omit<AccountDefinition, 'id' | 'endpointId' | 'users'>,
 ): WorldDefinition {
   return {
     accounts: [
-      {id: account, endpointId, users: [{name: agentUser, inline: {'database-access': permissions}}], ...databases},
+      {
+        id: account,
+        endpointId,
+        users: [
+          {name: agentUser, inline: {'database-access': permissions}},
+          {name: operatorUser, inline: {'manage-iam': policy({actions: ['iam:*'], resource: '*'})}},
+        ],
+        roles: [...exampleRoles.map((name) => ({name, trust: trust(agentArn)})), ...roles],
+        ...databases,
+      },
     ],
     agent: {kind: 'access-key', account, user: agentUser, region},
   }
 }
+
+/** Whose keys the reader's own commands get. */
+export const operator = {account, user: operatorUser} as const
 
 const auroraResourceId = 'cluster-ABCDEFGHIJKLMNOPQRSTUVWX'
 const proxyResourceId = 'prx-0a1b2c3d4e5f67890'
@@ -133,16 +155,7 @@ const worlds: Readonly<Record<Guide, GuideWorld>> = {
           roles: [
             {
               name: redshiftRole,
-              trust: {
-                Version: '2012-10-17',
-                Statement: [
-                  {
-                    Effect: 'Allow',
-                    Principal: {AWS: `arn:aws:iam::${account}:user/${agentUser}`},
-                    Action: 'sts:AssumeRole',
-                  },
-                ],
-              },
+              trust: trust(agentArn),
               inline: {
                 'connect-with-iam': policy({actions: ['redshift:GetClusterCredentialsWithIAM'], resource: '*'}),
               },
