@@ -114,7 +114,7 @@ export class Relay {
         terminated = true
         break
       }
-      this.#busy ||= frame.type !== frontend.copyData
+      this.#busy = true
     }
     if (malformed) audit.malformedPacket(malformed.payload)
     else if (sqlPiece && !terminated) audit.sqlPart(sqlPiece)

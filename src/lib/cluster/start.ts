@@ -14,6 +14,7 @@ import {resolvePins, readToken, resolveToken} from '../config/join.js'
 import type {Config} from '../config/settings.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
+import {letHeapGrow} from '../core/heap-growth.js'
 import type {Logger} from '../core/log.js'
 import {Secret} from '../core/secret.js'
 import {workerCount} from '../core/worker-pool.js'
@@ -63,6 +64,7 @@ type Cleanup = () => Promise<void>
 export async function startCluster(options: StartOptions): Promise<Cluster> {
   const {config, logger} = options
   for (const warning of config.warnings) logger.warn(warning)
+  letHeapGrow()
   const cleanups: Cleanup[] = []
   const undo = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()

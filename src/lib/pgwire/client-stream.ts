@@ -8,7 +8,8 @@ const largeLength = 0x3fff_fffe
 const smallLength = 10_000
 
 const audited: FrameRule = {maximumLength: largeLength, report: 'capture'}
-const counted: FrameRule = {maximumLength: largeLength, report: 'header'}
+/** Of a COPY there are millions. */
+const unreported: FrameRule = {maximumLength: largeLength, report: 'skip'}
 const auditedSmall: FrameRule = {maximumLength: smallLength, report: 'capture'}
 const countedSmall: FrameRule = {maximumLength: smallLength, report: 'header'}
 
@@ -20,7 +21,7 @@ const rules: ReadonlyMap<number, FrameRule> = new Map([
   [frontend.functionCall, audited],
   [frontend.execute, auditedSmall],
   [frontend.close, auditedSmall],
-  [frontend.copyData, counted],
+  [frontend.copyData, unreported],
   [frontend.copyDone, countedSmall],
   [frontend.copyFail, countedSmall],
   [frontend.describe, countedSmall],
@@ -37,7 +38,7 @@ export interface ClientFrame extends Frame {
 }
 
 export interface ClientChunk extends Walked {
-  /** Messages that end in the chunk, in order. */
+  /** Messages that end in the chunk, in order, without COPY data. */
   readonly frames: readonly ClientFrame[]
   /** The next piece of SQL that is too large to be kept, and whose message does not end in the chunk. */
   readonly sqlPiece?: Buffer | undefined

@@ -19,15 +19,18 @@ function typesOf(chunks: readonly Buffer[]): string {
 }
 
 describe('a client’s stream', () => {
-  it('reports each message once, wherever the chunks end', () => {
+  it('reports each message but COPY data once, wherever the chunks end', () => {
     const copy = encodeMessage(frontend.copyData, Buffer.from('1\tone\n'))
     const bytes = Buffer.concat([query('select 1'), bind(Buffer.from('x')), sync, copy, query('')])
-    for (const chunks of everySplit(bytes)) expect(typesOf(chunks)).toBe('QBSdQ')
+    for (const chunks of everySplit(bytes)) expect(typesOf(chunks)).toBe('QBSQ')
   })
 
-  it('counts copied data without keeping it', () => {
-    const {frames} = stream().read(encodeMessage(frontend.copyData, Buffer.alloc(500)))
-    expect(frames).toMatchObject([{type: frontend.copyData, size: 500, payload: Buffer.alloc(0)}])
+  it('lets COPY data pass, up to a header that cannot be', () => {
+    const copy = encodeMessage(frontend.copyData, Buffer.alloc(500))
+    expect(stream().read(Buffer.concat([copy, copy]))).toMatchObject({frames: [], safe: 2 * copy.length})
+    const impossible = Buffer.from([frontend.copyData, 0x3f, 0xff, 0xff, 0xff])
+    const {safe, violation} = stream().read(Buffer.concat([copy, impossible]))
+    expect({safe, sqlState: violation?.sqlState}).toEqual({safe: copy.length, sqlState: '08P01'})
   })
 
   it('tells where each message ends, so that a relay can stop between two', () => {
