@@ -2,7 +2,6 @@
 import {once} from 'node:events'
 import {isIP, type Socket} from 'node:net'
 import {
-  checkServerIdentity,
   connect,
   createSecureContext,
   type ConnectionOptions,
@@ -13,6 +12,7 @@ import {
 import {PosternError} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
 import {systemRoots} from '../pki/roots.js'
+import {checkServerNames} from '../pki/server-names.js'
 import type {Database} from '../resources/database.js'
 
 export interface ServerTls {
@@ -47,12 +47,15 @@ export async function serverTls(database: Database, host: string, trust: Default
   const checkName = (_name: string, certificate: PeerCertificate): Error | undefined =>
     isNamed ? checkNames(name, certificate, trust.namesHint) : undefined
   // Without its name, a server proves itself only by an authority that signs for nobody else.
-  return {verified: isNamed || !isPublic, options: {...base, ca, checkServerIdentity: checkName}}
+  return {
+    verified: isNamed || !isPublic,
+    // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED of the environment must not say otherwise.
+    options: {...base, ca, rejectUnauthorized: true, checkServerIdentity: checkName},
+  }
 }
 
-/** The certificate's alternative names; Node would also take its subject, which no authority vouches for as a name. */
 function checkNames(name: string, certificate: PeerCertificate, hint: string): Error | undefined {
-  if (certificate.subjectaltname) return checkServerIdentity(name, certificate)
+  if (certificate.subjectaltname) return checkServerNames(name, certificate)
   return new PosternError(
     'UNTRUSTED',
     'The certificate of the database server carries no subject alternative names ' +

@@ -132,7 +132,7 @@ export class Transport {
           ALPNProtocols: ['http/1.1'],
           ...(authorities === 'unverified'
             ? {rejectUnauthorized: false}
-            : {ca: [...authorities], checkServerIdentity: checkServerNames}),
+            : {ca: [...authorities], rejectUnauthorized: true, checkServerIdentity: checkServerNames}),
           ...(own ? {cert: own.certificate, key: own.privateKey.reveal()} : {}),
         })
         socket.setNoDelay(true)

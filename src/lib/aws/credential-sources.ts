@@ -6,6 +6,7 @@ import {PosternError} from '../core/errors.js'
 import type {AwsClients} from './clients.js'
 import {isMetadataDisabled, type AwsEnvironment} from './environment.js'
 import type {ClearCredentials} from './session.js'
+import {readSharedProfile} from './shared-profile.js'
 
 export interface SourceContext {
   readonly environment: AwsEnvironment
@@ -66,7 +67,12 @@ async function readSharedFiles({environment, clients, region}: SourceContext): P
     const provider = fromIni({profile, filepath, configFilepath, ignoreCache: true, clientConfig, logger: silent})
     return {credentials: await provider()}
   } catch (error) {
-    if (!mayGoOn(error)) throw error
+    // The SDK would go on to the next source after any of its own errors, a broken profile included.
+    if (!isOwnError(error)) throw error
+    const {exists, hasCredentials, processOf} = await readSharedProfile({profile, filepath, configFilepath})
+    // What the command printed, and how it was called, may be secret.
+    if (processOf !== undefined) throw new PosternError('FAILED', `credential_process of profile "${processOf}" failed`)
+    if (hasCredentials || (!exists && environment.AWS_PROFILE)) throw error
     return {absent: `no credentials for profile "${profile}" in ${filepath} or ${configFilepath}`}
   }
 }
@@ -116,8 +122,8 @@ async function readMetadata({environment}: SourceContext): Promise<Attempt> {
   }
 }
 
-/** Whether the SDK means "not here" by this error, and not "here, and broken". */
-const mayGoOn = (error: unknown): boolean => (error as {readonly tryNextLink?: boolean}).tryNextLink === true
+/** Whether the SDK made this error, and not AWS. */
+const isOwnError = (error: unknown): boolean => (error as {readonly tryNextLink?: boolean}).tryNextLink === true
 
 /** Without a token the SDK says no more than that it will not go on without one. */
 async function explainMetadata(error: unknown, environment: AwsEnvironment): Promise<string> {

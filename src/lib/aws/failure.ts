@@ -17,10 +17,15 @@ export const isMissing = (error: unknown): boolean => missingName.test(nameOf(er
 
 const nameOf = (error: unknown): string => (error as Partial<AwsError> | undefined)?.name ?? ''
 
-/** An error of the SDK as `Name: text`, on one line. */
+/** What AWS adds to refused signatures: the whole request, with whatever secret was in it. */
+const requestText = /The Canonical String|The String-to-Sign/i
+const longestText = 500
+
+/** An error of the SDK as `Name: text`, on one line, without the request that it may quote. */
 export function describeAwsError(error: unknown): string {
   const name = nameOf(error)
-  const text = messageOf(error).replace(/\s+/g, ' ').trim() || 'no reason given'
+  const [said = ''] = messageOf(error).replace(/\s+/g, ' ').split(requestText)
+  const text = said.trim().slice(0, longestText) || 'no reason given'
   const speaks = (error as Partial<AwsError> | undefined)?.$metadata?.httpStatusCode !== undefined
   return speaks && name !== '' && name !== 'Error' ? `${name}: ${text}` : text
 }

@@ -16,7 +16,10 @@ export interface PolicyDocument {
   readonly Statement: readonly Statement[]
 }
 
-/** To find databases, to read about the registered ones, to sign in; in this order, repetition allowed. */
+/**
+ * To find databases, to read about the registered ones, to sign in; in this order, repetition allowed. The two of RDS that
+ * modify are in the policy of the guides, and nothing here uses them.
+ */
 const actionsOf: Readonly<Record<IamDatabaseType, readonly string[]>> = {
   rds: [
     'rds:DescribeDBInstances',

@@ -99,6 +99,7 @@ function connectTls(
       servername: agentServerName(hostId, cluster),
       ALPNProtocols: [greetingProtocol],
       secureContext: identity.secureContext,
+      rejectUnauthorized: true,
       checkServerIdentity: checkServerNames,
       session: identity.takeTicket(ticketOf),
     })

@@ -130,6 +130,7 @@ class Dialer implements Tunnel {
       cert: certificate,
       key: privateKey.reveal(),
       ca: [...hostAuthorities()],
+      rejectUnauthorized: true,
       checkServerIdentity: checkServerNames,
     })
   }

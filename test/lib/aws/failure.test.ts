@@ -23,3 +23,17 @@ it('an answer that never came is no refusal', () => {
     message: 'AWS cannot be asked: connect ECONNREFUSED 127.0.0.1:1.',
   })
 })
+
+it('a refused signature does not quote the request', () => {
+  const quoting = (what: string): Error =>
+    Object.assign(new Error(`The signature does not match. ${what} for this request should have been 'GET secret'`), {
+      name: 'SignatureDoesNotMatch',
+    })
+  for (const what of ['The Canonical String', 'The String-to-Sign', 'the canonical string']) {
+    expect(awsFailure(quoting(what), 'It failed').message).toBe('It failed: The signature does not match.')
+  }
+})
+
+it('an endless text of AWS is cut', () => {
+  expect(awsFailure(new Error('x'.repeat(9000)), 'It failed').message).toBe(`It failed: ${'x'.repeat(500)}.`)
+})

@@ -130,6 +130,45 @@ describe('without credentials the error names every source and why it has none',
     expect(message).not.toContain('no token at all')
   })
 
+  const process = 'sh -c "echo hush >&2; exit 1"'
+
+  it.each<[string, string, RegExp]>([
+    [
+      'a credential_process that fails',
+      `credential_process = ${process}`,
+      /credential_process of profile "work" failed/,
+    ],
+    [
+      'a credential_process underneath that fails',
+      `role_arn = arn:aws:iam::1:role/r\nsource_profile = base\n[base]\ncredential_process = ${process}`,
+      /credential_process of profile "base" failed/,
+    ],
+    ['a source_profile that is missing', 'role_arn = arn:aws:iam::1:role/r\nsource_profile = gone', /\[gone\]/],
+    ['a circle of roles', 'role_arn = arn:aws:iam::1:role/r\nsource_profile = work', /cycle|\[work\]/],
+    ['half a key', 'aws_access_key_id = AKIDEXAMPLE', /\[work\]/],
+  ])('and does not go on to the instance after %s', async (_, profile, expected) => {
+    const file = join(directory, 'keys')
+    const host = await start(onInstance, {AWS_SHARED_CREDENTIALS_FILE: file, AWS_PROFILE: 'work'})
+    await writeFile(file, `[work]\n${profile}\n`)
+    const message = await host.credentials.get().then(String, (error: unknown) => (error as Error).message)
+    expect(message).toMatch(/; shared files: /)
+    expect(message).toMatch(expected)
+    expect(message).not.toContain('hush')
+    expect(message).not.toContain('EC2 instance metadata')
+  })
+
+  it('and does not go on when the profile that is named does not exist', async () => {
+    const host = await start(onInstance, {AWS_PROFILE: 'mistyped'})
+    await expect(host.credentials.get()).rejects.toThrow(/shared files: .*\[mistyped\]/)
+  })
+
+  it('but goes on when the profile holds no more than a region', async () => {
+    const file = join(directory, 'config')
+    const host = await start(onInstance, {AWS_CONFIG_FILE: file, AWS_PROFILE: 'work'})
+    await writeFile(file, '[profile work]\nregion = us-west-1\n')
+    expect(await whoAmI(host, await host.credentials.get())).toContain(agentRole)
+  })
+
   it('names the half of a key that is missing', async () => {
     const host = await start(undefined, {AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE'})
     await expect(host.credentials.get()).rejects.toThrow('environment: AWS_SECRET_ACCESS_KEY is not set')

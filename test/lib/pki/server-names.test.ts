@@ -27,3 +27,14 @@ it('a server is known by its alternative names, never by its common name', async
   const nameless = await certificateOf('db.example.com', [])
   expect(checkServerNames('db.example.com', nameless)).toMatchObject({code: 'UNTRUSTED'})
 })
+
+it('addresses and e-mail names in a certificate do not let its common name count', async () => {
+  const {subjectaltname, ...addressed} = await certificateOf('db.example.com', ['192.0.2.1'])
+  expect(subjectaltname).toBe('IP Address:192.0.2.1')
+  for (const names of [subjectaltname, 'email:admin@example.com']) {
+    const shown = {...addressed, subjectaltname: names} as PeerCertificate
+    expect(shown.subject.CN).toBe('db.example.com')
+    expect(checkServerNames('db.example.com', shown)).toMatchObject({code: 'ERR_TLS_CERT_ALTNAME_INVALID'})
+  }
+  expect(checkServerNames('192.0.2.1', {...addressed, subjectaltname} as PeerCertificate)).toBeUndefined()
+})
