@@ -44,7 +44,11 @@ export class LocalJoint implements Joint {
 /** Whether a byte comes in time; it is put back. */
 function answers(socket: Socket, milliseconds: number): Promise<boolean> {
   return new Promise((resolve) => {
+    let done = false
     const finish = (answered: boolean): void => {
+      // Past the deadline the verdict is already on its way when the answer overtakes it: the socket is the splice's by then.
+      if (done) return
+      done = true
       clearTimeout(timer)
       socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause()
       resolve(answered)
