@@ -48,7 +48,8 @@ export class Unanswered {
   /** CopyDone or CopyFail. */
   copyEnded(): void {
     if (this.#copying) this.#copying = false
-    else this.#entries.push(copyEnd)
+    // With nothing asked there is no COPY to end, and the server ignores it.
+    else if (this.#head()) this.#entries.push(copyEnd)
   }
 
   /** The server wants COPY data: what stands before the client's end of it is not answered. */
@@ -65,6 +66,7 @@ export class Unanswered {
     this.#copying = false
     const head = this.#head()
     if (head?.kind === 'execute') this.#first += 1
+    this.#compact()
     return head && 'event' in head ? head.event : undefined
   }
 
@@ -77,6 +79,7 @@ export class Unanswered {
     const next = this.#entries.indexOf(sync, this.#first)
     this.#first = next < 0 ? this.#entries.length : next
     this.#skipping = next < 0
+    this.#compact()
     return head && 'event' in head ? head.event : undefined
   }
 
@@ -89,6 +92,11 @@ export class Unanswered {
       head = this.#head()
     }
     if (head) this.#first += 1
+    this.#compact()
+  }
+
+  /** After each answer: a client may go on for ever without a Sync. */
+  #compact(): void {
     if (this.#first < compactAt && this.#first < this.#entries.length) return
     this.#entries = this.#entries.slice(this.#first)
     this.#first = 0

@@ -1,4 +1,6 @@
 import {beforeEach, describe, expect, it} from '@jest/globals'
+import {setFlagsFromString} from 'node:v8'
+import {runInNewContext} from 'node:vm'
 import {Unanswered} from '../../../src/lib/agent/unanswered.js'
 
 let unanswered: Unanswered
@@ -96,4 +98,45 @@ describe('which statement an answer belongs to', () => {
       expect(unanswered.completed()).toBe(-event)
     }
   })
+
+  it.each<[string, (event: number) => void]>([
+    [
+      'executes without a Sync',
+      (event) => {
+        unanswered.execute(event)
+        same(unanswered.completed(), event)
+      },
+    ],
+    [
+      'executes without a Sync and ends a COPY that never began',
+      (event) => {
+        unanswered.execute(event)
+        unanswered.copyEnded()
+        same(unanswered.completed(), event)
+      },
+    ],
+    [
+      'ends a COPY where there is none',
+      () => {
+        unanswered.copyEnded()
+      },
+    ],
+  ])('holds nothing of a client that %s', (_what, step) => {
+    const before = heapBytes()
+    for (let event = 0; event < 2_000_000; event += 1) step(event)
+    expect(heapBytes() - before).toBeLessThan(4_000_000)
+    unanswered.sync()
+    unanswered.ready()
+  })
 })
+
+/** Two million calls of `expect` take longer than what they watch. */
+function same(found: number | undefined, event: number): void {
+  if (found !== event) throw new Error(`answered ${String(found)}, not ${event}`)
+}
+
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc')
+  ;(runInNewContext('gc') as () => void)()
+  return process.memoryUsage().heapUsed
+}
