@@ -2,7 +2,7 @@ import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {once} from 'node:events'
 import {connect} from 'node:net'
 import pg from 'pg'
-import {cli, freePort} from '../helpers/cli.js'
+import {cli, freePort, runShell} from '../helpers/cli.js'
 import {argumentsOf, childrenOf} from '../helpers/processes.js'
 import {openLocalPort, type LocalPort} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
@@ -12,6 +12,7 @@ import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers
  * worker with the least to do; so does a cancel request, which thereby comes to the other one.
  */
 let hosts: ThreeHosts
+let alice: NodeJS.ProcessEnv
 let localPort: LocalPort
 const clients: pg.Client[] = []
 let diagnostics: string
@@ -20,7 +21,8 @@ beforeAll(async () => {
   diagnostics = `127.0.0.1:${await freePort()}`
   hosts = await startThreeHosts({workers: 2, agentDiagnostics: diagnostics})
   await cli(['create', ...hosts.admin], {input: guideRole})
-  localPort = await openLocalPort(await addPerson(hosts, 'alice'))
+  alice = await addPerson(hosts, 'alice')
+  localPort = await openLocalPort(alice)
 })
 
 afterAll(async () => {
@@ -119,6 +121,13 @@ it('sums up the metrics of the workers', async () => {
   const after = await metrics()
   expect(Number(after.agent_sessions_started_total) - Number(before.agent_sessions_started_total)).toBe(4)
   expect(Number(after.agent_database_bytes_total) - Number(before.agent_database_bytes_total)).toBeGreaterThan(400_000)
+})
+
+it('lets psql in without our client, in every worker, by the certificate that came while they started', async () => {
+  await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
+  const psql = "psql -XAtc 'select 42 from pg_sleep(1)'"
+  const line = `set -e; eval "$(postern db env aurora)"; ${psql} & first=$!; ${psql}; wait $first`
+  expect(await runShell(line, {environment: alice})).toEqual({code: 0, stdout: '42\n42\n', stderr: ''})
 })
 
 it('loses the sessions of a worker that is killed, and none else; its audit arrives from the next one', async () => {

@@ -48,6 +48,8 @@ const noStatistics: SessionStatistics = {
 /** The worker processes that serve an agent's sessions (session-messages.ts). */
 export class SessionWorkers {
   readonly #options: SessionWorkersOptions
+  /** All that live: what they are told while they start, they do when they have started. */
+  readonly #forked = new Set<SessionWorker>()
   readonly #states = new Map<SessionWorker, WorkerState>()
   /** Where data connections are, by nonce. */
   readonly #places = new Map<string, SessionWorker>()
@@ -153,6 +155,7 @@ export class SessionWorkers {
       count,
       logger,
       onFork: (worker) => {
+        this.#forked.add(worker)
         const start = {settings, endpoint, spoolDirectory: spoolDirectory(dataDir, worker.number)}
         void worker.send({start, shared: shared()})
       },
@@ -183,6 +186,7 @@ export class SessionWorkers {
   }
 
   #forget(worker: SessionWorker): void {
+    this.#forked.delete(worker)
     const state = this.#states.get(worker)
     this.#states.delete(worker)
     // Its sessions are over, and what it had not sent is its successor's to send.
@@ -192,7 +196,7 @@ export class SessionWorkers {
   }
 
   #tellAll(order: SessionOrder): void {
-    for (const worker of this.#pool?.workers ?? []) void worker.send(order)
+    for (const worker of this.#forked) void worker.send(order)
   }
 
   /** Resolves when every worker has answered, or is gone. */
