@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {linesOf} from './lines.js'
+import {followOwn} from './own-guide.js'
 import {Reader} from './reader.js'
 import {alice, follow, type Treatments} from './treatments.js'
 
@@ -129,3 +130,7 @@ it.each(linesOf('aurora'))(
     }),
   180_000,
 )
+
+it('docs/guides/aurora.md, block by block', async () => {
+  expect(await followOwn('aurora', reader)).toEqual([expect.stringMatching(/^ alice +\| +10$/m)])
+}, 120_000)

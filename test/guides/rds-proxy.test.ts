@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {linesOf} from './lines.js'
+import {followOwn} from './own-guide.js'
 import {Reader} from './reader.js'
 import {alice, follow, iam, type Treatments} from './treatments.js'
 
@@ -55,3 +56,7 @@ it.each(linesOf('rds-proxy'))(
     }),
   180_000,
 )
+
+it('docs/guides/rds-proxy.md, block by block', async () => {
+  expect(await followOwn('rds-proxy', reader)).toEqual([expect.stringMatching(/^ alice +\| +10$/m)])
+}, 120_000)

@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {linesOf} from './lines.js'
+import {followOwn} from './own-guide.js'
 import {Reader} from './reader.js'
 import {alice, follow, iam, type Treatments} from './treatments.js'
 
@@ -62,3 +63,10 @@ it.each(linesOf('redshift'))(
     }),
   180_000,
 )
+
+it('docs/guides/redshift.md, block by block', async () => {
+  expect(await followOwn('redshift', reader)).toEqual([
+    expect.stringMatching(/^ alice +\| +10$/m),
+    expect.stringMatching(/^ IAMR:redshift-user-role +\| +10$/m),
+  ])
+}, 120_000)
