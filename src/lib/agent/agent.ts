@@ -137,6 +137,7 @@ class DatabaseService implements Agent {
       allowLoopback: options.allowLoopback ?? false,
       connectAddresses: [...(options.connectAddresses ?? [])],
       awsRules: {roles: [], allowedRoles: undefined, ...options.awsRules},
+      workers: options.workers ?? 1,
     }
     this.#server = new SessionServer({
       ...this.#settings,

@@ -10,7 +10,14 @@ import type {Served} from './catalog.js'
 import type {ClientCertificates} from './client-certificates.js'
 import {dialDatabase, type DatabaseSession} from './dial.js'
 import {isServerError} from './failure.js'
-import {certificateMethod, mayTryAgain, passwordMethod, takeTurn, type AwsSignIn} from './sign-in-method.js'
+import {
+  certificateMethod,
+  mayTryAgain,
+  passwordMethod,
+  takeTurn,
+  type AwsSignIn,
+  type SignInMethod,
+} from './sign-in-method.js'
 import {resolveTarget, type TargetRules} from './target-address.js'
 
 export interface DatabaseOpeningOptions {
@@ -25,6 +32,8 @@ export interface OpeningRequest {
   readonly guest: Guest
   readonly served: Served
   readonly parameters: ReadonlyMap<string, string>
+  /** Whether the client has left, so that nothing needs to be opened. */
+  readonly isGone: () => boolean
 }
 
 export class DatabaseOpening {
@@ -42,9 +51,9 @@ export class DatabaseOpening {
   /** @throws PosternError naming the step that failed and what to do about it */
   async open(request: OpeningRequest): Promise<DatabaseSession> {
     const {certificates, aws, awsDatabases, rules} = this.#options
-    const {decision, guest, served, parameters} = request
+    const {decision, guest, served, parameters, isGone} = request
     const database = await awsDatabases.admit(served)
-    if (database) return this.#openOnAws(request, {aws, database, guest})
+    if (database) return this.#openOnAws(request, {aws, database, guest, isGone})
     const [method, target] = await Promise.all([certificateMethod(certificates, guest), resolveTarget(served, rules)])
     return dialDatabase(Authorization.from(decision), {served, target, method, parameters})
   }
@@ -53,19 +62,21 @@ export class DatabaseOpening {
     const {decision, served, parameters} = request
     const {awsDatabases, rules} = this.#options
     const target = await resolveTarget(served, rules)
-    const method = await passwordMethod(signIn)
-    const attempt = async (chosen: typeof method): Promise<DatabaseSession> => {
-      await takeTurn(signIn)
+    const dial = (method: SignInMethod): Promise<DatabaseSession> => {
       const serverName = awsDatabases.certificateName(signIn.database)
-      return dialDatabase(Authorization.from(decision), {served, target, method: {...chosen, serverName}, parameters})
+      return dialDatabase(Authorization.from(decision), {served, target, method: {...method, serverName}, parameters})
     }
+    // The password comes after the wait, which may be longer than the rest of its life.
+    await takeTurn(signIn)
+    const method = await passwordMethod(signIn)
     try {
-      return await attempt(method)
+      return await dial(method)
     } catch (error) {
       const refusal = refusalOf(error)
       if (!refusal || !mayTryAgain(signIn, refusal)) throw error
-      return attempt(await passwordMethod(signIn, method.password))
     }
+    await takeTurn(signIn)
+    return dial(await passwordMethod(signIn, method.password))
   }
 }
 

@@ -202,7 +202,13 @@ export class Engine {
         this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
         return
       }
-      database = await opening.open({decision, guest, served, parameters: forwardedParameters(startup)})
+      database = await opening.open({
+        decision,
+        guest,
+        served,
+        parameters: forwardedParameters(startup),
+        isGone: () => hasLeft(attempt.arrival),
+      })
     } catch (error) {
       attempt.logger.warn('A session could not be opened.', {reason: messageOf(error)})
       this.#refuse(attempt, describeFailure(error), guest, served)
@@ -309,6 +315,12 @@ export class Engine {
     const {self, spool, clock} = this.#options
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
   }
+}
+
+/** Nobody reads the socket before there is a session; only when it is read does its end show. */
+function hasLeft({socket}: Arrival): boolean {
+  socket.read(0)
+  return socket.destroyed || socket.readableEnded
 }
 
 /** Sends what is queued, then closes, also when the other end does not read. */

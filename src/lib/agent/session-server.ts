@@ -49,6 +49,8 @@ export interface SessionSettings {
   readonly connectAddresses: readonly (readonly [endpoint: string, address: Address])[]
   /** For databases that users created on AWS. */
   readonly awsRules: AwsRules
+  /** Processes that serve sessions of this agent. */
+  readonly workers: number
 }
 
 export interface SessionServerOptions extends SessionSettings {
@@ -117,7 +119,7 @@ export class SessionServer {
       logger,
       refusedDirectory: options.spoolDirectory,
     })
-    const aws = new Aws({environment: options.environment ?? process.env, clock})
+    const aws = new Aws({environment: options.environment ?? process.env, clock, workers: options.workers})
     this.#awsDatabases = new AwsDatabases({
       aws,
       rules: options.awsRules,

@@ -52,6 +52,8 @@ export interface AwsSignIn {
   readonly aws: Aws
   readonly database: AwsDatabase
   readonly guest: Guest
+  /** Whether the client has left. */
+  readonly isGone: () => boolean
 }
 
 /**
@@ -83,12 +85,14 @@ export async function passwordMethod(
   }
 }
 
-/** Waits for the turn of a new sign-in to this instance. */
-export const takeTurn = ({aws, database}: AwsSignIn): Promise<void> => aws.pacer.turn(instanceOf(database))
+/** Waits for the turn of a new sign-in to this instance. @throws PosternError when too many wait, or the client has left */
+export const takeTurn = ({aws, database, isGone}: AwsSignIn): Promise<void> =>
+  aws.pacer.turn(instanceOf(database), isGone)
 
 /** Whether to sign in once more; if so, the next ones to this instance come slower. */
 export function mayTryAgain({aws, database}: AwsSignIn, refusal: ServerError): boolean {
-  if (!mayBeThrottled(database, refusal)) return false
-  aws.pacer.slowDown(instanceOf(database))
+  const instance = instanceOf(database)
+  if (!mayBeThrottled(database, refusal, aws.pacer.isBusy(instance))) return false
+  aws.pacer.slowDown(instance)
   return true
 }

@@ -13,6 +13,8 @@ import {TrustRootsByType} from './trust-roots.js'
 export interface AwsOptions {
   readonly environment: AwsEnvironment
   readonly clock: Clock
+  /** Processes that share the pace of sign-ins; 1 unless told. */
+  readonly workers?: number | undefined
 }
 
 export class Aws {
@@ -22,14 +24,14 @@ export class Aws {
   readonly #clients: AwsClients
   readonly #identities: AwsIdentities
 
-  constructor({environment, clock}: AwsOptions) {
+  constructor({environment, clock, workers}: AwsOptions) {
     const clients = new AwsClients(environment)
     const host = new HostCredentials({environment, clients, clock})
     const identities = new AwsIdentities({clients, host, clock})
     this.#clients = clients
     this.#identities = identities
     this.trustRoots = new TrustRootsByType(environment)
-    this.pacer = new Pacer(clock)
+    this.pacer = new Pacer({clock, workers})
     this.passwords = new DatabasePasswords({clients, identities, clock})
   }
 

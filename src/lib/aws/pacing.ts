@@ -1,6 +1,7 @@
 /** Spreads new sign-ins over time: databases on AWS refuse those that come too fast, and do not say that this is why. */
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
+import type {ServerError} from '../pgwire/server-error.js'
 
 /** Sign-ins in one window. AWS advises fewer than 200 a second. */
 const usualLimit = 100
@@ -11,10 +12,29 @@ const carefulMilliseconds = 110
 const pauseMilliseconds = 500
 /** How long it is treated with care. */
 const careMilliseconds = 30_000
+/** Who would have to wait longer is told so at once: clients give up after half a minute. */
+const longestWait = 25_000
+/** More sign-ins in one window than this may be what a small instance refuses. */
+const fewSignIns = 5
+
+export interface PacerOptions {
+  readonly clock: Clock
+  /** Processes that sign in to the same instances at the same pace; 1 unless told. */
+  readonly workers?: number | undefined
+}
+
+interface Waiter {
+  /** Whether nobody waits for the sign-in any more. */
+  readonly isGone: () => boolean
+  readonly begin: () => void
+  readonly dismiss: () => void
+}
 
 interface Instance {
-  /** Monotonic times of the newest sign-ins, those still to come among them; in order. */
+  /** Monotonic times of the newest sign-ins, in order. */
   readonly turns: number[]
+  waiters: readonly Waiter[]
+  timer: NodeJS.Timeout | undefined
   /** When care began, and when it ends. */
   carefulFrom: number
   carefulUntil: number
@@ -22,46 +42,128 @@ interface Instance {
 
 export class Pacer {
   readonly #clock: Clock
+  readonly #workers: number
+  readonly #limit: number
+  readonly #careful: number
   readonly #instances = new Map<string, Instance>()
 
-  constructor(clock: Clock) {
+  constructor({clock, workers = 1}: PacerOptions) {
     this.#clock = clock
+    this.#workers = workers
+    this.#limit = Math.max(1, Math.floor(usualLimit / workers))
+    this.#careful = carefulMilliseconds * workers
   }
 
-  /** Resolves when it is the caller's turn to sign in to this instance; turns come in the order of the calls. */
-  async turn(instance: string): Promise<void> {
-    const wait = this.#reserve(instance)
-    if (wait > 0) await sleep(wait)
+  /**
+   * Resolves when it is the caller's turn to sign in to this instance; turns come in the order of the calls.
+   * @param isGone whether the client has left: then the turn is somebody else's
+   * @throws PosternError UNREACHABLE with the cause 53300 when too many wait already, or when the client has left
+   */
+  async turn(name: string, isGone: () => boolean): Promise<void> {
+    const now = this.#clock.monotonic()
+    const instance = this.#instanceOf(name, now)
+    dismissGone(instance)
+    const wait = this.#nextTurn(instance, now) - now
+    const {length} = instance.waiters
+    const ahead =
+      now < instance.carefulUntil ? length * this.#careful : Math.floor(length / this.#limit) * windowMilliseconds
+    if (wait + ahead > longestWait) throw tooManyWait(name)
+    if (length === 0 && wait <= 0) {
+      this.#take(instance, now)
+      return
+    }
+    await new Promise<void>((resolve, reject) => {
+      const dismiss = (): void => {
+        reject(new PosternError('UNREACHABLE', 'The client left before the database was ready for it.'))
+      }
+      instance.waiters = [...instance.waiters, {isGone, begin: resolve, dismiss}]
+      this.#schedule(instance)
+    })
+  }
+
+  /** Whether sign-ins to this instance come so close together that it may refuse them for it. */
+  isBusy(name: string): boolean {
+    const since = this.#clock.monotonic() - windowMilliseconds
+    const recent = this.#instances.get(name)?.turns.filter((at) => at > since).length ?? 0
+    return recent * this.#workers > fewSignIns
   }
 
   /** The instance refused a sign-in as it does when they come too fast. */
-  slowDown(instance: string): void {
-    const known = this.#instances.get(instance)
+  slowDown(name: string): void {
+    const known = this.#instances.get(name)
     if (!known) return
     const now = this.#clock.monotonic()
     if (now >= known.carefulUntil) known.carefulFrom = now
     known.carefulUntil = now + careMilliseconds
   }
 
-  #reserve(name: string): number {
-    const now = this.#clock.monotonic()
-    this.#forget(now)
-    const instance = this.#instances.get(name) ?? {turns: [], carefulFrom: -Infinity, carefulUntil: -Infinity}
-    this.#instances.set(name, instance)
-    const {turns, carefulFrom, carefulUntil} = instance
-    const last = turns.at(-1) ?? -Infinity
-    const at =
-      now < carefulUntil
-        ? Math.max(now, last + carefulMilliseconds, carefulFrom + pauseMilliseconds)
-        : Math.max(now, last, (turns.at(-usualLimit) ?? -Infinity) + windowMilliseconds)
-    turns.push(at)
-    if (turns.length > usualLimit) turns.shift()
-    return at - now
+  #instanceOf(name: string, now: number): Instance {
+    for (const [other, {turns, waiters, carefulUntil}] of this.#instances) {
+      const isQuiet = waiters.length === 0 && now > carefulUntil && now > (turns.at(-1) ?? now) + windowMilliseconds
+      if (isQuiet) this.#instances.delete(other)
+    }
+    const known = this.#instances.get(name)
+    if (known) return known
+    const fresh: Instance = {
+      turns: [],
+      waiters: [],
+      timer: undefined,
+      carefulFrom: -Infinity,
+      carefulUntil: -Infinity,
+    }
+    this.#instances.set(name, fresh)
+    return fresh
   }
 
-  #forget(now: number): void {
-    for (const [name, {turns, carefulUntil}] of this.#instances) {
-      if (now > carefulUntil && now > (turns.at(-1) ?? now) + windowMilliseconds) this.#instances.delete(name)
-    }
+  /** When the next sign-in may come. */
+  #nextTurn({turns, carefulFrom, carefulUntil}: Instance, now: number): number {
+    return now < carefulUntil
+      ? Math.max(now, (turns.at(-1) ?? -Infinity) + this.#careful, carefulFrom + pauseMilliseconds)
+      : Math.max(now, (turns.at(-this.#limit) ?? -Infinity) + windowMilliseconds)
   }
+
+  #take({turns}: Instance, now: number): void {
+    turns.push(now)
+    if (turns.length > usualLimit) turns.shift()
+  }
+
+  #schedule(instance: Instance): void {
+    if (instance.timer || instance.waiters.length === 0) return
+    const now = this.#clock.monotonic()
+    instance.timer = setTimeout(
+      () => {
+        instance.timer = undefined
+        this.#giveTurns(instance)
+      },
+      Math.ceil(this.#nextTurn(instance, now) - now),
+    )
+  }
+
+  #giveTurns(instance: Instance): void {
+    dismissGone(instance)
+    const now = this.#clock.monotonic()
+    for (let [first] = instance.waiters; first && this.#nextTurn(instance, now) <= now; [first] = instance.waiters) {
+      instance.waiters = instance.waiters.slice(1)
+      this.#take(instance, now)
+      first.begin()
+    }
+    this.#schedule(instance)
+  }
+}
+
+/** Who left gives their turn on. */
+function dismissGone(instance: Instance): void {
+  const gone = new Set(instance.waiters.filter(({isGone}) => isGone()))
+  if (gone.size === 0) return
+  instance.waiters = instance.waiters.filter((waiter) => !gone.has(waiter))
+  for (const {dismiss} of gone) dismiss()
+}
+
+function tooManyWait(instance: string): PosternError {
+  const message = `Too many new connections wait for ${instance} already.`
+  const cause: ServerError = {severity: 'FATAL', code: '53300', message}
+  return new PosternError('UNREACHABLE', message, {
+    cause,
+    hint: 'The instance takes few sign-ins at a time; try again in half a minute, or use a connection pool.',
+  })
 }

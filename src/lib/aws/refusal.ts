@@ -10,10 +10,15 @@ const states = {
   undefinedObject: '42704',
 }
 
-/** Whether the same sign-in may succeed a moment later: RDS words too many sign-ins like a wrong token. */
-export function mayBeThrottled({type}: AwsDatabase, {code, message}: ServerError): boolean {
+/**
+ * Whether the same sign-in may succeed a moment later: RDS words too many sign-ins like a wrong token.
+ * @param isBusy whether sign-ins come close together
+ */
+export function mayBeThrottled({type}: AwsDatabase, {code, message}: ServerError, isBusy: boolean): boolean {
   if (type !== 'rds' && type !== 'rdsproxy') return false
   if (code === states.tooManyConnections) return true
+  // Of a user without permission it is said as well, who must not slow the instance down for everybody.
+  if (!isBusy) return false
   return code === states.invalidAuthorization && /PAM authentication failed|IAM authentication failed/.test(message)
 }
 

@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {allow, home, region, trust} from '../sandbox/rig.js'
 import {startAwsRig, type AwsRig} from './aws-rig.js'
-import {openSession} from './rig.js'
+import {greet, openSession, startup, until} from './rig.js'
 
 const rds = 'abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
 const connect = (id: string, user = '*'): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/${user}`
@@ -158,6 +158,36 @@ describe('many sign-ins at once', () => {
       switches.signInsPerSecond = Infinity
     }
   })
+})
+
+it('a client that leaves while it waits for its turn signs in nowhere', async () => {
+  const {switches} = rig.sandbox.sandbox.world
+  const credentials = await rig.agents.guest({
+    route: {database: 'reader', protocol: 'postgres', dbUser: 'alice', dbName: 'postgres', dbRoles: []},
+  })
+  const open = (): Promise<void> =>
+    openSession(rig.agents, credentials).then(
+      ({socket}) => {
+        socket.destroy()
+      },
+      () => undefined,
+    )
+  switches.signInsPerSecond = 10
+  try {
+    // Enough that the instance refuses some, and that those behind them wait for seconds.
+    const others = Array.from({length: 40}, open)
+    await others[0]
+    const leaving = await rig.agents.dial(credentials)
+    await greet(leaving)
+    leaving.write(startup())
+    leaving.end()
+    const hasLeft = (): boolean =>
+      rig.agents.plane.events.some((event) => JSON.stringify(event).includes('The client left before'))
+    await until(hasLeft, 'the audit says that the client left')
+    await Promise.all(others)
+  } finally {
+    switches.signInsPerSecond = Infinity
+  }
 })
 
 it('no event and no spool holds a token', async () => {

@@ -1,0 +1,65 @@
+import {expect, it} from '@jest/globals'
+import {Pacer} from '../../../src/lib/aws/pacing.js'
+import {MovableClock} from '../sandbox/rig.js'
+
+const instance = 'db.example.com:5432'
+const stays = (): boolean => false
+
+/** A pacer that has been told to slow down. */
+async function careful(workers?: number): Promise<Pacer> {
+  const pacer = new Pacer({clock: new MovableClock(), workers})
+  await pacer.turn(instance, stays)
+  pacer.slowDown(instance)
+  return pacer
+}
+
+/** How many of so many callers are refused at once; the others leave. */
+async function refusedOf(pacer: Pacer, callers: number): Promise<number> {
+  let left = false
+  const turns = Array.from({length: callers}, () => pacer.turn(instance, () => left))
+  const settled = Promise.allSettled(turns)
+  left = true
+  // Whoever calls next finds that they have left, and does not wait behind them.
+  await pacer.turn(instance, stays)
+  const codes = (await settled).map((one) => {
+    const {cause} = one.status === 'rejected' ? (one.reason as Error & {cause?: {code: string}}) : {}
+    return cause?.code
+  })
+  return codes.filter((code) => code === '53300').length
+}
+
+it('nobody waits longer than a client would: the rest is refused at once', async () => {
+  // A pause of half a second, then one in 110 ms: 223 get a turn within 25 s.
+  expect(await refusedOf(await careful(), 300)).toBe(300 - 223)
+})
+
+it('workers share the pace', async () => {
+  expect(await refusedOf(await careful(4), 300)).toBe(300 - 56)
+})
+
+it('whoever left does not use up a turn', async () => {
+  const pacer = await careful()
+  const order: string[] = []
+  let left = false
+  const follow = (name: string, isGone: () => boolean): Promise<unknown> =>
+    pacer.turn(instance, isGone).then(
+      () => order.push(name),
+      () => order.push(`${name} left`),
+    )
+  const gone = Array.from({length: 200}, () => follow('first', () => left))
+  const last = follow('last', stays)
+  left = true
+  await Promise.all([...gone, last])
+  expect(order).toEqual([...Array<string>(200).fill('first left'), 'last'])
+})
+
+it('an instance is busy when sign-ins come close together', async () => {
+  const clock = new MovableClock()
+  const pacer = new Pacer({clock})
+  for (let count = 0; count < 5; count += 1) await pacer.turn(instance, stays)
+  expect(pacer.isBusy(instance)).toBe(false)
+  await pacer.turn(instance, stays)
+  expect(pacer.isBusy(instance)).toBe(true)
+  clock.ahead += 2000
+  expect(pacer.isBusy(instance)).toBe(false)
+})
