@@ -38,8 +38,12 @@ export interface Worker<Order> {
   readonly pid: number
   /** What it has to do, in whatever unit the service counts. */
   load: number
+  /** When it last said something; as `performance.now()`. */
+  readonly heardAt: number
   /** False when the worker is gone. A socket stays open here too: close it once this has resolved. */
   send(order: Order, socket?: Socket): Promise<boolean>
+  /** Ends it at once, for it hangs. It is replaced. */
+  kill(): void
 }
 
 const startMilliseconds = 30_000
@@ -89,9 +93,11 @@ export class WorkerPool<Order, Report extends object> {
     return [...this.#workers].filter(({ready}) => ready)
   }
 
-  /** The worker with the least to do; undefined while none is ready. */
-  leastLoaded(): Worker<Order> | undefined {
-    return this.workers.reduce<Worker<Order> | undefined>(
+  /** The worker with the least to do, of the preferred ones if there are any; undefined while none is ready. */
+  leastLoaded(isPreferred: (worker: Worker<Order>) => boolean = () => true): Worker<Order> | undefined {
+    const ready = this.workers
+    const preferred = ready.filter(isPreferred)
+    return (preferred.length > 0 ? preferred : ready).reduce<Worker<Order> | undefined>(
       (least, worker) => (least && least.load <= worker.load ? least : worker),
       undefined,
     )
@@ -114,6 +120,7 @@ export class WorkerPool<Order, Report extends object> {
     return new Promise((resolve, reject) => {
       const deadline = setTimeout(() => worker.child.kill('SIGKILL'), startMilliseconds)
       worker.child.on('message', (message) => {
+        worker.heardAt = performance.now()
         if ('ready' in (message as object)) {
           worker.ready = true
           wasReady = true
@@ -158,6 +165,7 @@ class WorkerProcess<Order> implements Worker<Order> {
   readonly number: number
   readonly child: ChildProcess
   load = 0
+  heardAt = 0
   ready = false
   /** Node forgets the callbacks of what is still queued when the process ends. */
   readonly #sending = new Set<(sent: boolean) => void>()
@@ -202,6 +210,10 @@ class WorkerProcess<Order> implements Worker<Order> {
         settle(error === null)
       })
     })
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL')
   }
 
   async stop(): Promise<void> {

@@ -35,7 +35,7 @@ import {spliceToAddress} from './upstream.js'
 
 type Hello = Extract<Peeked, {kind: 'tls'}>
 
-/** One worker so far; the name leaves room for more behind one port. */
+/** Whom agents dial: splice workers stand behind it and have no address. */
 const worker = '0'
 /** PostgreSQL takes TLS at once only with it, so that no client of another protocol can be steered to a database (ALPACA). */
 const directProtocol = 'postgresql'

@@ -6,16 +6,17 @@ import type {SpliceCounts} from '../tunnel/splice.js'
  *   proxy                                  worker
  *     │ {client} + socket ──────────────────►│ keeps it, silent: it waits for an answer to its ClientHello
  *     │ {connection} + socket ──────────────►│ an agent's data connection
- *     │ {offer, hello, milliseconds} ───────►│ sends the ClientHello on it, waits for a byte
- *     │ ◄────────────────── {offered, answered}  splices when there was one, or waits for another connection
+ *     │ {offer, attempt, …} ────────────────►│ sends the ClientHello on it, waits for a byte
+ *     │ ◄───────── {offered, attempt, answered}  splices when there was one, or waits for another connection
  *     │ ◄──────────────────────────── {ended, counts}
  *     │ {close} ────────────────────────────►│ closes both
  */
 export type SpliceOrder =
   | {readonly client: number}
   | {readonly connection: number}
-  | {readonly offer: number; readonly hello: string; readonly milliseconds: number}
+  | {readonly offer: number; readonly attempt: number; readonly hello: string; readonly milliseconds: number}
   | {readonly close: number}
 
 export type SpliceReport =
-  {readonly offered: number; readonly answered: boolean} | {readonly ended: number; readonly counts: SpliceCounts}
+  | {readonly offered: number; readonly attempt: number; readonly answered: boolean}
+  | {readonly ended: number; readonly counts: SpliceCounts}

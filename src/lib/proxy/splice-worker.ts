@@ -13,7 +13,11 @@ interface Session {
   readonly client: Socket
   /** On which the ClientHello is sent next. */
   connection?: Socket | undefined
+  /** An agent has: from then on the connection is that one. */
+  answered?: boolean
 }
+
+type Offer = Extract<SpliceOrder, {offer: number}>
 
 const sessions = new Map<number, Session>()
 
@@ -30,10 +34,14 @@ function obey(order: SpliceOrder, socket: Socket | undefined): void {
   } else if ('connection' in order) {
     const session = sessions.get(order.connection)
     if (socket) adopt(socket)
-    if (session) session.connection = socket
-    else socket?.destroy()
+    if (session && !session.answered) {
+      session.connection?.destroy()
+      session.connection = socket
+    } else {
+      socket?.destroy()
+    }
   } else if ('offer' in order) {
-    void offer(order.offer, Buffer.from(order.hello, 'base64'), order.milliseconds)
+    void offer(order)
   } else {
     const session = sessions.get(order.close)
     sessions.delete(order.close)
@@ -42,16 +50,24 @@ function obey(order: SpliceOrder, socket: Socket | undefined): void {
   }
 }
 
-async function offer(number: number, hello: Buffer, milliseconds: number): Promise<void> {
+async function offer({offer: number, attempt, hello, milliseconds}: Offer): Promise<void> {
   const session = sessions.get(number)
-  const connection = session?.connection
-  const answered = connection !== undefined && (await session?.joint.offer(connection, hello, milliseconds)) === true
-  report({offered: number, answered})
+  const answered = session !== undefined && (await tryOffer(session, Buffer.from(hello, 'base64'), milliseconds))
+  report({offered: number, attempt, answered})
   // It may have been closed while the agent took its time.
   if (!session || !answered || !sessions.has(number)) return
   const counts = await session.joint.run()
   sessions.delete(number)
   report({ended: number, counts})
+}
+
+async function tryOffer(session: Session, hello: Buffer, milliseconds: number): Promise<boolean> {
+  const {joint, connection} = session
+  // The proxy gave up an attempt that then succeeded after all: the client hears that agent, and can hear no other.
+  if (!connection || session.answered) return false
+  const answered = await joint.offer(connection, hello, milliseconds)
+  if (answered) session.answered = true
+  return answered
 }
 
 /** The end of one direction is passed on, not answered; and an error without a listener would end the process. */

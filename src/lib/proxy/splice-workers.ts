@@ -5,8 +5,8 @@ import type {SpliceCounts} from '../tunnel/splice.js'
 import type {Joint} from './joint.js'
 import type {SpliceOrder, SpliceReport} from './splice-messages.js'
 
-/** Beyond what the agent has, for a worker to say that the agent did not answer. */
-const graceMilliseconds = 2000
+/** Beyond what the agent has, for a worker to take two sockets and to say that the agent did not answer. */
+const graceMilliseconds = 3000
 const noBytes: SpliceCounts = {leftToRightBytes: 0, rightToLeftBytes: 0}
 
 interface SpliceWorkersOptions {
@@ -34,7 +34,7 @@ export class SpliceWorkers {
       count,
       logger,
       onReport: (_worker, report) => {
-        if ('offered' in report) joints.get(report.offered)?.onOffered(report.answered)
+        if ('offered' in report) joints.get(report.offered)?.onOffered(report.attempt, report.answered)
         else joints.get(report.ended)?.onEnded(report.counts)
       },
       onLost: (worker) => {
@@ -71,6 +71,8 @@ class WorkerJoint implements Joint {
   #end: (counts: SpliceCounts) => void = () => undefined
   #isOver = false
   #answer: (answered: boolean) => void = () => undefined
+  /** Offers so far: what a worker says of an earlier one comes too late. */
+  #attempts = 0
   /** Whether the worker has the client; undefined before it was sent there. */
   #handed: Promise<boolean> | undefined
 
@@ -85,22 +87,19 @@ class WorkerJoint implements Joint {
     })
   }
 
-  async offer(connection: Socket, hello: Buffer, milliseconds: number): Promise<boolean> {
-    const {worker} = this
-    this.#handed ??= handOver(worker, {client: this.#number}, this.#client)
-    const handed = [this.#handed, handOver(worker, {connection: this.#number}, connection)]
-    if (!(await Promise.all(handed)).every(Boolean)) return false
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        resolve(false)
-      }, milliseconds + graceMilliseconds)
-      this.#answer = (answered) => {
-        clearTimeout(timer)
-        resolve(answered)
-      }
-      if (this.#isOver) this.#answer(false)
-      else void worker.send({offer: this.#number, hello: hello.toString('base64'), milliseconds})
+  offer(connection: Socket, hello: Buffer, milliseconds: number): Promise<boolean> {
+    this.#attempts += 1
+    const attempt = this.#attempts
+    const answered = this.#answerWithin(milliseconds + graceMilliseconds)
+    this.#handed ??= handOver(this.worker, {client: this.#number}, this.#client)
+    const handed = [this.#handed, handOver(this.worker, {connection: this.#number}, connection)]
+    void Promise.all(handed).then((sent) => {
+      // Given up meanwhile: the answer that is waited for now is another one's.
+      if (attempt !== this.#attempts) return
+      if (this.#isOver || !sent.every(Boolean)) this.#answer(false)
+      else void this.worker.send({offer: this.#number, attempt, hello: hello.toString('base64'), milliseconds})
     })
+    return answered
   }
 
   run(): Promise<SpliceCounts> {
@@ -113,8 +112,8 @@ class WorkerJoint implements Joint {
     this.onEnded(noBytes)
   }
 
-  onOffered(answered: boolean): void {
-    this.#answer(answered)
+  onOffered(attempt: number, answered: boolean): void {
+    if (attempt === this.#attempts) this.#answer(answered)
   }
 
   onEnded(counts: SpliceCounts): void {
@@ -124,6 +123,27 @@ class WorkerJoint implements Joint {
     this.#answer(false)
     this.#end(counts)
     this.#onGone()
+  }
+
+  /** What the worker says; false, and its end, when it says nothing at all to anybody. */
+  #answerWithin(milliseconds: number): Promise<boolean> {
+    const begun = performance.now()
+    return new Promise((resolve) => {
+      let isOpen = true
+      const settle = (answered: boolean): void => {
+        isOpen = false
+        clearTimeout(timer)
+        resolve(answered)
+      }
+      const giveUp = (): void => {
+        if (!isOpen) return
+        if (this.worker.heardAt < begun) this.worker.kill()
+        settle(false)
+      }
+      // After the poll phase: a process that was held up hears its workers before it judges them.
+      const timer = setTimeout(() => setImmediate(giveUp), milliseconds)
+      this.#answer = settle
+    })
   }
 }
 

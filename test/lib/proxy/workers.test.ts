@@ -109,6 +109,18 @@ describe('a proxy with two splice workers', () => {
     expect(rig.refusals()).toEqual(['its agent did not answer'])
   })
 
+  it('kills a worker that hangs, and frees the place of the client that waited for it', async () => {
+    await rig.agent(firstHost)
+    await openSessions(2)
+    const [hung = 0, other = 0] = workers()
+    for (const worker of [hung, other]) process.kill(worker, 'SIGSTOP')
+    await closed(rig.clientOf(firstHost))
+    // Whichever had the client; the one that nobody needed may sleep.
+    await until(() => workers().some((worker) => worker !== hung && worker !== other))
+    for (const worker of workers()) process.kill(worker, 'SIGCONT')
+    await openSessions(1)
+  })
+
   it('drains, and ends its workers when it closes', async () => {
     const agent = await rig.agent(firstHost)
     const clients = await openSessions(2)
