@@ -4,7 +4,7 @@ import {WorkerPool, type Worker} from '../core/worker-pool.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {DataDialer, ProxyAddress} from '../tunnel/data-connections.js'
 import type {CancelText, SessionOrder, SessionReport, SharedState, WorkerState} from './session-messages.js'
-import {atMost, spoolDirectory, type SessionSettings, type SessionStatistics} from './session-server.js'
+import {spoolDirectory, type SessionSettings, type SessionStatistics} from './session-server.js'
 
 export interface SessionWorkersOptions {
   readonly count: number
@@ -31,8 +31,8 @@ type Request =
 
 /** Renewed certificates and refusals reach the workers so soon. */
 const shareMilliseconds = 250
-/** A worker that hangs must not hold up the end of the process; one that does not needs less. */
-const endMilliseconds = 5000
+/** A worker that hangs must hold up neither a cancel request nor the end of the process; one that does not needs less. */
+const answerMilliseconds = 5000
 
 const noStatistics: SessionStatistics = {
   sessions: 0,
@@ -97,7 +97,7 @@ export class SessionWorkers {
     const proxy = this.#options.proxyAddress
     return {
       dial: (nonce, at, src) => {
-        const worker = this.#pool?.leastLoaded()
+        const worker = this.#pool?.leastLoaded((each) => this.#states.get(each)?.open === true)
         if (!worker) {
           local.dial(nonce, at, src)
         } else if (!this.#places.has(nonce)) {
@@ -127,10 +127,10 @@ export class SessionWorkers {
     this.#tellAll({shared})
   }
 
-  /** Cancels what the key belongs to, in whichever worker it is; resolves when all have looked. */
+  /** Cancels what the key belongs to, in whichever worker it is; resolves when all that do not hang have looked. */
   async cancel(user: string, {pid, secret}: BackendKey): Promise<void> {
     const cancel: CancelText = {user, pid, secret: secret.toString('base64')}
-    await this.#askAll({cancel})
+    await this.#askAll({cancel}, answerMilliseconds)
   }
 
   drainFor(nonces: readonly string[], deadline: number): void {
@@ -138,13 +138,13 @@ export class SessionWorkers {
   }
 
   async drain(milliseconds: number): Promise<void> {
-    await atMost(milliseconds + endMilliseconds, this.#askAll({drain: milliseconds}))
+    await this.#askAll({drain: milliseconds}, milliseconds + answerMilliseconds)
   }
 
   /** Resolves when all have ended, their audit on disk and sent as far as that goes quickly. Drain first. */
   async close(): Promise<void> {
     clearInterval(this.#share)
-    await atMost(endMilliseconds * 3, this.#askAll({close: true}))
+    await this.#askAll({close: true}, answerMilliseconds * 3)
     await this.#pool?.close()
   }
 
@@ -199,19 +199,21 @@ export class SessionWorkers {
     for (const worker of this.#forked) void worker.send(order)
   }
 
-  /** Resolves when every worker has answered, or is gone. */
-  async #askAll(request: Request): Promise<void> {
-    await Promise.all((this.#pool?.workers ?? []).map((worker) => this.#ask(worker, request)))
+  /** Resolves when every worker has answered or is gone, or the time is over. */
+  async #askAll(request: Request, milliseconds: number): Promise<void> {
+    await Promise.all((this.#pool?.workers ?? []).map((worker) => this.#ask(worker, request, milliseconds)))
   }
 
-  #ask(worker: SessionWorker, request: Request): Promise<void> {
+  #ask(worker: SessionWorker, request: Request, milliseconds: number): Promise<void> {
     this.#numbers += 1
     const number = this.#numbers
     return new Promise((resolve) => {
       const settle = (): void => {
+        clearTimeout(timer)
         this.#requests.delete(number)
         resolve()
       }
+      const timer = setTimeout(settle, milliseconds)
       this.#requests.set(number, {worker, settle})
       void worker.send({...request, request: number}).then((sent) => {
         if (!sent) settle()
