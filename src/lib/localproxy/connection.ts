@@ -28,6 +28,8 @@ import {demandPassword} from './password.js'
 /** sqlclient_unable_to_establish_sqlconnection: this agent cannot reach the database, another one may. */
 const cannotReachDatabase = '08001'
 const startupLimits = {bytes: 10_000, milliseconds: 10_000}
+/** For a client that was refused, to read why. */
+const farewellMilliseconds = 2000
 const errorBytes = 65_536
 const headerBytes = 5
 
@@ -70,8 +72,18 @@ export async function serveClient(client: Socket, options: ServeOptions): Promis
     if (client.destroyed) connection.socket.destroy()
     else await splice(client, connection.socket)
   } catch (error) {
-    client.end(encodeErrorResponse(describe(error)))
+    endSoon(client, encodeErrorResponse(describe(error)))
   }
+}
+
+/** Sends the last bytes, then closes, also when the client neither reads nor closes. */
+function endSoon(client: Socket, bytes: Buffer): void {
+  client.end(bytes)
+  const timer = setTimeout(() => client.destroy(), farewellMilliseconds)
+  client.once('close', () => {
+    clearTimeout(timer)
+  })
+  client.resume()
 }
 
 /** The packet that says what the client wants, after as many refusals of encryption as it asks for, each kind once. */

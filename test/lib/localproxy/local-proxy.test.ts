@@ -206,6 +206,21 @@ describe('the loopback port', () => {
     expect({connections: fake.connections, sessions: fake.sessions}).toEqual({connections: 0, sessions: []})
   })
 
+  it('lets go of a client that is refused and does not close its end', async () => {
+    const {source} = await setup()
+    const {proxy} = await open({
+      source: await source([{port: 1, hostId: hostA}]),
+      onlyUid: (process.getuid?.() ?? 0) + 1,
+    })
+    const client = connect({port: proxy.port, host: '127.0.0.1', allowHalfOpen: true})
+    cleanups.push(() => {
+      client.destroy()
+    })
+    client.write(startup)
+    expect(errorIn(await receive(client)).code).toBe('28000')
+    while (proxy.connections() > 0) await new Promise((wake) => setTimeout(wake, 20))
+  })
+
   it('serves its own user', async () => {
     const {agent, source} = await setup()
     const fake = await agent(hostA, {ok: true})
