@@ -8,6 +8,7 @@
  * than not be that agent. A denial by either is final, for both are the same agent.
  */
 import {lookup} from 'node:dns/promises'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {PosternError, toPosternError} from '../core/errors.js'
 import {isAnnounceable, isLoopback} from '../resources/direct-address.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
@@ -16,6 +17,7 @@ import type {ClientIdentity} from './client-identity.js'
 import type {Upstream} from './upstream.js'
 
 const headStartMilliseconds = 250
+const lookupMilliseconds = 3000
 /** An address that was of no use is left alone for this long. */
 const avoidMilliseconds = 60_000
 
@@ -41,7 +43,8 @@ export class AgentWays {
     if (offered === undefined || performance.now() < (this.#avoided.get(offered) ?? 0)) return throughProxy().connection
 
     const direct = begin(async (signal) => {
-      const at = await resolveOffer(offered, proxy)
+      const at = await resolveOffer(offered, proxy, signal)
+      signal.throwIfAborted()
       return dialAgent({path: 'direct', at, cluster, hostId}, identity, {signal})
     })
     const winner = await race(direct, throughProxy).catch((error: unknown) => {
@@ -107,10 +110,12 @@ function race(direct: Attempt, throughProxy: () => Attempt): Promise<AgentConnec
  * Where the name leads. An agent must not send its clients into themselves, unless the proxy is there as well.
  * @throws PosternError UNREACHABLE
  */
-async function resolveOffer(offered: string, proxy: Address): Promise<Address> {
+async function resolveOffer(offered: string, proxy: Address, signal: AbortSignal): Promise<Address> {
   try {
     const {host, port} = parseAddress(offered)
-    const {address} = await lookup(host)
+    const timeout = sleep(lookupMilliseconds, undefined, {signal, ref: false})
+    const address = (await Promise.race([lookup(host), timeout]))?.address
+    if (address === undefined) throw new Error('the name was not resolved in time')
     if (isAnnounceable(address) && (!isLoopback(address) || isLoopback(proxy.host))) return {host: address, port}
   } catch (error) {
     throw new PosternError('UNREACHABLE', `The agent's own address ${offered} cannot be resolved.`, {cause: error})
