@@ -112,7 +112,7 @@ class DatabaseService implements Agent {
   readonly hostId: string
   readonly #options: AgentOptions
   readonly #settings: SessionSettings
-  /** Serves the sessions when there are no workers, and while none is ready. */
+  /** Serves the sessions when there are no workers, and while none is ready; and always those that come without the proxy. */
   readonly #server: SessionServer
   readonly #health: HealthChecks
   readonly #heartbeat: Heartbeat
@@ -271,6 +271,11 @@ class DatabaseService implements Agent {
     this.#directAddress = formatAddress(announce.port === 0 ? {host: announce.host, port} : announce)
     this.#heartbeat.hurry()
     logger.info('Clients can come without the proxy.', {address: this.#directAddress})
+    if (this.#workers) {
+      logger.warn('Sessions that come without the proxy all run in the main process, in no worker.', {
+        workers: this.#workers.count,
+      })
+    }
   }
 
   async #startWorkers(): Promise<SessionWorkers | undefined> {
