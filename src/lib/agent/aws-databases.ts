@@ -6,11 +6,12 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {selects, type Selector} from '../access/selector.js'
 import type {Aws} from '../aws/aws.js'
 import {toAwsDatabase, type AwsDatabase, type RoleOverride} from '../aws/aws-database.js'
-import {describeAwsError} from '../aws/failure.js'
+import {describeAwsError, mayPass} from '../aws/failure.js'
 import type {AwsDescription} from '../aws/description.js'
 import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {detectEndpoint} from '../resources/endpoint.js'
+import {retryDelay} from '../tunnel/backoff.js'
 import type {Served} from './catalog.js'
 
 /** A role for the databases that these labels select. */
@@ -33,7 +34,8 @@ export interface AwsDatabasesOptions {
 }
 
 const refreshMilliseconds = 10 * 60_000
-const retryMilliseconds = 60_000
+/** After a failure; many agents may have failed at the same moment. */
+const retries = {firstMilliseconds: 5000, mostMilliseconds: refreshMilliseconds}
 const jitter = 0.1
 /** A connection waits for the first answer no longer than this. */
 const patienceMilliseconds = 4000
@@ -42,14 +44,18 @@ interface Entry {
   readonly served: Served
   first: Promise<void>
   description: AwsDescription | undefined
+  /** Whether AWS has told its tags, or that it will not. */
+  isAnswered: boolean
+  /** Failures in a row. */
+  failures: number
+  /** What was said last, so that each refresh does not say it again. */
+  told: string | undefined
   timer: NodeJS.Timeout | undefined
 }
 
 export class AwsDatabases {
   readonly #options: AwsDatabasesOptions
   readonly #entries = new Map<string, Entry>()
-  /** What has been said already, so that each refresh does not say it again. */
-  readonly #told = new Set<string>()
 
   constructor(options: AwsDatabasesOptions) {
     this.#options = options
@@ -60,7 +66,15 @@ export class AwsDatabases {
     const {name} = served.database.metadata
     this.forget(name)
     if (!toAwsDatabase(served.database)) return
-    const entry: Entry = {served, first: Promise.resolve(), description: undefined, timer: undefined}
+    const entry: Entry = {
+      served,
+      first: Promise.resolve(),
+      description: undefined,
+      isAnswered: false,
+      failures: 0,
+      told: undefined,
+      timer: undefined,
+    }
     this.#entries.set(name.toLowerCase(), entry)
     entry.first = this.#refresh(entry)
   }
@@ -79,6 +93,16 @@ export class AwsDatabases {
   async settled({database}: Served): Promise<void> {
     const entry = this.#entries.get(database.metadata.name.toLowerCase())
     if (entry) await Promise.race([entry.first, sleep(patienceMilliseconds, undefined, {ref: false})])
+  }
+
+  /**
+   * Whether the labels of a database are all of them: as long as AWS fails to tell the tags, those that a role denies may
+   * be missing. Who may not read tags has none.
+   */
+  knowsLabels({database, origin}: Served): boolean {
+    // Tags do not become labels of what users created.
+    if (origin === 'dynamic') return true
+    return this.#entries.get(database.metadata.name.toLowerCase())?.isAnswered ?? true
   }
 
   /**
@@ -140,39 +164,51 @@ export class AwsDatabases {
 
   async #refresh(entry: Entry): Promise<void> {
     const {aws, onDescription} = this.#options
-    let wait = refreshMilliseconds
+    const database = this.#read(entry.served)
+    if (!database) return
+    let wait = refreshMilliseconds * (1 - jitter * Math.random())
     try {
-      const database = this.#read(entry.served)
-      if (!database) return
       if (entry.served.origin === 'dynamic') this.#checkRules(entry.served, database)
       const description = await aws.describe(database)
       if (!this.#isCurrent(entry)) return
       entry.description = description
+      entry.isAnswered = true
+      entry.failures = 0
       if (description.tagsDenied) this.#tell(entry, 'AWS does not let the agent read tags')
+      else entry.told = undefined
       onDescription(entry.served, description)
     } catch (error) {
       this.#tell(entry, describeAwsError(error))
-      wait = retryMilliseconds
+      await this.#learnAccount(entry, database)
+      entry.isAnswered ||= !mayPass(error)
+      wait = retryDelay(entry.failures, retries)
+      entry.failures += 1
     }
     if (!this.#isCurrent(entry)) return
-    entry.timer = setTimeout(
-      () => {
-        void this.#refresh(entry)
-      },
-      wait * (1 - jitter * Math.random()),
-    )
+    entry.timer = setTimeout(() => {
+      void this.#refresh(entry)
+    }, wait)
     entry.timer.unref()
+  }
+
+  /** Without it `role/NAME` and the ARN of that role would not be known for one user of Redshift. */
+  async #learnAccount(entry: Entry, database: AwsDatabase): Promise<void> {
+    const {type, settings} = database
+    const isRedshift = type === 'redshift' || type === 'redshift-serverless'
+    if (!isRedshift || entry.description || settings.account_id !== undefined) return
+    const account = await this.#options.aws.accountOf(database).catch(() => undefined)
+    if (!account || !this.#isCurrent(entry)) return
+    this.#options.onDescription(entry.served, {settings: {...settings, account_id: account}, hosts: [], tags: {}})
   }
 
   #isCurrent(entry: Entry): boolean {
     return this.#entries.get(entry.served.database.metadata.name.toLowerCase()) === entry
   }
 
-  #tell({served}: Entry, reason: string): void {
-    const database = served.database.metadata.name
-    const told = `${database} ${reason}`
-    if (this.#told.has(told)) return
-    this.#told.add(told)
+  #tell(entry: Entry, reason: string): void {
+    if (entry.told === reason) return
+    entry.told = reason
+    const database = entry.served.database.metadata.name
     this.#options.logger.warn('AWS does not tell all about a database; connections need not fail for it.', {
       database,
       reason,

@@ -48,6 +48,11 @@ export class DatabaseOpening {
     return this.#options.awsDatabases.settled(served)
   }
 
+  /** Whether a decision about the database would see all labels it has. */
+  knowsLabels(served: Served): boolean {
+    return this.#options.awsDatabases.knowsLabels(served)
+  }
+
   /** @throws PosternError naming the step that failed and what to do about it */
   async open(request: OpeningRequest): Promise<DatabaseSession> {
     const {certificates, aws, awsDatabases, rules} = this.#options

@@ -21,7 +21,7 @@ import {randomUUID} from 'node:crypto'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
 import type {Clock} from '../core/clock.js'
-import {messageOf} from '../core/errors.js'
+import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import {negotiateProtocol} from '../pgwire/protocol-version.js'
@@ -202,6 +202,7 @@ export class Engine {
         this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
         return
       }
+      if (!opening.knowsLabels(served) && gate.deniesByLabels(guest)) throw tagsUnknown(served)
       database = await opening.open({
         decision,
         guest,
@@ -315,6 +316,14 @@ export class Engine {
     const {self, spool, clock} = this.#options
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
   }
+}
+
+function tagsUnknown({database}: Served): PosternError {
+  return new PosternError(
+    'UNREACHABLE',
+    `AWS does not tell the tags of "${database.metadata.name}", and a role of yours denies databases by labels.`,
+    {hint: 'Try again in a moment; the log of the agent says why AWS does not answer.'},
+  )
 }
 
 /** Nobody reads the socket before there is a session; only when it is read does its end show. */

@@ -2,7 +2,15 @@ import type {X509Certificate} from 'node:crypto'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Clock} from '../core/clock.js'
 import type {Greeting, RefusalCode} from '../tunnel/greeting.js'
-import {checkExpiry, checkStanding, identify, judge, type AdmissionRules, type Guest} from './admission.js'
+import {
+  checkExpiry,
+  checkStanding,
+  effectiveRoles,
+  identify,
+  judge,
+  type AdmissionRules,
+  type Guest,
+} from './admission.js'
 import type {Cache} from './cache.js'
 import type {Catalog, Served} from './catalog.js'
 import type {Arrival} from './entrance.js'
@@ -103,6 +111,14 @@ export class Gate {
   /** The decision of the roles. @throws PosternError INVALID when a stored role cannot be read */
   judge(guest: Guest, served: Served): ReturnType<typeof judge> {
     return judge(guest, served.database, this.#rules())
+  }
+
+  /** Whether a role of theirs denies databases by labels, so that all labels must be known. */
+  deniesByLabels(guest: Guest): boolean {
+    const {cache} = this.#options
+    return effectiveRoles(guest, cache).some(
+      (role) => Object.keys(cache.roles.get(role)?.spec.deny?.db_labels ?? {}).length > 0,
+    )
   }
 
   /** Why a session that is under way must end; undefined as long as it may go on. Its certificate may have expired. */

@@ -1,7 +1,7 @@
 /** All of AWS that an agent keeps between connections: credentials, sessions of roles, passwords, pace. One per process. */
 import type {Clock} from '../core/clock.js'
 import {chainOf, type AwsDatabase} from './aws-database.js'
-import {AwsClients} from './clients.js'
+import {AwsClients, type Caller} from './clients.js'
 import {describeOnAws, type AwsDescription} from './description.js'
 import type {AwsEnvironment} from './environment.js'
 import {HostCredentials} from './host-credentials.js'
@@ -9,6 +9,7 @@ import {AwsIdentities} from './identities.js'
 import {Pacer} from './pacing.js'
 import {DatabasePasswords} from './passwords.js'
 import {TrustRootsByType} from './trust-roots.js'
+import {Turnstile} from './turnstile.js'
 
 export interface AwsOptions {
   readonly environment: AwsEnvironment
@@ -17,12 +18,16 @@ export interface AwsOptions {
   readonly workers?: number | undefined
 }
 
+/** AWS throttles callers that describe many databases at once, every other user of the account with them. */
+const describedAtOnce = 5
+
 export class Aws {
   readonly passwords: DatabasePasswords
   readonly trustRoots: TrustRootsByType
   readonly pacer: Pacer
   readonly #clients: AwsClients
   readonly #identities: AwsIdentities
+  readonly #describing = new Turnstile(describedAtOnce)
 
   constructor({environment, clock, workers}: AwsOptions) {
     const clients = new AwsClients(environment)
@@ -36,10 +41,20 @@ export class Aws {
   }
 
   /** What AWS says about a database. @throws what the SDK throws, or PosternError without credentials */
-  async describe(database: AwsDatabase): Promise<AwsDescription> {
-    const clients = this.#clients
-    const region = database.settings.region ?? (await clients.defaultRegion())
-    const session = await this.#identities.session({chain: chainOf(database), region})
-    return describeOnAws({clients, caller: {session, region}, database})
+  describe(database: AwsDatabase): Promise<AwsDescription> {
+    return this.#describing.pass(async () =>
+      describeOnAws({clients: this.#clients, caller: await this.#callerFor(database), database}),
+    )
+  }
+
+  /** The account that requests about a database come from. @throws PosternError */
+  async accountOf(database: AwsDatabase): Promise<string> {
+    const {session, region} = await this.#callerFor(database)
+    return this.#identities.accountOf(session, region)
+  }
+
+  async #callerFor(database: AwsDatabase): Promise<Caller> {
+    const region = database.settings.region ?? (await this.#clients.defaultRegion())
+    return {session: await this.#identities.session({chain: chainOf(database), region}), region}
   }
 }

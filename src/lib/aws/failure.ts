@@ -15,6 +15,12 @@ export const isDenied = (error: unknown): boolean => deniedNames.has(nameOf(erro
 /** Whether AWS says that there is no such thing. */
 export const isMissing = (error: unknown): boolean => missingName.test(nameOf(error))
 
+/** Whether AWS may say something else a moment later: it neither refused, nor lacks the thing, nor is it without our credentials. */
+export function mayPass(error: unknown): boolean {
+  if (!(error instanceof PosternError)) return !isDenied(error) && !isMissing(error)
+  return error.cause === undefined ? error.code === 'UNREACHABLE' : mayPass(error.cause)
+}
+
 const nameOf = (error: unknown): string => (error as Partial<AwsError> | undefined)?.name ?? ''
 
 /** What AWS adds to refused signatures: the whole request, with whatever secret was in it. */

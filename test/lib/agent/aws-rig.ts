@@ -9,6 +9,7 @@ import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import {databaseServerName} from '../../../src/lib/resources/route.js'
 import type {WorldDefinition} from '../../../src/lib/sandbox/definition.js'
+import type {ServiceName} from '../../../src/lib/sandbox/world.js'
 import {startRig as startAgentRig, databaseResource, role, type Rig as AgentRig} from './rig.js'
 import {cluster} from './plane.js'
 import {realPostgres, startOpenPostgres} from '../sandbox/databases.js'
@@ -46,11 +47,17 @@ const run = promisify(execFile)
 export async function startAwsRig(
   world: WorldDefinition,
   resources: readonly AwsResource[],
-  options: {readonly sql?: readonly string[]; readonly agent?: Partial<AgentOptions>} = {},
+  options: {
+    readonly sql?: readonly string[]
+    readonly agent?: Partial<AgentOptions>
+    /** Services that fail from the start. */
+    readonly outages?: readonly ServiceName[]
+  } = {},
 ): Promise<AwsRig> {
   const postgres = await startOpenPostgres()
   const sandbox = await startSandboxRig(world, realPostgres(postgres))
-  const {environment, resolve} = sandbox.sandbox
+  const {environment, resolve, world: running} = sandbox.sandbox
+  for (const service of options.outages ?? []) running.switches.outages.add(service)
   const endpoints = [...resolve.keys()]
   for (const statement of options.sql ?? []) await postgres.execute(statement)
   const databases = resources.map(({name, uri, tls, aws}) =>
