@@ -37,6 +37,11 @@ export function connectFailure(error: unknown, address: string, trustHint: strin
       return failure('UNTRUSTED', `The certificate of the database server at ${address} is for other names.`, trustHint)
   }
   if (/ALERT|ERR_SSL_(TLSV1|SSLV3)/.test(code)) {
+    // Only self-hosted databases are shown a certificate.
+    if (trustHint !== ownCaHint) {
+      const message = `The database server at ${address} ended the TLS handshake: ${messageOf(error)}.`
+      return failure('UNREACHABLE', message, trustHint)
+    }
     return failure(
       'ACCESS_DENIED',
       `The database server at ${address} does not accept the certificate of the agent: ${messageOf(error)}.`,

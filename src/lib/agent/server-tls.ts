@@ -41,7 +41,7 @@ export async function serverTls(database: Database, host: string, trust: Default
   const base: ConnectionOptions = {minVersion: oldestVersion, servername: isIP(name) ? '' : name}
   if (tls.mode === 'insecure') return {verified: false, options: {...base, rejectUnauthorized: false}}
   const own = tls.ca_cert === undefined ? trust.authorities : [tls.ca_cert]
-  const ca = tls.trust_system_cert_pool ? [...own, ...(await systemRoots())] : [...own]
+  const ca = tls.trust_system_cert_pool ? [...own, ...(await systemRoots(process.env.SSL_CERT_FILE))] : [...own]
   const isPublic = tls.trust_system_cert_pool === true || (tls.ca_cert === undefined && trust.isPublic)
   const isNamed = tls.mode !== 'verify-ca'
   const checkName = (_name: string, certificate: PeerCertificate): Error | undefined =>

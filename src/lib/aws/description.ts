@@ -63,7 +63,10 @@ async function describeRds({clients, caller, database: {settings}}: DescriptionR
       }
     }
     const {instance_id: id, cluster_id: clusterId} = settings.rds ?? {}
-    if (id === undefined) return describeAurora(clusterId ?? '')
+    if (id === undefined) {
+      if (clusterId === undefined) throw notFound('AWS cannot be asked about a database without an id')
+      return describeAurora(clusterId)
+    }
     try {
       const {DBInstances = []} = await rds.send(new DescribeDBInstancesCommand({DBInstanceIdentifier: id}))
       const instance = only(DBInstances, id)
@@ -171,8 +174,10 @@ async function describeWorkgroup({clients, caller, database: {settings}}: Descri
 function only<T>(found: readonly T[], id: string): T {
   const [first, ...more] = found
   if (first !== undefined && more.length === 0) return first
-  throw Object.assign(new Error(`AWS knows ${found.length} databases named "${id}"`), {name: 'NotFound'})
+  throw notFound(`AWS knows ${found.length} databases named "${id}"`)
 }
+
+const notFound = (message: string): Error => Object.assign(new Error(message), {name: 'NotFound'})
 
 const hostsOf = (names: readonly (string | undefined)[]): string[] =>
   names.flatMap((name) => (name === undefined ? [] : [name.toLowerCase()]))

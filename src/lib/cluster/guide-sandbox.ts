@@ -32,7 +32,7 @@ export async function startGuideSandbox(options: GuideSandboxOptions): Promise<G
   const {directory, clock, logger} = options
   const guide = guideWorld(options.guide)
   const postgres = await startPostgres({
-    directory: join(directory, 'postgres'),
+    directory: join(directory, `postgres-${options.guide}`),
     // RDS Proxy signs in to the real server in its users' stead and compares their passwords with what it keeps.
     settings: {password_encryption: 'scram-sha-256'},
     logger,
@@ -47,20 +47,20 @@ export async function startGuideSandbox(options: GuideSandboxOptions): Promise<G
     })
     try {
       await seed(postgres, guide)
+      const roots = await writeRoots(join(directory, 'aws', 'roots.pem'), sandbox.authorities)
+      const environment = {...sandbox.environment, POSTERN_AWS_CA_FILE: roots}
+      return {
+        guide,
+        environment,
+        operatorEnvironment: {...environment, ...keyOf(sandbox, operator)},
+        stop: async () => {
+          await sandbox.close()
+          await postgres.stop()
+        },
+      }
     } catch (error) {
       await sandbox.close()
       throw error
-    }
-    const roots = await writeRoots(join(directory, 'aws', 'roots.pem'), sandbox.authorities)
-    const environment = {...sandbox.environment, POSTERN_AWS_CA_FILE: roots}
-    return {
-      guide,
-      environment,
-      operatorEnvironment: {...environment, ...keyOf(sandbox, operator)},
-      stop: async () => {
-        await sandbox.close()
-        await postgres.stop()
-      },
     }
   } catch (error) {
     await postgres.stop()
@@ -81,14 +81,20 @@ async function writeRoots(path: string, authorities: PublishedAuthorities): Prom
   return path
 }
 
-/** After the sandbox has started: `rds_iam` is its doing. Data of an earlier run stays as it is. */
+/** After the sandbox has started: `rds_iam` is its doing. What an earlier run has done, even in part, stays as it is. */
 async function seed(postgres: PostgresServer, {seed: statements, extraDatabase}: GuideWorld): Promise<void> {
-  const earlier = await postgres.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'alice'")
-  if (earlier.length > 0) return
-  for (const sql of statements) await postgres.execute(sql)
+  const lacks = async (query: string, database?: string): Promise<boolean> =>
+    (await postgres.execute(query, database === undefined ? {} : {database})).length === 0
+  if (await lacks("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'alice'")) {
+    for (const sql of statements) await postgres.execute(sql)
+  }
   if (extraDatabase === undefined) return
-  await postgres.execute(`CREATE DATABASE "${extraDatabase}"`)
-  await postgres.execute(extraSeed, {database: extraDatabase})
+  if (await lacks(`SELECT 1 FROM pg_catalog.pg_database WHERE datname = '${extraDatabase}'`)) {
+    await postgres.execute(`CREATE DATABASE "${extraDatabase}"`)
+  }
+  if (await lacks("SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'products'", extraDatabase)) {
+    await postgres.execute(extraSeed, {database: extraDatabase})
+  }
 }
 
 /** Over the private socket the server lets this process in as any user. */

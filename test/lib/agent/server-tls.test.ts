@@ -1,6 +1,9 @@
 import {execFile} from 'node:child_process'
 import {once} from 'node:events'
+import {mkdtemp, rm, writeFile} from 'node:fs/promises'
 import type {AddressInfo} from 'node:net'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 import {createServer} from 'node:tls'
 import {pathToFileURL} from 'node:url'
 import {promisify} from 'node:util'
@@ -14,8 +17,8 @@ const run = promisify(execFile)
 const dial = `
 const {serverTls, secure} = await import(process.argv[1])
 const {connect} = await import('node:net')
-const [, , port, ca] = process.argv
-const database = {spec: {uri: 'db.example.com:5432', tls: {ca_cert: ca}}}
+const [, , port, tlsSettings] = process.argv
+const database = {spec: {uri: 'db.example.com:5432', tls: JSON.parse(tlsSettings)}}
 const tls = await serverTls(database, 'db.example.com', {authorities: [], isPublic: false, namesHint: ''})
 try {
   await secure(connect(Number(port), '127.0.0.1'), tls, undefined, 10_000)
@@ -26,7 +29,7 @@ try {
 process.exit()
 `
 
-it('NODE_TLS_REJECT_UNAUTHORIZED does not make the agent trust a stranger', async () => {
+it('NODE_TLS_REJECT_UNAUTHORIZED does not make the agent trust a stranger, SSL_CERT_FILE says whom the system trusts', async () => {
   const now = Date.now()
   const [authority, stranger] = await Promise.all([
     createAuthority({cluster: 'test', type: 'host', now}),
@@ -44,21 +47,28 @@ it('NODE_TLS_REJECT_UNAUTHORIZED does not make the agent trust a stranger', asyn
   })
   const server = createServer({cert: certificate, key: keys.privateKey.reveal()})
   server.on('tlsClientError', () => undefined).on('secureConnection', (socket) => socket.on('error', () => undefined))
+  const directory = await mkdtemp(join(tmpdir(), 'server-tls-'))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   try {
     const {port} = server.address() as AddressInfo
     const script = pathToFileURL('dist/lib/agent/server-tls.js').href
-    const answer = async (ca: string): Promise<string> => {
-      const {stdout} = await run(process.execPath, ['--input-type=module', '-e', dial, script, String(port), ca], {
-        env: {...process.env, NODE_OPTIONS: '', NODE_TLS_REJECT_UNAUTHORIZED: '0'},
+    const answer = async (settings: object, more: Readonly<Record<string, string>>): Promise<string> => {
+      const parameters = [script, String(port), JSON.stringify(settings)]
+      const {stdout} = await run(process.execPath, ['--input-type=module', '-e', dial, ...parameters], {
+        env: {...process.env, NODE_OPTIONS: '', ...more},
         timeout: 60_000,
       })
       return stdout.trim()
     }
-    expect(await answer(stranger.certificate)).toBe('connected')
-    expect(await answer(authority.certificate)).toMatch(/SIGNATURE|UNABLE_TO|SELF_SIGNED/)
+    const unverified = {NODE_TLS_REJECT_UNAUTHORIZED: '0'}
+    expect(await answer({ca_cert: stranger.certificate}, unverified)).toBe('connected')
+    expect(await answer({ca_cert: authority.certificate}, unverified)).toMatch(/SIGNATURE|UNABLE_TO|SELF_SIGNED/)
+    const file = join(directory, 'roots.pem')
+    await writeFile(file, stranger.certificate)
+    expect(await answer({trust_system_cert_pool: true}, {SSL_CERT_FILE: file})).toBe('connected')
   } finally {
     server.close()
+    await rm(directory, {recursive: true})
   }
 })
