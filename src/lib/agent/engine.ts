@@ -100,6 +100,14 @@ interface Attempt {
   readonly logger: Logger
 }
 
+/** A session that has begun. */
+interface OpenSession {
+  readonly guest: Guest
+  readonly audit: SessionAudit
+  readonly relay: Relay
+  readonly forgetCancel: () => void
+}
+
 export class Engine {
   readonly counters: EngineCounters = {
     sessionsStarted: 0,
@@ -140,27 +148,33 @@ export class Engine {
   }
 
   async #serve(attempt: Attempt): Promise<void> {
+    const open = await this.#admit(attempt)
+    if (open) await this.#runSession(attempt, open)
+  }
+
+  /** From the handshake to a session that has begun; undefined when the connection was for something else, or refused. */
+  async #admit(attempt: Attempt): Promise<OpenSession | undefined> {
     const {arrival} = attempt
     const {socket} = arrival
     socket.on('error', ignore)
     const wait = arrival.route.kind === 'agent' ? this.#greet(attempt) : patience.direct
-    if (wait === 0) return
+    if (wait === 0) return undefined
 
     this.#waiting.add(arrival)
     const opening = await readOpening(socket, wait).catch(ignore)
     this.#waiting.delete(arrival)
-    if (!opening) return
+    if (!opening) return undefined
     if (opening.kind === 'cancel') {
       this.counters.cancelRequests += 1
       const guest = this.#options.gate.checkCancel(arrival)
       if (guest) await this.#options.presentCancel(guest.identity.user, opening.key)
       // PostgreSQL answers no cancel request either.
       endSoon(arrival)
-      return
+      return undefined
     }
     if (wait === patience.expired) {
       socket.destroy()
-      return
+      return undefined
     }
 
     const passage = this.#options.gate.check(arrival)
@@ -169,8 +183,9 @@ export class Engine {
     } else if (opening.kind === 'invalid') {
       this.#refuse(attempt, fatal(opening.sqlState, opening.reason), passage.guest, passage.served)
     } else {
-      await this.#openSession(attempt, passage.guest, passage.served, opening.message)
+      return this.#openSession(attempt, passage.guest, passage.served, opening.message)
     }
+    return undefined
   }
 
   /** Tells our own client end whether it may go on; how long to wait for what it does then, 0 when it may not. */
@@ -185,62 +200,66 @@ export class Engine {
     return 0
   }
 
-  /** From the startup message to the end of the session. */
-  async #openSession(attempt: Attempt, guest: Guest, found: Served, startup: StartupMessage): Promise<void> {
+  /** From the startup message to a session that the database has let in; undefined when the client was refused. */
+  async #openSession(
+    attempt: Attempt,
+    guest: Guest,
+    found: Served,
+    startup: StartupMessage,
+  ): Promise<OpenSession | undefined> {
     const {gate, opening, catalog} = this.#options
     await opening.prepare(found)
     const served = catalog.find(guest.route.database) ?? found
     const refused = refuseStartup(startup, guest, classifyDatabase(served.database.spec).type)
     if (refused) {
       this.#refuse(attempt, refused, guest, served)
-      return
+      return undefined
     }
-    let database: DatabaseSession
     try {
       const decision = gate.judge(guest, served)
       if (!decision.allowed) {
         this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
-        return
+        return undefined
       }
       if (!opening.knowsLabels(served) && gate.deniesByLabels(guest)) throw tagsUnknown(served)
-      database = await opening.open({
+      const database = await opening.open({
         decision,
         guest,
         served,
         parameters: forwardedParameters(startup),
         isGone: () => hasLeft(attempt.arrival),
       })
+      return this.#startSession(attempt, guest, served, startup, database)
     } catch (error) {
       attempt.logger.warn('A session could not be opened.', {reason: messageOf(error)})
       this.#refuse(attempt, describeFailure(error), guest, served)
-      return
+      return undefined
     }
-    await this.#runSession(attempt, guest, served, startup, database)
   }
 
-  async #runSession(
+  /** Tells client and audit that the session begins; undefined when it may not. */
+  #startSession(
     attempt: Attempt,
     guest: Guest,
     served: Served,
     startup: StartupMessage,
-    database: DatabaseSession,
-  ): Promise<void> {
-    const {gate, sessions, cancels} = this.#options
-    const {sid, arrival, logger} = attempt
-    const {backendKey} = database.signedIn
+    {socket, signedIn, cancel}: DatabaseSession,
+  ): OpenSession | undefined {
+    const {gate, cancels} = this.#options
+    const {arrival, logger} = attempt
+    const {backendKey} = signedIn
     // The world may have changed while the database was dialled.
     const passage = gate.check(arrival)
     const objection = passage.ok ? gate.objection(guest) : undefined
     if (!passage.ok || objection !== undefined) {
-      database.socket.destroy()
+      socket.destroy()
       const error = passage.ok ? fatal(sqlStates.notAuthorized, objection ?? '') : describeFailure(passage.error)
       this.#refuse(attempt, error, guest, served)
-      return
+      return undefined
     }
     const audit = this.#auditOf(attempt, guest, served)
     const {minor, answer} = negotiateProtocol(startup)
-    const cancellable =
-      backendKey && cancels.register({user: guest.identity.user, pid: backendKey.pid, minor}, database.cancel)
+    const cancellable = backendKey && cancels.register({user: guest.identity.user, pid: backendKey.pid, minor}, cancel)
     try {
       audit.started({
         pid: backendKey?.pid,
@@ -248,10 +267,10 @@ export class Engine {
       })
     } catch (error) {
       cancellable?.forget()
-      database.socket.destroy()
+      socket.destroy()
       logger.error('A session could not be audited.', {reason: messageOf(error)})
       this.#tell(arrival, fatal(sqlStates.auditFailed, 'The audit of this session cannot be written.'))
-      return
+      return undefined
     }
 
     this.counters.sessionsStarted += 1
@@ -260,14 +279,24 @@ export class Engine {
       Buffer.concat([
         ...(answer ? [answer] : []),
         authenticationOk,
-        ...database.signedIn.parameterStatus.map(([name, value]) => encodeParameterStatus(name, value)),
+        ...signedIn.parameterStatus.map(([name, value]) => encodeParameterStatus(name, value)),
         ...(cancellable ? [encodeBackendKeyData(cancellable.key)] : [cannotCancel]),
-        ...database.signedIn.notices.map(encodeNoticeResponse),
-        encodeReadyForQuery(database.signedIn.transactionStatus),
+        ...signedIn.notices.map(encodeNoticeResponse),
+        encodeReadyForQuery(signedIn.transactionStatus),
       ]),
     )
     arrival.socket.off('error', ignore)
-    const relay = new Relay({client: arrival.socket, database: database.socket, audit, cancel: database.cancel})
+    return {
+      guest,
+      audit,
+      relay: new Relay({client: arrival.socket, database: socket, audit, cancel}),
+      forgetCancel: () => cancellable?.forget(),
+    }
+  }
+
+  /** To the end of the session. What the start of it needed is gone by now: idle sessions are many, and memory counts. */
+  async #runSession({sid, arrival, logger}: Attempt, {guest, audit, relay, forgetCancel}: OpenSession): Promise<void> {
+    const {sessions} = this.#options
     const session: LiveSession = {
       sid,
       nonce: arrival.nonce,
@@ -278,7 +307,7 @@ export class Engine {
     }
     sessions.add(session)
     const end = await relay.finished
-    cancellable?.forget()
+    forgetCancel()
     this.counters.bytesFromClients += end.bytesFromClient
     this.counters.bytesFromDatabases += end.bytesFromServer
     logger.info('A session ended.', {reason: end.reason})

@@ -43,6 +43,9 @@ const handshakeMilliseconds = 10_000
 const unfinishedLimits = {total: 1024, perAddress: 256} as const
 const directProtocol = 'postgresql'
 
+/** Certificates shared between sessions. */
+const maximumCertificates = 1024
+
 export class Entrance {
   /** Connections that never came as far as a session. */
   turnedAway = 0
@@ -51,6 +54,8 @@ export class Entrance {
   readonly #direct: Door
   /** Connections before the end of their handshake, by their pair of addresses: what TLS gives back has no other name. */
   readonly #unfinished = new Map<string, SessionSource>()
+  /** By fingerprint. */
+  readonly #certificates = new Map<string, X509Certificate>()
   readonly #anteroom = new Anteroom(unfinishedLimits)
 
   constructor(options: EntranceOptions) {
@@ -119,7 +124,17 @@ export class Entrance {
       return
     }
     const certificate = socket.getPeerX509Certificate()
-    this.#options.onArrival({socket, certificate, route, ...session})
+    this.#options.onArrival({socket, certificate: certificate && this.#share(certificate), route, ...session})
+  }
+
+  /** Sessions of one person hold one certificate: parsed, it takes several kB. */
+  #share(certificate: X509Certificate): X509Certificate {
+    const {fingerprint256: fingerprint} = certificate
+    const known = this.#certificates.get(fingerprint)
+    if (known) return known
+    if (this.#certificates.size >= maximumCertificates) this.#certificates.clear()
+    this.#certificates.set(fingerprint, certificate)
+    return certificate
   }
 
   #turnAway(message: string, reason?: string): void {

@@ -44,6 +44,8 @@ export interface ClientChunk extends Walked {
   readonly sqlPiece?: Buffer | undefined
 }
 
+const ruleOf = (type: number): FrameRule | undefined => rules.get(type)
+
 /**
  * Reads what a client sends. The server acts on a message only when it has its last byte, so a relay that audits `frames`
  * and then forwards the chunk up to `safe` (or up to an earlier frame's `end`) has audited before the server acts.
@@ -58,7 +60,7 @@ export class ClientStream {
     this.#walker = new FrameWalker({
       sender: 'client',
       captureBytes,
-      ruleOf: (type) => rules.get(type),
+      ruleOf,
       onOversize: (type, piece, offset) => {
         this.#sqlPiece = this.#digest.update(type, piece, offset)
       },

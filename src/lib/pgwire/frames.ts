@@ -56,14 +56,43 @@ const typeCount = 256
 const smallestGatherBytes = 1024
 const nothing = Buffer.alloc(0)
 
+/** What the rules say, by type byte. */
+interface RuleTables {
+  /** 0 marks a type that must not appear. */
+  readonly maximumLength: Uint32Array
+  readonly reported: Uint8Array
+  readonly captured: Uint8Array
+}
+
+/** Sessions are many and rules few: each session's own tables were 3 kB of its memory. */
+const knownTables = new WeakMap<FrameRules['ruleOf'], RuleTables>()
+
+function tablesOf(ruleOf: FrameRules['ruleOf']): RuleTables {
+  const known = knownTables.get(ruleOf)
+  if (known) return known
+  const tables: RuleTables = {
+    maximumLength: new Uint32Array(typeCount),
+    reported: new Uint8Array(typeCount),
+    captured: new Uint8Array(typeCount),
+  }
+  for (let type = 0; type < typeCount; type += 1) {
+    const rule = ruleOf(type)
+    if (!rule) continue
+    tables.maximumLength[type] = rule.maximumLength
+    tables.reported[type] = rule.report === 'skip' ? 0 : 1
+    tables.captured[type] = rule.report === 'capture' ? 1 : 0
+  }
+  knownTables.set(ruleOf, tables)
+  return tables
+}
+
 export class FrameWalker {
   readonly #sender: string
   readonly #captureBytes: number
   readonly #onOversize: FrameRules['onOversize']
-  /** By type byte; 0 marks a type that must not appear. */
-  readonly #maximumLength = new Uint32Array(typeCount)
-  readonly #reported = new Uint8Array(typeCount)
-  readonly #captured = new Uint8Array(typeCount)
+  readonly #maximumLength: Uint32Array
+  readonly #reported: Uint8Array
+  readonly #captured: Uint8Array
 
   /** The header that a chunk's end cut off. */
   readonly #header = Buffer.alloc(headerBytes)
@@ -80,13 +109,10 @@ export class FrameWalker {
     this.#sender = rules.sender
     this.#captureBytes = rules.captureBytes
     this.#onOversize = rules.onOversize
-    for (let type = 0; type < typeCount; type += 1) {
-      const rule = rules.ruleOf(type)
-      if (!rule) continue
-      this.#maximumLength[type] = rule.maximumLength
-      this.#reported[type] = rule.report === 'skip' ? 0 : 1
-      this.#captured[type] = rule.report === 'capture' ? 1 : 0
-    }
+    const {maximumLength, reported, captured} = tablesOf(rules.ruleOf)
+    this.#maximumLength = maximumLength
+    this.#reported = reported
+    this.#captured = captured
   }
 
   /** Whether the stream stands between two messages: the only place to insert one, or to end without a loss. */

@@ -1,5 +1,5 @@
 /** The server's side of a session after sign-in, walked by headers; only what the relay asks for is opened. */
-import {FrameWalker, type FrameRule} from './frames.js'
+import {FrameWalker, type FrameRule, type FrameRules} from './frames.js'
 
 /** The server's lengths are signed, and libpq takes any; nothing is ever allocated from them. */
 const maximumLength = 0x7fff_ffff
@@ -7,14 +7,21 @@ const maximumLength = 0x7fff_ffff
 const skipped: FrameRule = {maximumLength, report: 'skip'}
 const captured: FrameRule = {maximumLength, report: 'capture'}
 
+/** By what is wanted, so that sessions which want the same share what follows from it. */
+const rules = new WeakMap<readonly number[], FrameRules['ruleOf']>()
+
+function ruleOf(wanted: readonly number[]): FrameRules['ruleOf'] {
+  const known = rules.get(wanted)
+  if (known) return known
+  const rule = (type: number): FrameRule => (wanted.includes(type) ? captured : skipped)
+  rules.set(wanted, rule)
+  return rule
+}
+
 /**
  * A walker for what a server sends, which visits the wanted types with at most `captureBytes` of their payload. A type we
  * do not know passes: newer servers and poolers may have some, and the client is who must understand it.
  */
 export function walkServer(wanted: readonly number[], captureBytes = 65_536): FrameWalker {
-  return new FrameWalker({
-    sender: 'server',
-    captureBytes,
-    ruleOf: (type) => (wanted.includes(type) ? captured : skipped),
-  })
+  return new FrameWalker({sender: 'server', captureBytes, ruleOf: ruleOf(wanted)})
 }
