@@ -45,6 +45,7 @@ it('the password is got after the wait for a turn, which may be longer than its 
   const {database} = signIn()
   const noted = {
     pacer: {turn: () => Promise.resolve(order.push('turn'))},
+    trustRoots: {get: () => Promise.resolve({certificates: [], isPublic: false})},
     passwords: {
       get: () => {
         order.push('password')
