@@ -1,6 +1,7 @@
 /** Sign-in to RDS, Aurora and RDS Proxy: a presigned request for `rds-db:connect` is the password. */
+import {PosternError} from '../core/errors.js'
 import {Secret} from '../core/secret.js'
-import type {Address} from '../resources/endpoint.js'
+import {isAwsHost, type Address} from '../resources/endpoint.js'
 import {revealSession, type AwsSession} from './session.js'
 
 /** How long AWS takes a token for, milliseconds; the credentials behind it must live as long. */
@@ -14,8 +15,17 @@ export interface TokenRequest {
   readonly session: AwsSession
 }
 
-/** Made here: nobody is asked. */
+/**
+ * Made here: nobody is asked.
+ * @throws PosternError INVALID for a name that is not AWS's: the server checks the token for its own, and says only that PAM failed
+ */
 export async function signRdsToken({endpoint, region, user, session}: TokenRequest): Promise<Secret> {
+  if (!isAwsHost(endpoint.host)) {
+    const message = `An IAM token for "${endpoint.host}" cannot work: AWS takes tokens for the endpoint's own name alone, not for an alias or an address.`
+    throw new PosternError('INVALID', message, {
+      hint: 'Make the AWS endpoint the uri of the database; db_service.connect_addrs or POSTERN_RESOLVE say where to dial instead.',
+    })
+  }
   const {Signer} = await import('@aws-sdk/rds-signer')
   const signer = new Signer({
     hostname: endpoint.host,
