@@ -27,7 +27,8 @@ const account = ['--db-user=alice', '--db-name=postgres', databaseName]
 export function knows(section: 'proxy_service' | 'db_service', setting: string): boolean {
   const sections = {auth_service: '{enabled: no}', proxy_service: '{enabled: no}', db_service: '{enabled: no}'}
   const others = Object.entries({...sections, [section]: `{enabled: yes, ${setting}}`})
-  const text = ['version: v3', 'postern: {auth_token: x, auth_server: 127.0.0.1}']
+  const cluster = section === 'db_service' ? 'proxy_server' : 'auth_server'
+  const text = ['version: v3', `postern: {auth_token: x, ${cluster}: 127.0.0.1}`]
   try {
     parseConfig([...text, ...others.map(([key, value]) => `${key}: ${value}`)].join('\n'), {name: 'probe'})
     return true
