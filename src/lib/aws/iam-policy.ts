@@ -4,10 +4,15 @@
 export const iamDatabaseTypes = ['rds', 'rdsproxy', 'redshift', 'redshift-serverless'] as const
 export type IamDatabaseType = (typeof iamDatabaseTypes)[number]
 
-interface Statement {
+export interface Statement {
+  readonly Sid?: string
   readonly Effect: 'Allow'
+  /** Of a role's trust: who. */
+  readonly Principal?: Readonly<Record<string, string>>
   readonly Action: string | readonly string[]
-  readonly Resource: string | readonly string[]
+  /** On what; a role's trust is about the role itself. */
+  readonly Resource?: string | readonly string[]
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
 /** Keys are in the order in which they are printed. */
@@ -61,7 +66,7 @@ export function policyFor({types, assumedRoles}: PolicyNeeds): PolicyDocument | 
 }
 
 /** A list of one is written as its item, as AWS itself shows it. */
-const oneOrMore = (items: readonly string[]): string | readonly string[] =>
+export const oneOrMore = (items: readonly string[]): string | readonly string[] =>
   items.length === 1 && items[0] !== undefined ? items[0] : items
 
 const indentation = 4

@@ -38,7 +38,7 @@ export const policyName = Flags.custom({
   helpValue: 'NAME',
 })
 
-interface NeedsChoice {
+export interface NeedsChoice {
   readonly types?: readonly IamDatabaseType[] | undefined
   readonly 'assumes-roles'?: readonly string[] | undefined
 }
