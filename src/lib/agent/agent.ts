@@ -23,7 +23,6 @@ import {startTunnel, type Tunnel} from '../tunnel/dialer.js'
 import {AbandonedSpools} from './abandoned-spools.js'
 import type {AwsRules} from './aws-databases.js'
 import type {Served} from './catalog.js'
-import {DirectCertificate} from './direct-certificate.js'
 import {defaultHealthPolicy, HealthChecks, type HealthPolicy} from './health.js'
 import {Heartbeat} from './heartbeat.js'
 import type {CredentialsText, SharedState} from './session-messages.js'
@@ -116,7 +115,6 @@ class DatabaseService implements Agent {
   readonly #server: SessionServer
   readonly #health: HealthChecks
   readonly #heartbeat: Heartbeat
-  readonly #direct: DirectCertificate
   #workers: SessionWorkers | undefined
   #abandoned: AbandonedSpools | undefined
   #tunnel: Tunnel | undefined
@@ -146,7 +144,6 @@ class DatabaseService implements Agent {
       environment: options.environment,
       api,
       credentials,
-      directCredentials: () => this.#direct.credentials(),
       refusedDatabases: () => this.#heartbeat.refused,
       presentCancel: (user, key) => this.#cancel(user, key),
       onServed: (name, served) => {
@@ -179,18 +176,8 @@ class DatabaseService implements Agent {
         ...(this.#directAddress === undefined ? {} : {directAddress: this.#directAddress}),
       }),
       onTaken: () => {
-        this.#direct.update()
         this.#workers?.share()
       },
-    })
-    this.#direct = new DirectCertificate({
-      api,
-      clock,
-      logger,
-      databases: () =>
-        this.#server.catalog.served
-          .map(({database}) => database.metadata.name)
-          .filter((name) => !this.#heartbeat.refused.has(name.toLowerCase())),
     })
   }
 
@@ -258,7 +245,7 @@ class DatabaseService implements Agent {
     await this.drain(0)
     this.#tunnel?.close()
     this.#health.stop()
-    await atMost(endMilliseconds, Promise.all([this.#heartbeat.stop(), this.#direct.stop()]))
+    await atMost(endMilliseconds, this.#heartbeat.stop())
     await Promise.all([this.#workers?.close(), this.#server.close(), this.#abandoned?.close()])
   }
 
@@ -294,10 +281,8 @@ class DatabaseService implements Agent {
   }
 
   #sharedState(): SharedState {
-    const direct = this.#direct.credentials()
     return {
       host: writeCredentials(this.#options.credentials()),
-      direct: direct && writeCredentials(direct),
       refused: [...this.#heartbeat.refused],
     }
   }

@@ -2,14 +2,15 @@
  * Where clients come in: raw connections from the tunnel, their first byte ready.
  *
  *   tunnel ── raw ──► peek ─► <host-id>.agent.<cluster>    TLS, ALPN postern/1     the agent speaks first
- *                         └─► <database>.db.<cluster>      TLS, ALPN postgresql    psql and others with a certificate
+ *                         └─► <database>.db.<cluster>      TLS, ALPN postgresql    psql and others with a certificate;
+ *                                                                                  the server's names this database alone
  *
  * One TLS server per route, each with ticket keys of its own: a ticket of one route is nothing on the other. Neither
  * server judges certificates; that is done after every handshake, resumed or not, by whoever takes the arrival.
  */
 import type {X509Certificate} from 'node:crypto'
 import type {Socket} from 'node:net'
-import {createServer, type Server, type TlsOptions, type TLSSocket} from 'node:tls'
+import {createServer, type SecureContext, type Server, type TlsOptions, type TLSSocket} from 'node:tls'
 import type {Logger} from '../core/log.js'
 import type {Credentials} from '../pki/credentials.js'
 import {parseRoute} from '../resources/route.js'
@@ -32,8 +33,8 @@ export interface EntranceOptions {
   readonly hostId: string
   /** The host certificate, asked for at each connection so that a renewed one is taken up. */
   readonly credentials: () => Credentials
-  /** The certificate for the direct route; undefined as long as there is none. */
-  readonly directCredentials: () => Credentials | undefined
+  /** What to show on the direct route to a database, named in lower case; undefined when there is nothing. */
+  readonly directContext: (database: string) => Promise<SecureContext | undefined>
   readonly onArrival: (arrival: Arrival) => void
   readonly logger: Logger
 }
@@ -57,23 +58,30 @@ export class Entrance {
   /** By fingerprint. */
   readonly #certificates = new Map<string, X509Certificate>()
   readonly #anteroom = new Anteroom(unfinishedLimits)
+  /** Of the direct route, by database. */
+  readonly #contexts = new Map<string, SecureContext>()
 
   constructor(options: EntranceOptions) {
     this.#options = options
     const onFailure = (error: Error): void => {
       this.#turnAway('The TLS handshake of a client failed.', error.message)
     }
-    this.#agent = new Door(greetingProtocol, onFailure, (socket) => {
+    this.#agent = new Door({protocol: greetingProtocol}, onFailure, (socket) => {
       // Without the protocol the client would take the greeting for a server's message.
       if (socket.alpnProtocol === greetingProtocol) this.#arrive(socket, {kind: 'agent'})
       else socket.destroy()
     })
-    this.#direct = new Door(directProtocol, onFailure, (socket) => {
+    this.#direct = new Door({protocol: directProtocol, contextOf: this.#contextOf}, onFailure, (socket) => {
       const {servername} = socket as TLSSocket & {readonly servername?: string | false}
       const route = parseRoute(servername || undefined, options.cluster)
       if (route.kind === 'database') this.#arrive(socket, {kind: 'direct', database: route.database})
       else socket.destroy()
     })
+  }
+
+  readonly #contextOf = (serverName: string): SecureContext | undefined => {
+    const route = parseRoute(serverName, this.#options.cluster)
+    return route.kind === 'database' ? this.#contexts.get(route.database) : undefined
   }
 
   /** Takes a paused connection that holds a client's first bytes. */
@@ -93,25 +101,25 @@ export class Entrance {
   }
 
   async #receive(raw: Socket): Promise<void> {
-    const {cluster, hostId, credentials, directCredentials} = this.#options
+    const {cluster, hostId, credentials, directContext} = this.#options
     const peeking = peek(raw)
     // It comes paused, with bytes that were put back.
     raw.resume()
     const peeked = await peeking
     const route = peeked.kind === 'tls' ? parseRoute(peeked.serverName, cluster) : undefined
-    const own =
-      route?.kind === 'agent' && route.hostId === hostId
-        ? {door: this.#agent, credentials: credentials()}
-        : route?.kind === 'database'
-          ? {door: this.#direct, credentials: directCredentials()}
-          : undefined
-    if (peeked.kind !== 'tls' || !own?.credentials) {
-      if (peeked.kind !== 'closed') this.#turnAway('A client asked for something else than this agent.')
-      raw.destroy()
+    if (peeked.kind === 'tls' && route?.kind === 'agent' && route.hostId === hostId) {
+      this.#agent.use(credentials())
+      handOver(raw, peeked.head, this.#agent.server)
       return
     }
-    own.door.use(own.credentials)
-    handOver(raw, peeked.head, own.door.server)
+    const context = route?.kind === 'database' ? await directContext(route.database) : undefined
+    if (peeked.kind === 'tls' && route?.kind === 'database' && context) {
+      this.#contexts.set(route.database, context)
+      handOver(raw, peeked.head, this.#direct.server)
+      return
+    }
+    if (peeked.kind !== 'closed') this.#turnAway('A client asked for something else than this agent.')
+    raw.destroy()
   }
 
   #arrive(socket: TLSSocket, route: Arrival['route']): void {
@@ -148,13 +156,25 @@ class Door {
   readonly server: Server
   #certificate = ''
 
-  constructor(protocol: string, onFailure: (error: Error) => void, onSocket: (socket: TLSSocket) => void) {
+  constructor(
+    {
+      protocol,
+      contextOf,
+    }: {readonly protocol: string; readonly contextOf?: (name: string) => SecureContext | undefined},
+    onFailure: (error: Error) => void,
+    onSocket: (socket: TLSSocket) => void,
+  ) {
     this.server = createServer({
       ...tlsOptions,
       requestCert: true,
       // A refused certificate gets a sentence from us instead of an alert that TLS 1.3 clients see too late.
       rejectUnauthorized: false,
       ALPNProtocols: [protocol],
+      ...(contextOf && {
+        SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
+          done(null, contextOf(name))
+        },
+      }),
       handshakeTimeout: handshakeMilliseconds,
     })
     destroyFailedHandshakes(this.server, onFailure)

@@ -15,7 +15,7 @@ import {formatSource} from '../tunnel/hand-over.js'
 import {tuneSocket} from '../tunnel/splice.js'
 import {Entrance, type EntranceOptions} from './entrance.js'
 
-export interface ListenerOptions extends Omit<EntranceOptions, 'directCredentials'> {
+export interface ListenerOptions extends Omit<EntranceOptions, 'directContext'> {
   readonly listen: Address
 }
 
@@ -27,7 +27,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options
     // The route of databases, for clients that are not ours, leads through the proxy only.
-    this.#entrance = new Entrance({...options, directCredentials: () => undefined})
+    this.#entrance = new Entrance({...options, directContext: () => Promise.resolve(undefined)})
     this.#server = createServer({pauseOnConnect: true}, (socket) => {
       this.#accept(socket)
     })

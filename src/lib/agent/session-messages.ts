@@ -54,7 +54,6 @@ export interface CredentialsText {
 /** What the agent's own process learns and every worker needs. */
 export interface SharedState {
   readonly host: CredentialsText
-  readonly direct?: CredentialsText | undefined
   /** Databases that the control plane does not want from this host, with its reason. */
   readonly refused: readonly (readonly [name: string, reason: string])[]
 }

@@ -28,6 +28,7 @@ import {Cancels} from './cancels.js'
 import {Catalog, type Served} from './catalog.js'
 import {ClientCertificates} from './client-certificates.js'
 import {DatabaseOpening} from './database-opening.js'
+import {DirectCertificates} from './direct-certificates.js'
 import {Engine, type EngineCounters} from './engine.js'
 import {Entrance} from './entrance.js'
 import {Gate} from './gate.js'
@@ -61,8 +62,6 @@ export interface SessionServerOptions extends SessionSettings {
   readonly api: ApiClient
   /** The host certificate, asked for whenever one is needed. */
   readonly credentials: () => Credentials
-  /** The certificate for the direct route; undefined as long as there is none. */
-  readonly directCredentials: () => Credentials | undefined
   /** Databases, in lower case, that the control plane does not want from this host, with its reason. */
   readonly refusedDatabases: () => ReadonlyMap<string, string>
   /** A database is served from now on, no longer, or elsewhere. */
@@ -110,7 +109,7 @@ export class SessionServer {
   readonly #staleCheck: NodeJS.Timeout
 
   constructor(options: SessionServerOptions) {
-    const {self, spool, api, credentials, directCredentials, refusedDatabases, clock, logger} = options
+    const {self, spool, api, credentials, refusedDatabases, clock, logger} = options
     const {cluster, hostId} = self
     this.#options = options
     this.#shipper = new Shipper({
@@ -176,11 +175,17 @@ export class SessionServer {
       clock,
       logger,
     })
+    const direct = new DirectCertificates({
+      api,
+      clock,
+      logger,
+      serves: (database) => this.catalog.find(database) !== undefined && !refusedDatabases().has(database),
+    })
     this.#entrance = new Entrance({
       cluster,
       hostId,
       credentials,
-      directCredentials,
+      directContext: (database) => direct.contextFor(database),
       onArrival: (arrival) => {
         this.#engine.take(arrival)
       },

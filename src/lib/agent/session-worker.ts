@@ -53,7 +53,6 @@ class SessionWorker {
       spoolDirectory: start.spoolDirectory,
       api: new ApiClient({...start.endpoint, credentials}),
       credentials,
-      directCredentials: () => this.#shared.direct && readCredentials(this.#shared.direct),
       refusedDatabases: () => new Map(this.#shared.refused),
       presentCancel: (user, key) => this.#present(user, key),
       logger,

@@ -121,7 +121,7 @@ export class SessionWorkers {
   /** Tells the workers what has changed, if anything has. */
   share(): void {
     const shared = this.#options.shared()
-    const key = JSON.stringify([shared.host.certificate, shared.direct?.certificate, shared.refused])
+    const key = JSON.stringify([shared.host.certificate, shared.refused])
     if (key === this.#shared) return
     this.#shared = key
     this.#tellAll({shared})

@@ -55,10 +55,10 @@ export const databaseClientRequest = z.strictObject({
 })
 export type DatabaseClientRequest = z.infer<typeof databaseClientRequest>
 
-/** An agent asks for its server certificate for direct mode, with one name per database that it serves. */
+/** An agent asks for the server certificate that it shows to clients who name a database of its own instead of itself. */
 export const directServerRequest = z.strictObject({
   publicKey,
-  databases: z.array(z.string().min(1).max(63)).min(1).max(1000),
+  database: z.string().min(1).max(63),
 })
 export type DirectServerRequest = z.infer<typeof directServerRequest>
 

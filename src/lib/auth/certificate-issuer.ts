@@ -66,13 +66,13 @@ export class CertificateIssuer {
   }
 
   /** For the Auth Service, or an agent in direct mode: a server under these names, and no identity. */
-  async server(hosts: readonly string[], publicKey: string): Promise<IssuedCertificate> {
+  async server(hosts: readonly string[], publicKey: string, lifetime = hostLifetime): Promise<IssuedCertificate> {
     return this.#issue('host', publicKey, {
       commonName: hosts[0] ?? this.cluster,
       purposes: ['server'],
       hosts,
       notBefore: this.#begin(hostBackdate),
-      notAfter: this.#clock.now() + hostLifetime,
+      notAfter: this.#clock.now() + lifetime,
     })
   }
 

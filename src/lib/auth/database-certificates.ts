@@ -16,6 +16,7 @@ import {databaseKey, type Stores} from './stores.js'
 const hour = 3_600_000
 /** A quarter of a year: databases are restarted rarely. */
 const usualServerLifetime = 2190 * hour
+const directLifetime = 24 * hour
 const longestServerLifetime = 5 * 365 * 24 * hour
 
 export interface DatabaseCertificatesOptions {
@@ -55,12 +56,14 @@ export class DatabaseCertificates {
     return {certificate: issued.certificate, databaseAuthorities: authorities.trusted('db')}
   }
 
-  /** An agent's server certificate for clients that name the database instead of the agent. @throws PosternError ACCESS_DENIED */
-  async direct({publicKey, databases}: DirectServerRequest, caller: HostCaller): Promise<DirectServerResponse> {
+  /**
+   * An agent's server certificate for clients that name the database instead of the agent. It is good for a day, as the
+   * database may go to another agent. @throws PosternError ACCESS_DENIED
+   */
+  async direct({publicKey, database}: DirectServerRequest, caller: HostCaller): Promise<DirectServerResponse> {
     const {authorities, issuer} = this.#options
-    for (const database of databases) await this.#served(database, caller)
-    const names = [...new Set(databases.map((database) => databaseServerName(database, issuer.cluster)))]
-    const {certificate} = await issuer.server(names, publicKey)
+    await this.#served(database, caller)
+    const {certificate} = await issuer.server([databaseServerName(database, issuer.cluster)], publicKey, directLifetime)
     return {certificate, hostAuthorities: authorities.trusted('host')}
   }
 

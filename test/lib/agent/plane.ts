@@ -106,13 +106,13 @@ export class Plane {
         })
         return {certificate, databaseAuthorities: [this.db.certificate]}
       },
-      directServerCertificate: async (body: {publicKey: string; databases: string[]}) => {
+      directServerCertificate: async (body: {publicKey: string; database: string}) => {
         const certificate = await issueCertificate({
           authority: this.host,
           publicKey: body.publicKey,
           commonName: 'direct',
           purposes: ['server'],
-          hosts: body.databases.map((name) => databaseServerName(name, cluster)),
+          hosts: [databaseServerName(body.database, cluster)],
           notBefore: Date.now() - minute,
           notAfter: Date.now() + 60 * minute,
         })

@@ -152,7 +152,7 @@ describe('a request', () => {
     } as const
     await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health}]})
     const keys = await generateKeys()
-    const {certificate} = await agent.client.directServerCertificate({publicKey: keys.publicKey, databases: ['direct']})
+    const {certificate} = await agent.client.directServerCertificate({publicKey: keys.publicKey, database: 'direct'})
     const client = plane.clientOf({certificate, privateKey: keys.privateKey})
     await expect(client.status()).rejects.toMatchObject({code: 'ACCESS_DENIED'})
   })
