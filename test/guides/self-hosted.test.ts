@@ -1,7 +1,8 @@
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
-import {readdir} from 'node:fs/promises'
+import {mkdir, readdir, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
 import {cleanEnvironment, cli, runCli, runShell} from '../helpers/cli.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
@@ -220,6 +221,27 @@ it('get db_server --format json is what the guides give to jq', async () => {
     },
     status: {target_health: {status: 'healthy'}},
   })
+})
+
+it('psql goes to the proxy by itself: db connect --no-tunnel, db env, db config', async () => {
+  const noTunnel = ['db', 'connect', '--no-tunnel', '--db-user=alice', '--db-name=postgres', 'aurora', '--']
+  const sql = 'select count(*), inet_client_addr() is not null, current_user from products'
+  const environment = {...alice, PGSSLMODE: 'disable', PGHOSTADDR: '192.0.2.1', PGOPTIONS: '-c role=nobody'}
+  expect(await cli([...noTunnel, '-At', '-c', sql], {environment})).toBe('10|t|alice\n')
+  const failed = await runCli([...noTunnel, '-c', 'select 1/0'], {environment: alice})
+  expect(failed).toMatchObject({code: 1, stderr: 'ERROR:  division by zero\n'})
+  const shell = await runShell(`eval "$(postern db env)" && psql -XAtc '${sql}'`, {environment: alice})
+  expect(shell).toMatchObject({code: 0, stdout: '10|t|alice\n', stderr: ''})
+  const command = await runShell(`eval "$(postern db config --format=cmd aurora) -XAtc '${sql}'"`, {environment: alice})
+  expect(command).toMatchObject({code: 0, stdout: '10|t|alice\n', stderr: ''})
+
+  const old = join(hosts.directory, 'old')
+  await mkdir(old)
+  await writeFile(join(old, 'psql'), '#!/bin/sh\necho "psql (PostgreSQL) 13.22"\n', {mode: 0o755})
+  const tooOld = await runCli([...noTunnel, '-c', sql], {
+    environment: {...alice, PATH: `${old}:${String(process.env.PATH)}`},
+  })
+  expect(tooOld).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining('psql 13') as unknown as string})
 })
 
 it('db logout removes the certificate', async () => {

@@ -4,7 +4,8 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {openDatabaseSession} from '../../lib/cli/database-session.js'
 import {accountFlags, labelsFlag, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
-import {runClient} from '../../lib/cli/client-run.js'
+import {runClient, runDirectClient} from '../../lib/cli/client-run.js'
+import {describeDirect} from '../../lib/cli/direct-mode.js'
 import {Stopwatch, timingsText} from '../../lib/cli/timings.js'
 
 export default class DbConnect extends BaseCommand {
@@ -18,6 +19,7 @@ who you are lives only as long as your login. What follows -- is given to psql. 
     "<%= config.bin %> <%= command.id %> orders -- -c 'select 1'",
     "<%= config.bin %> <%= command.id %> orders -- -At -c 'table products' | head",
     "<%= config.bin %> <%= command.id %> --timings orders -- -c 'select 1'",
+    "<%= config.bin %> <%= command.id %> --no-tunnel orders -- -c 'select 1'",
   ]
   static override args = {
     database: Args.string({
@@ -29,6 +31,11 @@ who you are lives only as long as your login. What follows -- is given to psql. 
     timings: Flags.boolean({
       default: false,
       description: 'print on standard error how many milliseconds each step of connecting took',
+    }),
+    'no-tunnel': Flags.boolean({
+      default: false,
+      exclusive: ['timings'],
+      description: 'let psql (14 or newer) go to the proxy by itself, with its certificate, instead of a local proxy',
     }),
     ...accountFlags,
     ...labelsFlag,
@@ -45,6 +52,13 @@ who you are lives only as long as your login. What follows -- is given to psql. 
       dbName: flags['db-name'],
     })
     for (const notice of session.notices) this.say(notice)
+    if (flags['no-tunnel']) {
+      const direct = await describeDirect(flags, {...this.surroundings, database: session.route.database})
+      process.exitCode = await runDirectClient(direct, this.programWords, (notice) => {
+        if (process.stdin.isTTY) this.say(notice)
+      })
+      return
+    }
     const watch = new Stopwatch(startUpMilliseconds)
     process.exitCode = await runClient(session, ['psql', ...this.programWords], (times) => {
       const timings = flags.timings ? watch.read(times) : undefined

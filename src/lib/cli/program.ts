@@ -13,18 +13,21 @@ export interface PostgresVariables {
   readonly database: string
 }
 
+/** The caller's environment without the variables of libpq: they could lead a client elsewhere or weaken it (PGHOSTADDR, PGSERVICE …). */
+export function withoutPostgresVariables(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^PG/i.test(name)))
+}
+
 /**
- * The environment for a PostgreSQL client: the caller's without any PG* variable, which could lead it elsewhere or weaken
- * it (PGHOSTADDR, PGSERVICE, PGOPTIONS, PGPASSFILE …), and ours. Values in PGDATABASE are names; on psql's command line
+ * The environment for a PostgreSQL client: the caller's without any PG* variable, and ours. Values in PGDATABASE are names; on psql's command line
  * one could be a whole connection string (case D03).
  */
 export function postgresEnvironment(
   environment: NodeJS.ProcessEnv,
   {host, port, user, database}: PostgresVariables,
 ): NodeJS.ProcessEnv {
-  const rest = Object.entries(environment).filter(([name]) => !/^PG/i.test(name))
   return {
-    ...Object.fromEntries(rest),
+    ...withoutPostgresVariables(environment),
     PGHOST: host,
     PGPORT: String(port),
     PGUSER: user,
@@ -69,7 +72,7 @@ export function runProgram(command: string, args: readonly string[], environment
   })
 }
 
-function notInstalled(command: string, cause: Error): PosternError {
+export function notInstalled(command: string, cause: Error): PosternError {
   if (command !== 'psql') return new PosternError('FAILED', `The program ${command} was not found.`, {cause})
   return new PosternError('FAILED', 'psql, the PostgreSQL client, is not installed or not on the PATH.', {
     cause,
