@@ -54,6 +54,7 @@ export async function startTestAuth(overrides: Partial<AuthOptions> = {}): Promi
     staticTokens: [],
     defaultSessionTtlMilliseconds: 12 * 3_600_000,
     version: '0.1.0',
+    environment: {},
     logger: silentLogger,
     clock: systemClock,
     ...overrides,

@@ -36,6 +36,10 @@ export class ApiClient {
     return this.transport.request('POST', '/v1/webapi/invite/accept', body)
   }
 
+  joinChallenge(body: requests.JoinChallengeRequest): Promise<responses.JoinChallengeResponse> {
+    return this.transport.request('POST', '/v1/webapi/join/challenge', body)
+  }
+
   join(body: requests.JoinRequest): Promise<responses.JoinResponse> {
     return this.transport.request('POST', '/v1/webapi/join', body)
   }

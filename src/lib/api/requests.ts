@@ -25,13 +25,32 @@ export type LoginRequest = z.infer<typeof loginRequest>
 export const acceptInviteRequest = z.strictObject({token: z.string().max(128), password})
 export type AcceptInviteRequest = z.infer<typeof acceptInviteRequest>
 
+export const joinChallengeRequest = z.strictObject({publicKey})
+export type JoinChallengeRequest = z.infer<typeof joinChallengeRequest>
+
+/** A signed sts:GetCallerIdentity request (aws/identity-proof.ts), for a challenge of ours. */
+const identityProof = z.strictObject({
+  challenge: z.string().max(256),
+  host: z.string().max(253),
+  date: z.string().max(32),
+  sessionToken: z
+    .string()
+    .max(8192)
+    .regex(/^[\x21-\x7e]+$/)
+    .optional(),
+  authorization: z.string().max(2048),
+})
+
 export const joinRequest = z.strictObject({
+  /** For the join method iam, the name of the token. */
   token: z.string().max(256),
   systemRole: z.enum(joinRoles),
   /** For people to read; the control plane chooses the host's id and names. */
   hostname: z.string().max(253),
   version: z.string().max(64),
   publicKey,
+  /** For the join method iam. */
+  iam: identityProof.optional(),
 })
 export type JoinRequest = z.infer<typeof joinRequest>
 

@@ -33,6 +33,10 @@ export interface LoginResponse {
   readonly expires: string
 }
 
+export interface JoinChallengeResponse {
+  readonly challenge: string
+}
+
 export interface JoinResponse {
   readonly cluster: string
   readonly hostId: string

@@ -1,6 +1,7 @@
 /** The Auth Service: the control plane's authorities, resources, audit log and web endpoint behind one listener. */
 import type {Socket} from 'node:net'
 import {join} from 'node:path'
+import type {AwsEnvironment} from '../aws/environment.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
@@ -25,6 +26,7 @@ import {HostEvents} from './host-events.js'
 import {createHttpApp} from './http-app.js'
 import {createInstallRoutes} from './install-routes.js'
 import {createInviteRoutes} from './invite-routes.js'
+import {IamJoining} from './iam-joining.js'
 import {Joining, type StaticToken} from './joining.js'
 import {Listener} from './listener.js'
 import {LoginLimits} from './login-limits.js'
@@ -51,6 +53,8 @@ export interface AuthOptions {
   readonly staticTokens: readonly StaticToken[]
   readonly defaultSessionTtlMilliseconds: number
   readonly version: string
+  /** Names the endpoint of AWS STS when it is not AWS's own. */
+  readonly environment: AwsEnvironment
   readonly logger: Logger
   readonly clock: Clock
 }
@@ -119,6 +123,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     clock,
     counters,
     publicAddress,
+    iam: new IamJoining(options),
     staticTokens: options.staticTokens,
   })
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory))

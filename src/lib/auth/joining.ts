@@ -1,18 +1,20 @@
 import {randomBytes, randomUUID} from 'node:crypto'
 import type {AddTokenRequest, JoinRequest} from '../api/requests.js'
-import type {JoinResponse, RenewHostResponse, TokenResponse} from '../api/responses.js'
+import type {JoinChallengeResponse, JoinResponse, RenewHostResponse, TokenResponse} from '../api/responses.js'
+import type {CallerIdentity} from '../aws/caller-identity.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {Secret} from '../core/secret.js'
 import type {HostIdentity} from '../pki/identity.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {parseResource} from '../resources/resource.js'
-import type {JoinRole, Token} from '../resources/token.js'
+import {minimumSecretLength, type JoinRole, type Token} from '../resources/token.js'
 import {hashOf} from './accounts.js'
 import {noExpiry, type AuditLog} from './audit-log.js'
 import type {Authorities} from './authorities.js'
 import {actorFields, type Caller, type HostCaller} from './caller.js'
 import type {CertificateIssuer} from './certificate-issuer.js'
+import type {IamJoining} from './iam-joining.js'
 import {RateLimit} from './rate-limit.js'
 import type {Client} from './route.js'
 import type {Stores} from './stores.js'
@@ -21,8 +23,6 @@ const minute = 60_000
 const usualTokenLifetime = 30 * minute
 const longestTokenLifetime = 10 * 365 * 24 * 60 * minute
 const tokenBytes = 16
-/** Of a token that someone chose. */
-const minimumTokenLength = 16
 /** Joining hosts of one process wait for nothing: their tokens only have to bridge its start. */
 const internalTokenLifetime = 10 * minute
 /** Bad tokens per second, of everyone together; a good one among a flood of them waits. */
@@ -37,6 +37,7 @@ export interface StaticToken {
 export interface JoiningOptions {
   readonly stores: Stores
   readonly authorities: Authorities
+  readonly iam: IamJoining
   readonly issuer: CertificateIssuer
   readonly audit: AuditLog
   readonly clock: Clock
@@ -49,6 +50,8 @@ export interface JoiningOptions {
 interface Admission {
   readonly roles: readonly JoinRole[]
   readonly databases?: Token['spec']['databases']
+  /** A token without a secret, whose hosts prove their AWS identity. */
+  readonly iam?: Token
 }
 
 /** Join tokens, and the hosts that come with them. A host names itself nowhere: the id and all names are made here. */
@@ -61,7 +64,7 @@ export class Joining {
 
   constructor(options: JoiningOptions) {
     this.#options = options
-    for (const {token} of options.staticTokens) checkTokenLength(token.reveal())
+    for (const {token} of options.staticTokens) checkSecretLength(token.reveal())
     this.#static = new Map(options.staticTokens.map(({roles, token}) => [hashOf(token.reveal()), {roles}]))
     this.#badTokens = new RateLimit(badTokens, options.clock)
   }
@@ -90,9 +93,13 @@ export class Joining {
     }
   }
 
+  /** For the join method iam: what a host with this key has to sign. */
+  challenge(publicKey: string): JoinChallengeResponse {
+    return this.#options.iam.challenge(publicKey)
+  }
+
   /** @throws PosternError ALREADY_EXISTS, INVALID */
   async createToken(token: Token, caller: Caller): Promise<void> {
-    checkTokenLength(token.metadata.name)
     const {tokens} = this.#options.stores
     await tokens.create(hashOf(token.metadata.name), token, expiryOf(token)).catch((error: unknown) => {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
@@ -106,7 +113,6 @@ export class Joining {
 
   /** Other roles, scope or expiry for a secret that is known already, or a new token. @throws PosternError INVALID */
   async putToken(token: Token, caller: Caller): Promise<void> {
-    checkTokenLength(token.metadata.name)
     await this.#options.stores.tokens.put(hashOf(token.metadata.name), token, expiryOf(token))
     await this.#auditToken(token, caller)
   }
@@ -124,13 +130,15 @@ export class Joining {
     const fields = {
       node_name: request.hostname,
       role: request.systemRole,
-      method: 'token',
-      token_name: maskToken(request.token),
+      method: request.iam ? 'iam' : 'token',
+      token_name: request.iam ? request.token : maskToken(request.token),
       'addr.remote': client.source,
     }
     let admission: Admission
+    let aws: CallerIdentity | undefined
     try {
       admission = await this.#admit(request)
+      aws = admission.iam && (await this.#identify(request, admission.iam))
     } catch (error) {
       if (!(error instanceof PosternError) || error.code !== 'ACCESS_DENIED') throw error
       counters.failedJoins++
@@ -152,7 +160,12 @@ export class Joining {
       joined: new Date(clock.now()).toISOString(),
       serving: [],
     })
-    await audit.append('instance.join', {...fields, success: true, host_id: identity.hostId})
+    await audit.append('instance.join', {
+      ...fields,
+      success: true,
+      host_id: identity.hostId,
+      ...(aws && {aws_account: aws.account, aws_arn: aws.arn}),
+    })
     counters.joins++
     return {
       cluster: issuer.cluster,
@@ -174,7 +187,7 @@ export class Joining {
     const actor = actorFields(caller)
     await this.#options.audit.append('join_token.create', {
       ...actor,
-      name: maskToken(metadata.name),
+      name: shownName({metadata, spec}),
       expires: metadata.expires ?? noExpiry,
       roles: spec.roles,
       join_method: spec.join_method,
@@ -182,14 +195,15 @@ export class Joining {
     })
   }
 
-  async #admit({token, systemRole}: JoinRequest): Promise<Admission> {
+  async #admit({token, systemRole, iam}: JoinRequest): Promise<Admission> {
     if (!this.#badTokens.hasRoom()) {
       throw new PosternError('TOO_MANY_REQUESTS', 'Too many hosts try to join with bad tokens.', {
         hint: 'Try again in a few seconds.',
       })
     }
     const admission = await this.#find(hashOf(token), systemRole)
-    if (!admission) {
+    // To ask for the proof of a name that a secret is for would tell that there is such a secret.
+    if (!admission || (iam && !admission.iam)) {
       this.#badTokens.take()
       // The same for a token that never was, one that expired and one that was removed.
       throw new PosternError('ACCESS_DENIED', 'The join token has expired or is not valid.', {
@@ -205,13 +219,25 @@ export class Joining {
     return admission
   }
 
+  async #identify(request: JoinRequest, token: Token): Promise<CallerIdentity> {
+    try {
+      return await this.#options.iam.identify(request, token)
+    } catch (error) {
+      if (error instanceof PosternError && error.code === 'ACCESS_DENIED') this.#badTokens.take()
+      throw error
+    }
+  }
+
   async #find(key: string, systemRole: JoinRole): Promise<Admission | undefined> {
     const internal = this.#internal.get(key)
     if (internal) {
       if (internal.role === systemRole) this.#internal.delete(key)
       return internal.expires > this.#options.clock.now() ? {roles: [internal.role]} : undefined
     }
-    return this.#static.get(key) ?? (await this.#options.stores.tokens.get(key))?.value.spec
+    const admission = this.#static.get(key)
+    if (admission) return admission
+    const token = (await this.#options.stores.tokens.get(key))?.value
+    return token && {...token.spec, ...(token.spec.join_method === 'iam' && {iam: token})}
   }
 }
 
@@ -219,12 +245,17 @@ function expiryOf({metadata: {expires}}: Token): number | undefined {
   return expires === undefined ? undefined : Date.parse(expires)
 }
 
-function checkTokenLength(token: string): void {
-  if (token.length < minimumTokenLength) {
-    throw new PosternError('INVALID', `A join token has at least ${minimumTokenLength} characters.`, {
+function checkSecretLength(token: string): void {
+  if (token.length < minimumSecretLength) {
+    throw new PosternError('INVALID', `A join token has at least ${minimumSecretLength} characters.`, {
       hint: 'Take a random one: `openssl rand -hex 16`.',
     })
   }
+}
+
+/** A token's name without its secret. */
+export function shownName({metadata: {name}, spec}: Pick<Token, 'metadata' | 'spec'>): string {
+  return spec.join_method === 'iam' ? name : maskToken(name)
 }
 
 /** Stars, and the last quarter: enough to tell tokens apart, too little to join with. */

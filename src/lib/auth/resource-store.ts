@@ -6,7 +6,7 @@ import type {User} from '../resources/user.js'
 import {hashOf, type Accounts} from './accounts.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
 import {actorFields, mayCall, missingPermission, type Caller} from './caller.js'
-import {maskToken, type Joining} from './joining.js'
+import {maskToken, shownName, type Joining} from './joining.js'
 import type {Records, Stored} from './records.js'
 import {databaseKey, type Stores, type UserRecord} from './stores.js'
 
@@ -233,7 +233,7 @@ function showUser({value, revision}: Stored<UserRecord>): User {
 /** A token's name is its secret: only who may read tokens sees it. */
 function showToken(token: ResourceOf['token'], caller: Caller): ResourceOf['token'] {
   if (mayCall(caller, 'token', 'read')) return token
-  return {...token, metadata: {...token.metadata, name: maskToken(token.metadata.name)}}
+  return {...token, metadata: {...token.metadata, name: shownName(token)}}
 }
 
 /** The status of a user is the control plane's to write. */

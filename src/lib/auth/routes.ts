@@ -76,6 +76,9 @@ function publicRoutes(options: RouteOptions): Route[] {
       const {user} = await accounts.setPassword(body.token, body.password)
       return {user}
     }),
+    publicRoute('POST', '/v1/webapi/join/challenge', {body: requests.joinChallengeRequest}, ({body}) =>
+      joining.challenge(body.publicKey),
+    ),
     publicRoute('POST', '/v1/webapi/join', {body: requests.joinRequest}, ({body, client}) =>
       joining.join(body, client),
     ),

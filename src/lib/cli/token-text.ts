@@ -91,8 +91,9 @@ export function maskToken(name: string): string {
   return '*'.repeat(name.length - shown) + name.slice(name.length - shown)
 }
 
-/** The token with its secret name masked. */
+/** The token with its name masked, where that is its secret. */
 export function withoutSecret(token: Token): Token {
+  if (token.spec.join_method === 'iam') return token
   return {...token, metadata: {...token.metadata, name: maskToken(token.metadata.name)}}
 }
 

@@ -3,9 +3,11 @@ import {hostname} from 'node:os'
 import {join} from 'node:path'
 import {X509Certificate} from 'node:crypto'
 import {ApiClient} from '../api/client.js'
+import type {JoinRequest} from '../api/requests.js'
 import type {Endpoint} from '../api/transport.js'
+import type {Binding, IdentityProof} from '../aws/identity-proof.js'
 import type {Clock} from '../core/clock.js'
-import {messageOf, PosternError} from '../core/errors.js'
+import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {Secret} from '../core/secret.js'
 import type {Credentials} from '../pki/credentials.js'
@@ -20,6 +22,7 @@ const renewalPause = 60 * 60_000
 const longestTimer = 2 ** 31 - 1
 const firstJoinRetry = 500
 const longestJoinRetry = 30_000
+const retried: readonly ErrorCode[] = ['UNREACHABLE', 'TOO_MANY_REQUESTS']
 
 export interface HostOptions {
   readonly dataDir: string
@@ -28,6 +31,8 @@ export interface HostOptions {
   /** Where the API is reached, for joining: with the trust that the configuration gives. Asked only without a stored identity. */
   readonly firstContact: () => Promise<Endpoint>
   readonly token: () => Promise<Secret | undefined>
+  /** For the join method iam: the token is only a name, and this proves who the host is in AWS. */
+  readonly prove?: (binding: Binding) => Promise<IdentityProof>
   /** The address of the API afterwards: the proxy, or the Auth Service itself. */
   readonly address: {readonly host: string; readonly port: number}
   readonly nodename?: string
@@ -156,12 +161,14 @@ async function joinCluster(options: HostOptions): Promise<Stored> {
       const keys = await generateKeys()
       const api = new ApiClient(await options.firstContact())
       try {
+        const {publicKey} = keys
         const joined = await api.join({
           token: token.reveal(),
+          ...(options.prove && {iam: await answerChallenge(api, publicKey, options.prove)}),
           systemRole: options.systemRole,
           hostname: options.nodename ?? hostname(),
           version: options.version,
-          publicKey: keys.publicKey,
+          publicKey,
         })
         options.logger.info('This host joined the cluster.', {cluster: joined.cluster, hostId: joined.hostId})
         return {...joined, privateKey: keys.privateKey.reveal()}
@@ -169,8 +176,8 @@ async function joinCluster(options: HostOptions): Promise<Stored> {
         await api.close()
       }
     } catch (error) {
-      // A cluster that is still starting is waited for; a refusal is final.
-      if (!(error instanceof PosternError) || error.code !== 'UNREACHABLE') throw error
+      // A cluster that is still starting is waited for, and one that is busy; a refusal is final.
+      if (!(error instanceof PosternError && retried.includes(error.code))) throw error
       options.logger.warn('The cluster cannot be reached yet; joining is tried again.', {reason: error.message})
       await new Promise<void>((resolve, reject) => {
         const timer = setTimeout(resolve, wait)
@@ -181,6 +188,15 @@ async function joinCluster(options: HostOptions): Promise<Stored> {
       })
     }
   }
+}
+
+async function answerChallenge(
+  api: ApiClient,
+  publicKey: string,
+  prove: NonNullable<HostOptions['prove']>,
+): Promise<JoinRequest['iam']> {
+  const {challenge} = await api.joinChallenge({publicKey})
+  return {challenge, ...(await prove({challenge, publicKey}))}
 }
 
 function identityFile({dataDir, systemRole}: HostOptions): string {

@@ -25,7 +25,7 @@ import {formatAddress, type Address} from '../resources/endpoint.js'
 import {lockDataDirectory} from './data-directory-lock.js'
 import {startDiagnostics, type Diagnostics, type Readiness} from './diagnostics.js'
 import {gaugesOf, type Services} from './gauges.js'
-import {HostIdentity} from './host-identity.js'
+import {HostIdentity, type HostOptions} from './host-identity.js'
 import {ProxyDirectory} from './proxy-directory.js'
 
 export interface StartOptions {
@@ -97,8 +97,9 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
   }
 }
 
-async function runAuth({config, version, logger, clock}: StartOptions, cleanups: Cleanup[]): Promise<Auth> {
+async function runAuth(options: StartOptions, cleanups: Cleanup[]): Promise<Auth> {
   const {startAuth} = await import('../auth/auth.js')
+  const {config, version, environment = process.env, logger, clock} = options
   const {authService} = config
   const httpsKeypairs = await Promise.all(
     authService.httpsKeypairs.map(async ({certFile, keyFile}) => ({
@@ -118,6 +119,7 @@ async function runAuth({config, version, logger, clock}: StartOptions, cleanups:
     staticTokens,
     defaultSessionTtlMilliseconds: authService.defaultSessionTtl,
     version,
+    environment,
     logger: logger.with({service: 'auth'}),
     clock,
   })
@@ -157,6 +159,7 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
     version,
     nodename: config.nodename,
     token: auth ? () => Promise.resolve(new Secret(auth.issueInternalToken('Proxy'))) : () => joinToken(options),
+    ...(!auth && joinsByIam(options) && {prove: prover(options)}),
     firstContact: () => firstContact(options, authAddress, auth),
     address: authAddress,
     clock,
@@ -220,6 +223,7 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
     version,
     nodename: config.nodename,
     token: local ? () => Promise.resolve(new Secret(local.issueInternalToken('Db'))) : () => joinToken(options),
+    ...(!local && joinsByIam(options) && {prove: prover(options)}),
     firstContact: () => firstContact(options, proxyAddress, local),
     address: proxyAddress,
     clock,
@@ -265,6 +269,16 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
 
 async function joinToken({config, token}: StartOptions): Promise<Secret | undefined> {
   return token ?? (await resolveToken(config))
+}
+
+/** A token on the command line is a secret, whatever the file says. */
+const joinsByIam = ({config, token}: StartOptions): boolean => config.joinMethod === 'iam' && token === undefined
+
+function prover({environment = process.env, clock}: StartOptions): NonNullable<HostOptions['prove']> {
+  return async (binding) => {
+    const {proveIdentity} = await import('../aws/identity-proof.js')
+    return proveIdentity(binding, {environment, clock})
+  }
 }
 
 /** With the pins of the Auth Service in this process, or with the trust that the configuration gives. */

@@ -2,6 +2,7 @@ import {isAbsolute} from 'node:path'
 import {checkPinForm} from '../pki/pin.js'
 import {isAnnounceable} from '../resources/direct-address.js'
 import {parseAddress} from '../resources/endpoint.js'
+import {joinMethods} from '../resources/token.js'
 import type {Path, Problem} from './document.js'
 import {readStaticToken} from './join.js'
 import {keysWithoutEffect, type ConfigFile, type InstanceSection, type MatcherSection} from './schema.js'
@@ -79,10 +80,16 @@ function checkJoining(file: ConfigFile): Problem[] {
   if (token && join) {
     return [{path: [key, 'join_params'], message: 'cannot be set together with auth_token; keep one of them'}]
   }
-  if (join && join.method !== 'token') {
-    return [{path: [key, 'join_params', 'method'], message: `is ${join.method}, which is not supported yet; use token`}]
+  if (!join) return []
+  if (!joinMethods.some((method) => method === join.method)) {
+    const message = `is ${join.method}, which is not supported yet; use ${joinMethods.join(' or ')}`
+    return [{path: [key, 'join_params', 'method'], message}]
   }
-  return join && !join.token_name ? [{path: [key, 'join_params', 'token_name'], message: 'is missing'}] : []
+  const path = [key, 'join_params', 'token_name']
+  if (!join.token_name) return [{path, message: 'is missing'}]
+  return join.method === 'iam' && isAbsolute(join.token_name)
+    ? [{path, message: 'must be the name of the token: for the method iam nothing secret is in a file'}]
+    : []
 }
 
 function checkPins(file: ConfigFile): Problem[] {

@@ -46,6 +46,7 @@ export function readSettings(file: ConfigFile, {running, databases, hostname, wa
     dataDir: instance.data_dir ?? defaultDataDir,
     pidFile: instance.pid_file,
     joinToken: token === undefined ? undefined : tokenSource(token),
+    joinMethod: instance.join_params?.method === 'iam' ? 'iam' : 'token',
     proxyServer: instance.proxy_server,
     authServer: instance.auth_server,
     caPins: instance.ca_pin ?? [],

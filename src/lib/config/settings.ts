@@ -3,7 +3,7 @@ import type {Secret} from '../core/secret.js'
 import type {Database} from '../resources/database.js'
 import type {Address, DatabaseType} from '../resources/endpoint.js'
 import type {ConnectAddresses} from './connect-addresses.js'
-import type {JoinRole} from '../resources/token.js'
+import type {JoinMethod, JoinRole} from '../resources/token.js'
 
 /** Where the configuration is when nothing else is said. */
 export const defaultConfigPath = '/etc/postern.yaml'
@@ -132,7 +132,9 @@ export interface Config {
   readonly nodename: string
   readonly dataDir: string
   readonly pidFile?: string | undefined
+  /** For the join method iam it holds the name of the token. */
   readonly joinToken?: TokenSource | undefined
+  readonly joinMethod: JoinMethod
   readonly proxyServer?: Address | undefined
   readonly authServer?: Address | undefined
   /** Pins, or absolute paths of files that hold them. */

@@ -1,5 +1,5 @@
 /** Condition operators of IAM policies (IAM User Guide, "Condition operators"): those that database access can need. */
-import {matchesArn, matchesGlob} from './glob.js'
+import {matchesArn, matchesGlob} from '../core/glob.js'
 
 /** Operator, key in lower case, values. */
 export interface Condition {

@@ -1,6 +1,6 @@
 /** What a policy says to a request (IAM User Guide, "Policy evaluation logic"). */
 import {meetsCondition, substitute, type Context} from './conditions.js'
-import {matchesArn, matchesGlob} from './glob.js'
+import {matchesArn, matchesGlob} from '../core/glob.js'
 import type {Matcher, Policy, Statement} from './policy-document.js'
 
 export interface AccessRequest {

@@ -37,6 +37,7 @@ async function newOptions(): Promise<AuthOptions> {
     staticTokens: [{roles: ['Db'], token: new Secret('a static token of the file')}],
     defaultSessionTtlMilliseconds: 12 * 3_600_000,
     version: '0.1.0',
+    environment: {},
     logger: silentLogger,
     clock: systemClock,
   }

@@ -4,6 +4,7 @@ import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {PosternError} from '../../../src/lib/core/errors.js'
 import {createAuthority} from '../../../src/lib/pki/issuing.js'
+import {resolveToken} from '../../../src/lib/config/join.js'
 import {loadConfig, parseConfig, type ConfigOptions} from '../../../src/lib/config/file.js'
 import type {Config} from '../../../src/lib/config/settings.js'
 
@@ -53,6 +54,7 @@ describe('a configuration file', () => {
       nodename: hostname(),
       dataDir: '/var/lib/postern',
       caPins: [],
+      joinMethod: 'token',
       log: {output: 'stderr', level: 'info', format: 'text'},
       authService: {
         enabled: true,
@@ -478,6 +480,13 @@ describe('joining', () => {
   it('takes join_params with the method token as auth_token', () => {
     const config = parse('version: v3\npostern:\n  join_params: {method: token, token_name: /etc/token}')
     expect(config.joinToken).toEqual({path: '/etc/token'})
+    expect(config.joinMethod).toBe('token')
+  })
+
+  it('takes the method iam with the name of a token', async () => {
+    const config = parse('version: v3\npostern:\n  join_params: {method: iam, token_name: aws-agents}')
+    expect(config.joinMethod).toBe('iam')
+    expect((await resolveToken(config))?.reveal()).toBe('aws-agents')
   })
 
   it.each([
@@ -486,10 +495,11 @@ describe('joining', () => {
       /line 4: postern\.join_params cannot be set together with auth_token/,
     ],
     [
-      'join_params: {method: iam, token_name: b}',
-      /line 3: postern\.join_params\.method is iam, which is not supported yet/,
+      'join_params: {method: ec2, token_name: b}',
+      /line 3: postern\.join_params\.method is ec2, which is not supported yet; use token or iam/,
     ],
     ['join_params: {method: magic, token_name: b}', /line 3: postern\.join_params\.method must be one of token, /],
+    ['join_params: {method: iam, token_name: /etc/token}', /line 3: postern\.join_params\.token_name must be the name/],
     ['join_params: {method: token}', /line 3: postern\.join_params\.token_name is missing/],
     ['join_params: {join_method: token}', /line 3: postern\.join_params\.method is missing/],
   ])('refuses %j', (lines, message) => {

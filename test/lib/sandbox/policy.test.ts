@@ -1,7 +1,7 @@
 import {describe, expect, it} from '@jest/globals'
 import {evaluate, evaluateTrust, type Caller} from '../../../src/lib/sandbox/policy.js'
 import {parsePolicy} from '../../../src/lib/sandbox/policy-document.js'
-import {matchesArn, matchesGlob} from '../../../src/lib/sandbox/glob.js'
+import {matchesArn, matchesGlob} from '../../../src/lib/core/glob.js'
 
 type Json = Readonly<Record<string, unknown>>
 
