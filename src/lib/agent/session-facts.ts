@@ -1,5 +1,6 @@
 import type {SessionFacts} from '../audit/event.js'
 import {classifyDatabase, formatAddress} from '../resources/endpoint.js'
+import {connectionId} from '../tunnel/connection-id.js'
 import type {Guest} from './admission.js'
 import type {Served} from './catalog.js'
 import type {Arrival} from './entrance.js'
@@ -42,6 +43,7 @@ export function sessionFacts(sid: string, self: Self, arrival: Arrival, guest: G
     dbUser: route.dbUser,
     dbName,
     dbRoles: route.dbRoles,
+    connection: connectionId(arrival.nonce),
     remoteAddress: arrival.source,
     localAddress: formatAddress({host: localAddress, port: localPort}),
   }

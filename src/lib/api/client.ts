@@ -123,6 +123,17 @@ export class ApiClient {
     return this.transport.stream(`/v1/recordings/${segment(sid)}`, signal)
   }
 
+  /** Public keys, PEM, of those who seal recordings. */
+  sealKeys(): Promise<{keys: string[]}> {
+    return this.transport.request('GET', '/v1/audit/keys')
+  }
+
+  /** What there is to say about recordings and agents, as newline-delimited JSON (api/verification.ts). */
+  verification(sid: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    const query = sid === undefined ? '' : `?${new URLSearchParams({sid}).toString()}`
+    return this.transport.stream(`/v1/audit/verification${query}`, signal)
+  }
+
   // Hosts.
 
   renewHost(body: requests.RenewHostRequest): Promise<responses.RenewHostResponse> {
@@ -143,6 +154,10 @@ export class ApiClient {
 
   emitEvents(body: requests.EmitEventsRequest): Promise<void> {
     return this.transport.request('POST', '/v1/events', body)
+  }
+
+  reportSplices(body: requests.ReportSplicesRequest): Promise<void> {
+    return this.transport.request('POST', '/v1/splices', body)
   }
 
   ping(watchId: string, body: requests.PingRequest): Promise<void> {

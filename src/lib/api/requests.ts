@@ -138,6 +138,28 @@ export const emitEventsRequest = z.strictObject({
 })
 export type EmitEventsRequest = z.infer<typeof emitEventsRequest>
 
+const bytes = z.number().int().nonnegative()
+
+/** Connections that a proxy carried. */
+export const reportSplicesRequest = z.strictObject({
+  splices: z
+    .array(
+      z.strictObject({
+        id: z.string().regex(/^[0-9a-f]{32}$/),
+        host: z.uuid(),
+        opened: bytes,
+        ended: bytes,
+        toAgent: bytes,
+        toClient: bytes,
+      }),
+    )
+    .min(1)
+    .max(1000),
+})
+export type ReportSplicesRequest = z.infer<typeof reportSplicesRequest>
+
+export const verificationQuery = z.object({sid: z.uuid().lowercase().optional()})
+
 export const listEventsQuery = z.strictObject({
   event: z.string().optional(),
   user: z.string().optional(),

@@ -64,6 +64,8 @@ export interface SessionFacts {
   /** `ip:port` of the client, and of the agent's end. */
   readonly remoteAddress: string
   readonly localAddress: string
+  /** Which connection of a proxy carries it, as the proxy names it too; undefined when none does. */
+  readonly connection?: string | undefined
 }
 
 /** Fields that every event of the session carries. */
@@ -95,6 +97,7 @@ export function boundaryFields(facts: SessionFacts): AuditEvent {
     server_id: agent.hostId,
     server_hostname: agent.hostname,
     server_version: agent.version,
+    ...(facts.connection !== undefined && {connection_id: facts.connection}),
     'addr.local': facts.localAddress,
     'addr.remote': facts.remoteAddress,
     proto: protocol,

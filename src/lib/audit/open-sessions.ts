@@ -9,12 +9,20 @@ export interface OpenSession {
   readonly endFields: AuditEvent
 }
 
+/** How a spool numbers its sessions, from 1 on and over all processes that use it: a number that is missing is a session that is. */
+export interface Numbering {
+  /** The name of the sequence, a UUID. */
+  readonly stream: string
+  /** Sessions that have begun. */
+  readonly sessions: number
+}
+
 /** Lines of the spool's own, never sent: the sessions that are open at this point. */
 const linePrefix = '{"open":'
 
-export function formatOpenSessions(sessions: readonly OpenSession[]): string {
+export function formatOpenSessions(sessions: readonly OpenSession[], numbering?: Numbering): string {
   const open = sessions.map(({sid, nextIndex, endFields}) => ({sid, nextIndex, endFields}))
-  return `${JSON.stringify({open})}\n`
+  return `${JSON.stringify({open, ...(numbering && {numbering})})}\n`
 }
 
 export function isOpenSessionsLine(line: string): boolean {
@@ -30,6 +38,8 @@ interface Unfinished {
 /** Reads the lines that a process left, and knows at the end which sessions it never ended. */
 export class UnfinishedSessions {
   readonly sessions = new Map<string, Unfinished>()
+  /** Where the numbering goes on; undefined when nothing says it. */
+  numbering: Numbering | undefined
 
   /** Reads one line; a damaged one says nothing. */
   read(line: string): void {
@@ -40,11 +50,15 @@ export class UnfinishedSessions {
       return
     }
     if (isOpenSessionsLine(line)) {
+      this.numbering = (record.numbering as Numbering | undefined) ?? this.numbering
       for (const {sid, nextIndex, endFields} of record.open as OpenSession[]) {
         const lastEvent = this.sessions.get(sid)?.lastEvent
         this.sessions.set(sid, {nextIndex, endFields, lastEvent})
       }
       return
+    }
+    if (this.numbering && record.agent_stream === this.numbering.stream) {
+      this.numbering = {...this.numbering, sessions: Number(record.agent_session)}
     }
     const session = this.sessions.get(String(record.sid))
     if (!session) return

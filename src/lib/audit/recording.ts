@@ -8,12 +8,14 @@
  *   {"ei":2,"event":"db.session.query",…,"db_query_truncated":true,"db_query_sha256":"…"}
  *   {"ei":3,"event":"db.session.result","query_ei":2,…}
  *   {"ei":4,"event":"db.session.end",…}
+ *   {"seal":1,"records":5,…}                                  what vouches for the lines before it (audit/seal.ts)
  *
  * A session counts its events without a gap. So a recording is complete when they are all there, up to the end.
  */
 import {createHash} from 'node:crypto'
 import {PosternError} from '../core/errors.js'
 import type {AuditEvent} from './event.js'
+import {isSeal} from './seal.js'
 
 const version = 1
 const newline = 0x0a
@@ -72,6 +74,7 @@ export async function* readRecording(
       parseHead(line)
       continue
     }
+    if (isSeal(line)) continue
     const event = parseLine(line, number)
     const ei = Number(event.ei)
     if (ei !== next) onFlaw(`Before event ${ei} there are events missing from the recording.`)
@@ -114,7 +117,11 @@ class LongSql {
   }
 }
 
-async function* readLines(chunks: AsyncIterable<Buffer>, onFlaw: (flaw: string) => void): AsyncGenerator<string> {
+/** Whole lines; a torn last one is a flaw. @throws PosternError INVALID when one is longer than any of ours */
+export async function* readLines(
+  chunks: AsyncIterable<Buffer>,
+  onFlaw: (flaw: string) => void,
+): AsyncGenerator<string> {
   let pending: Buffer[] = []
   let size = 0
   for await (const chunk of chunks) {

@@ -74,6 +74,7 @@ export class SessionAudit implements OpenSession {
     const event = this.#event(
       'db.session.start',
       boundaryFields(this.facts),
+      this.#spool.nextSession(),
       {success: true},
       pid === undefined ? {} : {postgres_pid: pid},
       userAgent ? {user_agent: userAgent} : {},

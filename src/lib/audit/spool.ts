@@ -5,9 +5,10 @@
  *                       one write(2) before the bytes are forwarded            acknowledged segments are deleted
  *
  * A write(2) survives the death of the process, fsync each second and at the end of a session that of the machine. A segment
- * holds one event per line, and lines of our own that name the sessions which are open: whoever finds the segments
- * of a killed agent can end them.
+ * holds one event per line, and lines of our own that name the sessions which are open and how many there were: whoever
+ * finds the segments of a killed agent can end them, and goes on counting.
  */
+import {randomUUID} from 'node:crypto'
 import {mkdir, readdir, readFile, rm} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Clock} from '../core/clock.js'
@@ -19,6 +20,7 @@ import {
   formatOpenSessions,
   isOpenSessionsLine,
   UnfinishedSessions,
+  type Numbering,
   type OpenSession,
 } from './open-sessions.js'
 import {Segment} from './segment.js'
@@ -53,13 +55,15 @@ export class Spool {
   readonly #open = new Map<string, OpenSession>()
   readonly #timer: NodeJS.Timeout
   #current: Segment
+  #numbering: Numbering
   #created = 0
   #syncing: Promise<void> = Promise.resolve()
   #nextSync: Promise<void> | undefined
   #closed = false
 
-  private constructor(options: SpoolOptions, leftovers: readonly Segment[]) {
+  private constructor(options: SpoolOptions, leftovers: readonly Segment[], numbering: Numbering) {
     this.#options = options
+    this.#numbering = numbering
     this.#current = this.#create()
     this.#segments = [...leftovers, this.#current]
     this.#timer = setInterval(() => {
@@ -81,7 +85,7 @@ export class Spool {
       await mkdir(directory, {recursive: true, mode: 0o700})
       const unfinished = new UnfinishedSessions()
       const leftovers = await readLeftovers(directory, unfinished, logger)
-      const spool = new Spool(options, leftovers)
+      const spool = new Spool(options, leftovers, unfinished.numbering ?? {stream: randomUUID(), sessions: 0})
       const ends = endUnfinished(unfinished, clock.now())
       if (ends !== '') spool.append(ends)
       await spool.sync()
@@ -112,6 +116,13 @@ export class Spool {
       })
     }
     this.onAppend()
+  }
+
+  /** The name and the number of a session that begins, as its first event carries them. */
+  nextSession(): AuditEvent {
+    const {stream, sessions} = this.#numbering
+    this.#numbering = {stream, sessions: sessions + 1}
+    return {agent_stream: stream, agent_session: sessions + 1}
   }
 
   /** Writes the first lines of a session, and that it is open from here on. */
@@ -150,15 +161,26 @@ export class Spool {
     return undefined
   }
 
-  /** Everything is on disk afterwards; what is not acknowledged stays for the next process. */
+  /** Everything is on disk afterwards; what is not acknowledged stays for the next process, and the count of sessions. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     clearInterval(this.#timer)
     await this.sync()
+    const isSent = ({acknowledged, size}: Segment): boolean => acknowledged >= size && this.#open.size === 0
+    if (isSent(this.#current)) this.#keepCount()
     for (const segment of this.#segments) {
-      if (segment.acknowledged >= segment.size && this.#open.size === 0) await segment.remove()
+      if (segment !== this.#current && isSent(segment)) await segment.remove()
       else await segment.close()
+    }
+  }
+
+  /** An empty segment tells the next process how many sessions there were; without one, what is sent already tells it. */
+  #keepCount(): void {
+    try {
+      this.#rotate()
+    } catch (error) {
+      this.#options.logger.warn('The audit spool could not be emptied.', {reason: messageOf(error)})
     }
   }
 
@@ -171,13 +193,14 @@ export class Spool {
     this.#created += 1
     const began = String(clock.now()).padStart(15, '0')
     const number = String(this.#created).padStart(6, '0')
-    return Segment.create(join(directory, `${began}-${process.pid}-${number}.ndjson`))
+    const segment = Segment.create(join(directory, `${began}-${process.pid}-${number}.ndjson`))
+    segment.append(Buffer.from(formatOpenSessions([...this.#open.values()], this.#numbering)))
+    return segment
   }
 
   /** Begins a segment that by itself tells which sessions are open. */
   #rotate(): void {
     const next = this.#create()
-    if (this.#open.size > 0) next.append(Buffer.from(formatOpenSessions([...this.#open.values()])))
     this.#segments.push(next)
     this.#current = next
   }

@@ -30,6 +30,7 @@ const codes = {
   'user.lockout': {done: 'PUS02W'},
   'database_server.refused': {done: 'PDS00W'},
   'audit.conflict': {done: 'PAU00E'},
+  'audit.missing_sessions': {done: 'PAU01E'},
 } as const
 
 export type OwnEventName = keyof typeof codes

@@ -16,6 +16,7 @@ import type {Backend} from '../storage/backend.js'
 import {Accounts} from './accounts.js'
 import {writeAdminIdentity} from './admin-identity.js'
 import {AuditLog} from './audit-log.js'
+import {AuditVerification} from './audit-verification.js'
 import {Authorities} from './authorities.js'
 import {CallerVerifier} from './caller.js'
 import {CertificateIssuer} from './certificate-issuer.js'
@@ -37,6 +38,8 @@ import {Records} from './records.js'
 import {ResourceStore} from './resource-store.js'
 import {Recordings} from './recordings.js'
 import {createRoutes} from './routes.js'
+import {Sealing} from './sealing.js'
+import {SessionChain} from './session-chain.js'
 import {Stores} from './stores.js'
 import {UserCertificates} from './user-certificates.js'
 import {Watches} from './watch.js'
@@ -126,7 +129,8 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     iam: new IamJoining(options),
     staticTokens: options.staticTokens,
   })
-  const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory))
+  const sealing = await Sealing.load(backend, clock)
+  const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
   const recordings = new Recordings({files, cluster, audit, stores})
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const routes = [
@@ -154,8 +158,18 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       databaseAccess: new DatabaseAccess({stores, issuer, audit}),
       databaseCertificates: new DatabaseCertificates({stores, authorities, issuer, verifier, clock}),
       heartbeats: new Heartbeats({stores, audit, clock, logger}),
-      hostEvents: new HostEvents({audit, recordings, cluster, clock, logger}),
+      hostEvents: new HostEvents({
+        audit,
+        recordings,
+        chain: new SessionChain({backend, sealing, audit, logger}),
+        cluster,
+        clock,
+        logger,
+      }),
+      verification: new AuditVerification({backend, files, sealing, clock}),
       recordings,
+      sealing,
+      splices: backend,
       resources: new ResourceStore({stores, accounts, joining, audit}),
     }),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),

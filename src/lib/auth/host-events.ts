@@ -8,7 +8,11 @@ import {describeIssues} from '../resources/resource.js'
 import type {EventRecord} from '../storage/backend.js'
 import type {AuditLog} from './audit-log.js'
 import type {HostCaller} from './caller.js'
+import {digestOf} from '../audit/seal.js'
+import {startRefused, type AuditEvent} from '../audit/event.js'
+import type {SessionLink} from '../storage/backend.js'
 import {isAudited, isRecorded, type Recordings} from './recordings.js'
+import {startLink, type SessionChain} from './session-chain.js'
 
 /** An agent trims SQL to 64 KiB; what is much larger is no event of one. */
 const maximumEventBytes = 256 * 1024
@@ -31,6 +35,7 @@ const eventSchema = z.looseObject({
 export interface HostEventsOptions {
   readonly audit: AuditLog
   readonly recordings: Recordings
+  readonly chain: SessionChain
   readonly cluster: string
   readonly clock: Clock
   readonly logger: Logger
@@ -38,6 +43,7 @@ export interface HostEventsOptions {
 
 /** An event of an agent, checked and bound to it. */
 interface HostEvent {
+  readonly event: AuditEvent
   readonly record: EventRecord
   readonly code: string
   /** As a recording keeps it. */
@@ -66,6 +72,7 @@ export class HostEvents {
     const conflicting = audited.filter((_event, index) => outcomes[index] === 'conflict')
     const recorded = read.filter((event) => !conflicting.includes(event))
     conflicting.push(...(await this.#record(recorded, caller)))
+    await this.#options.chain.append(await this.#links(recorded, caller))
     for (const {record} of conflicting) await this.#alarm(record, caller)
     const [first] = conflicting
     if (first) {
@@ -99,6 +106,25 @@ export class HostEvents {
     return conflicts.flatMap((record) => lines.get(record) ?? [])
   }
 
+  /** The sessions that begin and end with these events. */
+  async #links(events: readonly HostEvent[], {hostId}: HostCaller): Promise<SessionLink[]> {
+    const links: SessionLink[] = []
+    for (const {event, record, code, line} of events) {
+      const {sid} = record
+      if (sid === undefined || code === startRefused) continue
+      if (record.event === 'db.session.start') {
+        const link = startLink(event, sid, hostId, digestOf(line).toString('hex'))
+        if (link) links.push(link)
+      } else if (record.event === 'db.session.end') {
+        const start = links.find((link) => link.sid === sid) ?? (await this.#options.chain.startOf(sid))
+        const sealed = this.#options.recordings.sealed(sid)
+        const {records = 0, link: head = ''} = sealed ?? {}
+        if (start) links.push({...start, kind: 'end', records, head})
+      }
+    }
+    return links
+  }
+
   #read(event: Readonly<Record<string, unknown>>, index: number, {hostId}: HostCaller): HostEvent {
     const checked = eventSchema.safeParse(event)
     if (!checked.success) {
@@ -113,6 +139,7 @@ export class HostEvents {
       throw new PosternError('INVALID', `Event ${index} of the request is larger than ${maximumEventBytes} bytes.`)
     }
     return {
+      event,
       code,
       // The host of a whole recording is in its head.
       line: JSON.stringify({...event, cluster_name: cluster, ...('server_id' in event && {server_id: hostId})}),

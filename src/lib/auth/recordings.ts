@@ -1,6 +1,7 @@
 import {denies} from '../access/rules.js'
 import {isRecordingOnly, startRefused} from '../audit/event.js'
 import {formatHead, parseHead} from '../audit/recording.js'
+import type {Vouched} from '../audit/seal.js'
 import {PosternError} from '../core/errors.js'
 import type {RecordingFiles, RecordLine, StoredRecording} from '../storage/recording-files.js'
 import type {AuditLog} from './audit-log.js'
@@ -14,7 +15,7 @@ const resource = 'session'
 const filesAtOnce = 16
 
 export interface RecordingsOptions {
-  readonly files: RecordingFiles
+  readonly files: RecordingFiles<Vouched>
   readonly cluster: string
   readonly audit: AuditLog
   readonly stores: Stores
@@ -36,6 +37,11 @@ export class Recordings {
   /** Whether a host may tell of a session: nobody else has told of it. */
   accepts(sid: string, {hostId}: HostCaller): Promise<boolean> {
     return this.#options.files.accepts(sid, this.#head(sid, hostId))
+  }
+
+  /** What the newest seal of a recording that was just appended to vouches for. */
+  sealed(sid: string): Vouched | undefined {
+    return this.#options.files.sealed(sid)
   }
 
   /**

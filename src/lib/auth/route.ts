@@ -1,5 +1,5 @@
 import type {IncomingHttpHeaders} from 'node:http'
-import type {Readable} from 'node:stream'
+import {Readable} from 'node:stream'
 import type {z} from 'zod'
 import type {SystemRole} from '../pki/identity.js'
 import type {Verb} from '../resources/role.js'
@@ -66,6 +66,20 @@ export interface LineSink {
   drained(): Promise<void>
   end(): void
   onClose(listener: () => void): void
+}
+
+/**
+ * Items as newline-delimited JSON, as fast as they are read. The first one, or the error before it, decides about the
+ * status; later errors break the answer off.
+ */
+export async function streamOf(items: AsyncGenerator): Promise<Answer> {
+  const first = await items.next()
+  async function* lines(): AsyncGenerator<string> {
+    if (first.done) return
+    yield `${JSON.stringify(first.value)}\n`
+    for await (const item of items) yield `${JSON.stringify(item)}\n`
+  }
+  return new Answer(200, {'content-type': 'application/x-ndjson', 'cache-control': 'no-store'}, Readable.from(lines()))
 }
 
 export interface Route {

@@ -17,12 +17,16 @@ import type {HostEvents} from './host-events.js'
 import type {Joining} from './joining.js'
 import type {Recordings} from './recordings.js'
 import type {ResourceStore} from './resource-store.js'
+import type {AuditVerification} from './audit-verification.js'
+import type {Sealing} from './sealing.js'
+import type {Backend} from '../storage/backend.js'
 import {
   Answer,
   hostRoute,
   memberRoute,
   permittedRoute,
   publicRoute,
+  streamOf,
   userRoute,
   type Call,
   type Method,
@@ -45,6 +49,9 @@ export interface RouteOptions {
   readonly heartbeats: Heartbeats
   readonly hostEvents: HostEvents
   readonly recordings: Recordings
+  readonly sealing: Sealing
+  readonly verification: AuditVerification
+  readonly splices: Pick<Backend, 'appendSplices'>
   readonly watches: Watches
   readonly resources: ResourceStore
   readonly audit: AuditLog
@@ -171,15 +178,26 @@ function userRoutes(options: RouteOptions): Route[] {
       joining.addToken(body, caller),
     ),
     permittedRoute('event', 'list')('GET', '/v1/events', {}, ({query}) => {
-      const checked = requests.listEventsQuery.safeParse(query)
-      if (checked.success) return audit.list(checked.data)
-      throw new PosternError('INVALID', `The question is not valid: ${describeIssues(checked.error)}.`)
+      return audit.list(readQuery(requests.listEventsQuery, query))
+    }),
+    memberRoute('GET', '/v1/audit/keys', {}, () => ({keys: [options.sealing.key.publicKey]})),
+    permittedRoute('session', 'read')('GET', '/v1/audit/verification', {}, ({query}) => {
+      const {verification} = options
+      const {sid} = readQuery(requests.verificationQuery, query)
+      return streamOf(sid === undefined ? verification.everything() : verification.session(sid))
     }),
     // Whose it is matters besides roles, so the handler decides.
     memberRoute('GET', '/v1/recordings/:sid', {}, ({caller, parameters}) =>
       recordings.read(parameters.sid ?? '', caller),
     ),
   ]
+}
+
+/** @throws PosternError INVALID */
+function readQuery<T extends z.ZodType>(schema: T, query: unknown): z.output<T> {
+  const checked = schema.safeParse(query)
+  if (checked.success) return checked.data
+  throw new PosternError('INVALID', `The question is not valid: ${describeIssues(checked.error)}.`)
 }
 
 function resourceRoutes({resources}: RouteOptions): Route[] {
@@ -222,7 +240,7 @@ function readResource(kind: Kind, document: unknown): Resource {
 }
 
 function hostRoutes(options: RouteOptions): Route[] {
-  const {joining, heartbeats, watches, hostEvents, databaseCertificates} = options
+  const {joining, heartbeats, watches, hostEvents, databaseCertificates, splices} = options
   const agent = hostRoute('Db')
   const follower = hostRoute('Db', 'Proxy')
   return [
@@ -243,6 +261,9 @@ function hostRoutes(options: RouteOptions): Route[] {
     ),
     agent('POST', '/v1/events', {body: requests.emitEventsRequest, bodyLimit: eventsLimit}, ({body, caller}) =>
       hostEvents.store(body, caller),
+    ),
+    hostRoute('Proxy')('POST', '/v1/splices', {body: requests.reportSplicesRequest, bodyLimit: eventsLimit}, ({body}) =>
+      splices.appendSplices(body.splices),
     ),
     follower('GET', '/v1/watch', {}, ({caller}) => watches.open(caller)),
     follower('POST', '/v1/watch/:id/ping', {body: requests.pingRequest}, ({body, caller, parameters}) => {

@@ -4,6 +4,10 @@ import type {Connection} from './user-login.js'
 
 const sessionId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
+export function isSessionId(text: string): boolean {
+  return sessionId.test(text)
+}
+
 /**
  * Opens a recording, of a session or in a file, for as long as `use` works with it.
  * @param name id of a session, or path of a file
@@ -15,7 +19,7 @@ export async function withRecording<T>(
   connect: () => Promise<Connection>,
   use: (chunks: AsyncIterable<Buffer>) => Promise<T>,
 ): Promise<T> {
-  if (!sessionId.test(name)) return withFile(name, use)
+  if (!isSessionId(name)) return withFile(name, use)
   const connection = await connect()
   return connection.ask(async (client) => {
     const end = new AbortController()

@@ -27,6 +27,7 @@ import {startDiagnostics, type Diagnostics, type Readiness} from './diagnostics.
 import {gaugesOf, type Services} from './gauges.js'
 import {HostIdentity, type HostOptions} from './host-identity.js'
 import {ProxyDirectory} from './proxy-directory.js'
+import {SpliceReports} from './splice-reports.js'
 
 export interface StartOptions {
   readonly config: Config
@@ -180,6 +181,8 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
     },
   })
   cleanups.push(() => watch.close())
+  const splices = new SpliceReports({api: host.api, logger})
+  cleanups.push(() => splices.close())
   const {startProxy} = await import('../proxy/proxy.js')
   const proxy = await startProxy({
     cluster: host.cluster,
@@ -197,6 +200,9 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
       : {kind: 'address', ...authAddress},
     agentsFor: directory.agentsFor,
     mayServe: directory.mayServe,
+    onSplice: (splice) => {
+      splices.add(splice)
+    },
     workers: workerCount(config.proxyService.workers),
     logger,
     clock,

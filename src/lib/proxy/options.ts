@@ -56,6 +56,20 @@ export const defaultTiming: ProxyTiming = {
   pulse: defaultPulse,
 }
 
+/** A connection between a client and an agent, when it has ended. */
+export interface SpliceRecord {
+  /** See tunnel/connection-id. */
+  readonly id: string
+  /** The agent. */
+  readonly host: string
+  /** Milliseconds since 1970. */
+  readonly opened: number
+  readonly ended: number
+  /** Bytes of TLS. */
+  readonly toAgent: number
+  readonly toClient: number
+}
+
 export interface ProxyOptions {
   readonly cluster: string
   readonly listen: {readonly host: string; readonly port: number}
@@ -69,6 +83,8 @@ export interface ProxyOptions {
   readonly agentsFor: (database: string) => readonly string[]
   /** False for a host that is locked or was removed; asked at each connection and each ping. */
   readonly mayServe?: (identity: HostIdentity) => boolean
+  /** Hears of each connection that was carried: the control plane compares them with what agents tell. */
+  readonly onSplice?: (splice: SpliceRecord) => void
   readonly limits?: Partial<ProxyLimits>
   readonly timing?: Partial<ProxyTiming>
   /** Processes that splice the sessions; with 1, which is the default, this one does it. */

@@ -90,7 +90,7 @@ class ProxyService implements Proxy {
     this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress, this.#timing.waitMilliseconds)
     this.#hellosByAgent = new Cap(this.#limits.hellosPerAgent, this.#timing.waitMilliseconds)
     const {clock, logger, credentials, hostAuthorities} = options
-    this.#sessions = new Sessions(logger)
+    this.#sessions = new Sessions(logger, clock, options.onSplice ?? (() => undefined))
     const mayServe = options.mayServe ?? (() => true)
     this.#agents = new Agents({
       place: `${options.proxyId}.${worker}`,

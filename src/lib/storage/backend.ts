@@ -67,6 +67,64 @@ export interface EventPage {
   readonly next?: number
 }
 
+/** A session began or ended, as its agent told it. */
+export interface SessionLink {
+  readonly host: string
+  /** Where the agent numbers its sessions. */
+  readonly stream: string
+  /** From 1, without a gap. */
+  readonly number: number
+  readonly sid: string
+  readonly kind: 'start' | 'end'
+  /** Of its recording, so far. */
+  readonly records: number
+  /** Of a start the hex digest of its event, of an end the last link of the recording. */
+  readonly head: string
+  /** Which of the proxies' connections carried it; absent when none did. */
+  readonly connection?: string | undefined
+}
+
+export interface StoredSessionLink extends SessionLink {
+  readonly position: number
+  readonly link: string
+  readonly signature: string
+}
+
+/** What the next link of a stream is, behind this one; undefined before the first. */
+export type LinkMaker = (
+  link: SessionLink,
+  before: StoredSessionLink | undefined,
+) => Pick<StoredSessionLink, 'link' | 'signature'>
+
+export interface SessionLinkQuery {
+  readonly sid?: string | undefined
+  /** Links behind this position. */
+  readonly after?: number | undefined
+  readonly limit: number
+}
+
+/** A connection that a proxy carried between a client and an agent. */
+export interface Splice {
+  readonly id: string
+  readonly host: string
+  /** Milliseconds since 1970. */
+  readonly opened: number
+  readonly ended: number
+  /** Bytes of TLS. */
+  readonly toAgent: number
+  readonly toClient: number
+}
+
+export interface SpliceQuery {
+  /** Ended before; milliseconds since 1970. */
+  readonly before: number
+  /** Only those that carried more than so many bytes one way or the other. */
+  readonly moreThan: number
+  /** Ids behind this one. */
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
 /**
  * Keys, values and audit events that survive a crash from the moment a write is answered.
  * A write is all or nothing, and its revisions are allocated inside it, in order.
@@ -91,5 +149,16 @@ export interface Backend {
   watch(prefix: string, listener: (notice: Notice) => void): () => void
   appendEvents(records: readonly EventRecord[]): Promise<AppendOutcome[]>
   listEvents(query: EventQuery): Promise<EventPage>
+  /** Appends to the chains of their streams; a session has one start and one end. Answers what was new, each with the link before it. */
+  appendLinks(
+    links: readonly SessionLink[],
+    make: LinkMaker,
+  ): Promise<{readonly link: SessionLink; readonly before: StoredSessionLink | undefined}[]>
+  /** In the order in which they were stored. */
+  listLinks(query: SessionLinkQuery): Promise<StoredSessionLink[]>
+  appendSplices(splices: readonly Splice[]): Promise<void>
+  /** Those that no session names, in the order of their ids. */
+  strangeSplices(query: SpliceQuery): Promise<Splice[]>
+  splice(id: string): Promise<Splice | undefined>
   close(): Promise<void>
 }

@@ -3,20 +3,33 @@
  *
  *   <directory>/<session id>.ndjson    a head that says whose it is
  *                                      one record per line, in the order of their `ei`
+ *                                      behind the records of each append a seal, which vouches for all before it
  *
  * Records that were appended are on the disk. What a crash left of a line is cut off before the next one is written, and
  * readers never see it.
  */
 import {constants} from 'node:fs'
-import {mkdir, open, type FileHandle} from 'node:fs/promises'
+import {mkdir, open, readdir, type FileHandle} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Readable} from 'node:stream'
 import {PosternError} from '../core/errors.js'
+import {endOfLines, lineAt, linesBackwards} from './file-lines.js'
 
 /** A line of JSON without its end, whose `ei` is this one. */
 export interface RecordLine {
   readonly ei: number
   readonly line: string
+}
+
+/** What vouches for the records of a recording, with lines of its own between them. */
+export interface Sealer<State> {
+  isSeal(line: string): boolean
+  /** Before the first seal. */
+  begin(head: string): State
+  /** The state that a seal's line tells. @throws PosternError CONFLICT when it is damaged */
+  resume(seal: string): State
+  /** The line behind these records, which follow what the state says. */
+  seal(state: State, records: readonly string[]): {readonly line: string; readonly state: State}
 }
 
 export interface StoredRecording {
@@ -33,33 +46,48 @@ export interface StoredRecording {
 }
 
 /** Where the next record goes. */
-interface Tail {
+interface Tail<State> {
   readonly head: string
-  size: number
+  readonly size: number
   /** Records below this `ei` are there. */
-  next: number
+  readonly next: number
+  readonly state: State
+  /** Records that a crash kept from being sealed. */
+  readonly unsealed: readonly string[]
 }
 
 /** Tails kept in memory; of other recordings the file says it. */
 const rememberedTails = 10_000
-const windowBytes = 65_536
 const appendable = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND
-const newline = 0x0a
+const extension = '.ndjson'
 
-export class RecordingFiles {
+export class RecordingFiles<State = unknown> {
   readonly #directory: string
-  readonly #tails = new Map<string, Tail>()
+  readonly #sealer: Sealer<State>
+  readonly #tails = new Map<string, Tail<State>>()
   /** The last append to each file: each waits for the one before. */
   readonly #appending = new Map<string, Promise<unknown>>()
 
-  private constructor(directory: string) {
+  private constructor(directory: string, sealer: Sealer<State>) {
     this.#directory = directory
+    this.#sealer = sealer
   }
 
   /** The recordings in a directory, which is made if it is not there. */
-  static async open(directory: string): Promise<RecordingFiles> {
+  static async open<State>(directory: string, sealer: Sealer<State>): Promise<RecordingFiles<State>> {
     await mkdir(directory, {recursive: true, mode: 0o700})
-    return new RecordingFiles(directory)
+    return new RecordingFiles(directory, sealer)
+  }
+
+  /** The sessions that have a recording. */
+  async list(): Promise<string[]> {
+    const names = await readdir(this.#directory)
+    return names.flatMap((name) => (name.endsWith(extension) ? [name.slice(0, -extension.length)] : []))
+  }
+
+  /** What the newest seal of a recording vouches for, as far as it is remembered: it is behind an append. */
+  sealed(session: string): State | undefined {
+    return this.#tails.get(session)?.state
   }
 
   /** Whether records of this session would go below this head: it has no recording yet, or one that begins so. */
@@ -105,7 +133,7 @@ export class RecordingFiles {
       }
       const start = Buffer.byteLength(head) + 1
       const first = await lineAt(file, start, size)
-      const last = first === undefined ? undefined : await lastLine(file, size)
+      const last = first === undefined ? undefined : await this.#lastRecord(file, size)
       return {
         head,
         ...(first !== undefined && {first}),
@@ -123,7 +151,7 @@ export class RecordingFiles {
   #path(session: string): string {
     // It becomes a file's name: nothing else than an id may.
     if (!/^[0-9a-f-]{36}$/.test(session)) throw new PosternError('INVALID', 'The id of a session is a UUID.')
-    return join(this.#directory, `${session}.ndjson`)
+    return join(this.#directory, session + extension)
   }
 
   async #append(session: string, head: string, records: readonly RecordLine[]): Promise<number[]> {
@@ -137,18 +165,21 @@ export class RecordingFiles {
       for (const {ei, line} of records) {
         if (ei < next) repeated.set(ei, line)
         else {
-          lines.push(`${line}\n`)
+          lines.push(line)
           next = ei + 1
         }
       }
       const conflicts = repeated.size > 0 ? await differing(file, tail.size, repeated) : []
       // What failed half-way is not known to be there.
       this.#tails.delete(session)
-      const bytes = Buffer.from(lines.join(''))
+      const unsealed = [...tail.unsealed, ...lines]
+      const sealed = unsealed.length > 0 ? this.#sealer.seal(tail.state, unsealed) : undefined
+      const bytes = Buffer.from([...lines, ...(sealed ? [sealed.line] : [])].map((line) => `${line}\n`).join(''))
       if (bytes.length > 0) await file.appendFile(bytes)
       // Also for what was there: the append before this one may have failed here.
       await file.datasync()
-      this.#remember(session, {head, size: tail.size + bytes.length, next})
+      const state = sealed?.state ?? tail.state
+      this.#remember(session, {head, size: tail.size + bytes.length, next, state, unsealed: []})
       return conflicts
     } finally {
       await file.close()
@@ -156,22 +187,41 @@ export class RecordingFiles {
   }
 
   /** Makes a file ready to be appended to: a head if it is new, no torn line if it is not. */
-  async #begin(file: FileHandle, head: string): Promise<Tail> {
+  async #begin(file: FileHandle, head: string): Promise<Tail<State>> {
     const size = await endOfLines(file)
     if ((await file.stat()).size > size) await file.truncate(size)
     const found = await lineAt(file, 0, size)
     const headSize = Buffer.byteLength(found ?? head) + 1
-    if (found !== undefined && size > headSize) {
-      const newest = indexOf(await lastLine(file, size))
-      if (newest !== undefined) return {head: found, size, next: newest + 1}
-      throw new PosternError('CONFLICT', 'The recording of the session is damaged.')
-    }
+    if (found !== undefined && size > headSize) return {head: found, size, ...(await this.#resume(file, found, size))}
     if (found === undefined) await file.appendFile(`${head}\n`)
     await syncDirectory(this.#directory)
-    return {head: found ?? head, size: headSize, next: 0}
+    return {head: found ?? head, size: headSize, next: 0, state: this.#sealer.begin(found ?? head), unsealed: []}
   }
 
-  #remember(session: string, tail: Tail): void {
+  /** What a file says of itself: its newest seal, and the records behind that. */
+  async #resume(file: FileHandle, head: string, size: number): Promise<Omit<Tail<State>, 'head' | 'size'>> {
+    const unsealed: string[] = []
+    let state: State | undefined
+    let newest: number | undefined
+    for await (const line of linesBackwards(file, size)) {
+      if (line === head) break
+      if (this.#sealer.isSeal(line)) state ??= this.#sealer.resume(line)
+      else {
+        newest ??= indexOf(line)
+        if (newest === undefined) throw new PosternError('CONFLICT', 'The recording of the session is damaged.')
+        if (state === undefined) unsealed.unshift(line)
+      }
+      if (state !== undefined && newest !== undefined) break
+    }
+    return {next: (newest ?? -1) + 1, state: state ?? this.#sealer.begin(head), unsealed}
+  }
+
+  async #lastRecord(file: FileHandle, size: number): Promise<string | undefined> {
+    for await (const line of linesBackwards(file, size)) if (!this.#sealer.isSeal(line)) return line
+    return undefined
+  }
+
+  #remember(session: string, tail: Tail<State>): void {
     if (this.#tails.size >= rememberedTails) {
       const [oldest] = this.#tails.keys()
       if (oldest !== undefined) this.#tails.delete(oldest)
@@ -190,41 +240,6 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Bytes up to the end of the last whole line. */
-async function endOfLines(file: FileHandle): Promise<number> {
-  const {size} = await file.stat()
-  return newlineBefore(file, size)
-}
-
-/** The offset behind the last newline before this one; 0 when there is none. */
-async function newlineBefore(file: FileHandle, offset: number): Promise<number> {
-  const window = Buffer.alloc(windowBytes)
-  for (let end = offset; end > 0;) {
-    const start = Math.max(0, end - windowBytes)
-    const {bytesRead} = await file.read(window, 0, end - start, start)
-    const found = window.subarray(0, bytesRead).lastIndexOf(newline)
-    if (found >= 0) return start + found + 1
-    end = start
-  }
-  return 0
-}
-
-/** The whole line that begins here; undefined at the end. */
-async function lineAt(file: FileHandle, start: number, end: number): Promise<string | undefined> {
-  for (let room = windowBytes; start < end; room *= 2) {
-    const bytes = Buffer.alloc(Math.min(room, end - start))
-    const {bytesRead} = await file.read(bytes, 0, bytes.length, start)
-    const found = bytes.indexOf(newline)
-    if (found >= 0) return bytes.toString('utf8', 0, found)
-    if (bytesRead < room) break
-  }
-  return undefined
-}
-
-async function lastLine(file: FileHandle, end: number): Promise<string | undefined> {
-  return lineAt(file, await newlineBefore(file, end - 1), end)
-}
-
 /** The `ei` of a record; undefined when it is none. */
 function indexOf(line: string | undefined): number | undefined {
   try {
@@ -240,13 +255,11 @@ async function differing(file: FileHandle, size: number, wanted: ReadonlyMap<num
   const missing = new Map(wanted)
   const oldest = Math.min(...wanted.keys())
   // From the end: what is sent again was sent last.
-  for (let end = size; end > 0 && missing.size > 0;) {
-    const start = await newlineBefore(file, end - 1)
-    const line = (await lineAt(file, start, end)) ?? ''
+  for await (const line of linesBackwards(file, size)) {
     const ei = indexOf(line)
-    if (ei !== undefined && missing.get(ei) === line) missing.delete(ei)
-    if (ei !== undefined && ei < oldest) break
-    end = start
+    if (ei === undefined) continue
+    if (missing.get(ei) === line) missing.delete(ei)
+    if (ei < oldest || missing.size === 0) break
   }
   return [...missing.keys()]
 }

@@ -9,9 +9,16 @@ import type {
   EventQuery,
   EventRecord,
   Item,
+  LinkMaker,
   Notice,
   RangeOptions,
+  SessionLink,
+  SessionLinkQuery,
+  Splice,
+  SpliceQuery,
+  StoredSessionLink,
 } from './backend.js'
+import {appendLinks, appendSplices, findSplice, listLinks, strangeSplices} from './session-links.js'
 import {migrate, type Tables} from './tables.js'
 
 const sweepInterval = 5000
@@ -135,6 +142,30 @@ export class SqlBackend implements Backend {
     const page = rows.slice(0, limit)
     const last = page.at(-1)
     return {bodies: page.map((row) => row.body), ...(rows.length > limit && last ? {next: last.position} : {})}
+  }
+
+  appendLinks(links: readonly SessionLink[], make: LinkMaker): ReturnType<Backend['appendLinks']> {
+    return this.#inOrder(() =>
+      this.#db.transaction().execute(async (db) => {
+        return appendLinks(db, {links, make, first: await reserveRevisions(db, links.length)})
+      }),
+    )
+  }
+
+  listLinks(query: SessionLinkQuery): Promise<StoredSessionLink[]> {
+    return listLinks(this.#db, query)
+  }
+
+  appendSplices(splices: readonly Splice[]): Promise<void> {
+    return this.#inOrder(() => appendSplices(this.#db, splices))
+  }
+
+  strangeSplices(query: SpliceQuery): Promise<Splice[]> {
+    return strangeSplices(this.#db, query)
+  }
+
+  splice(id: string): Promise<Splice | undefined> {
+    return findSplice(this.#db, id)
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,27 @@ export interface Tables {
     hash: string
     body: string
   }
+  session_links: {
+    position: number
+    host: string
+    stream: string
+    number: number
+    sid: string
+    kind: 'start' | 'end'
+    records: number
+    head: string
+    connection: string | null
+    link: string
+    signature: string
+  }
+  splices: {
+    id: string
+    host: string
+    opened: number
+    ended: number
+    to_agent: number
+    to_client: number
+  }
   counters: {name: string; value: number}
   schema_version: {version: number}
 }
@@ -20,7 +41,7 @@ export interface Tables {
 type Migration = (db: Kysely<Tables>) => Promise<void>
 
 /** Steps from an empty file to today's tables. A released step never changes; new ones go to the end. */
-const migrations: readonly Migration[] = [createTables]
+const migrations: readonly Migration[] = [createTables, createSessionLinks]
 
 /**
  * Brings the tables up to date; call it inside a transaction.
@@ -71,4 +92,38 @@ async function createTables(db: Kysely<Tables>): Promise<void> {
     .addColumn('value', 'bigint', (column) => column.notNull())
     .execute()
   await db.insertInto('counters').values({name: 'revision', value: 0}).execute()
+}
+
+/** Which sessions agents told of, in their order, and which connections the proxies carried. */
+async function createSessionLinks(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable('session_links')
+    .addColumn('position', 'bigint', (column) => column.primaryKey())
+    .addColumn('host', 'text', (column) => column.notNull())
+    .addColumn('stream', 'text', (column) => column.notNull())
+    .addColumn('number', 'bigint', (column) => column.notNull())
+    .addColumn('sid', 'text', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('records', 'bigint', (column) => column.notNull())
+    .addColumn('head', 'text', (column) => column.notNull())
+    .addColumn('connection', 'text')
+    .addColumn('link', 'text', (column) => column.notNull())
+    .addColumn('signature', 'text', (column) => column.notNull())
+    .execute()
+  await db.schema.createIndex('session_links_sid').on('session_links').columns(['sid', 'kind']).unique().execute()
+  await db.schema
+    .createIndex('session_links_stream')
+    .on('session_links')
+    .columns(['host', 'stream', 'position'])
+    .execute()
+  await db.schema.createIndex('session_links_connection').on('session_links').column('connection').execute()
+  await db.schema
+    .createTable('splices')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('host', 'text', (column) => column.notNull())
+    .addColumn('opened', 'bigint', (column) => column.notNull())
+    .addColumn('ended', 'bigint', (column) => column.notNull())
+    .addColumn('to_agent', 'bigint', (column) => column.notNull())
+    .addColumn('to_client', 'bigint', (column) => column.notNull())
+    .execute()
 }

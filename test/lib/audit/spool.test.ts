@@ -79,7 +79,7 @@ describe('Spool', () => {
     expect(spool.backlogBytes).toBe(0)
   })
 
-  it('deletes segments as they are acknowledged, and the last one when it closes', async () => {
+  it('deletes segments as they are acknowledged; the last one says no more than how many sessions there were', async () => {
     const spool = await openSpool(4000)
     const audit = new SessionAudit(spool, systemClock, sessionFacts())
     audit.started({})
@@ -96,7 +96,10 @@ describe('Spool', () => {
     await audit.ended({reason: 'done', bytesFromClient: 0, bytesFromServer: 0})
     await drain(spool)
     await spool.close()
-    expect(await readdir(directory)).toEqual([])
+    const left = await Promise.all((await readdir(directory)).map((name) => readFile(join(directory, name), 'utf8')))
+    expect(left).toEqual([
+      expect.stringMatching(/^{"open":\[\],"numbering":{"stream":"[0-9a-f-]{36}","sessions":1}}\n$/),
+    ])
   })
 
   it('hands what was not acknowledged to the next process', async () => {
@@ -128,7 +131,7 @@ describe('Spool', () => {
     const spool = await openSpool(100)
     spool.append(`{"event":"first","text":"${'x'.repeat(100)}"}\n`)
     spool.append('{"event":"second"}\n')
-    const [name = ''] = (await readdir(directory)).sort()
+    const [, name = ''] = (await readdir(directory)).sort()
     await truncate(join(directory, name), 0)
     expect((await drain(spool)).map(({event}) => event)).toEqual(['second'])
   })
@@ -157,6 +160,29 @@ describe('Spool', () => {
     expect(end?.reason).toContain('The agent stopped without warning')
     expect(end).not.toHaveProperty('end_time')
     expect(Date.parse(String(end?.start_time))).toBeGreaterThan(0)
+  })
+
+  it('numbers its sessions over all processes, whether these closed it or not', async () => {
+    const sid = (number: number): string => `307b49d6-56c7-4d20-8cf0-5bc5348a710${number}`
+    const session = async (spool: Spool, number: number, end: boolean): Promise<void> => {
+      const audit = new SessionAudit(spool, systemClock, sessionFacts({sid: sid(number)}))
+      audit.started({})
+      if (end) await audit.ended({reason: 'done', bytesFromClient: 0, bytesFromServer: 0})
+    }
+    const first = await openSpool()
+    await session(first, 1, true)
+    await session(first, 2, true)
+    const events = await drain(first)
+    await first.close()
+    const second = await openSpool(300)
+    await session(second, 3, true)
+    // Killed: nobody closes it.
+    const third = await openSpool()
+    await session(third, 4, true)
+    events.push(...(await drain(third)))
+    const starts = events.filter(({event}) => event === 'db.session.start')
+    expect(starts.map(({agent_session}) => agent_session)).toEqual([1, 2, 3, 4])
+    expect(new Set(starts.map(({agent_stream}) => agent_stream)).size).toBe(1)
   })
 
   it('keeps every event that was spooled before a kill -9', async () => {

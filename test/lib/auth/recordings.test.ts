@@ -3,6 +3,7 @@ import {readdir} from 'node:fs/promises'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import type {ApiClient} from '../../../src/lib/api/client.js'
+import {isSeal} from '../../../src/lib/audit/seal.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {startTestAuth, testCluster, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
@@ -37,11 +38,12 @@ function session(names: readonly string[], sid = randomUUID()): Event[] {
 const whole = ['db.session.start', 'db.session.query', 'db.session.result', 'db.session.end']
 const sidOf = ([first]: readonly Event[]): string => String(first?.sid)
 
+/** Head and records, without the seals between them. */
 async function read(client: ApiClient, sid: string): Promise<Event[]> {
   const chunks: Buffer[] = []
   for await (const chunk of await client.recording(sid, new AbortController().signal)) chunks.push(chunk)
   const lines = Buffer.concat(chunks).toString().trimEnd().split('\n')
-  return lines.map((line) => JSON.parse(line) as Event)
+  return lines.filter((line) => !isSeal(line)).map((line) => JSON.parse(line) as Event)
 }
 
 describe('the recording of a session', () => {

@@ -1,0 +1,103 @@
+import {readFile} from 'node:fs/promises'
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import type {VerificationLine} from '../../lib/api/verification.js'
+import {readSealKeys, type SealKeys} from '../../lib/audit/seal.js'
+import {verifyRecording} from '../../lib/audit/verification.js'
+import {BaseCommand} from '../../lib/cli/base-command.js'
+import {openAdminConnection, type AdminChoice} from '../../lib/cli/connection.js'
+import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
+import {readJsonLines} from '../../lib/cli/json-lines.js'
+import {isSessionId, withRecording} from '../../lib/cli/recording-source.js'
+import {count, problemsOf, renderProblem, renderSummary} from '../../lib/cli/verification-text.js'
+import {PosternError} from '../../lib/core/errors.js'
+
+type Problem = Extract<VerificationLine, {type: 'problem'}>
+
+export default class AuditVerify extends BaseCommand {
+  static override summary = 'Check that nobody changed, removed or added anything in recordings.'
+  static override description = `For a session it names the first record that is not what the control plane sealed. Without one it checks every recording, the audit log beside them, the numbering of each agent's sessions, and what the proxies carried: so it also finds sessions that are missing and recordings that were cut.
+
+A file is checked with the control plane's keys, or with those in --key and without any connection. The exit code is 1 when something is wrong.`
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
+    '<%= config.bin %> <%= command.id %> --key=seal-keys.pem ./307b49d6-56c7-4d20-8cf0-5bc5348a7101.ndjson',
+  ]
+  static override args = {
+    recording: Args.string({
+      ignoreStdin: true,
+      description: 'id of a session, or a file with its recording (default: everything)',
+    }),
+  }
+  static override flags = {
+    ...adminFlags,
+    ...formatFlag,
+    key: Flags.string({description: 'public keys of the control plane, PEM, for a file', helpValue: 'FILE'}),
+  }
+
+  async run(): Promise<VerificationLine[]> {
+    const {args, flags} = await this.parse(AuditVerify)
+    const lines: VerificationLine[] = []
+    const hear = (line: VerificationLine): void => {
+      lines.push(line)
+      if (flags.format !== 'text') return
+      if (line.type === 'summary') this.say(renderSummary(line))
+      else this.print(renderProblem(line))
+    }
+    const {recording} = args
+    if (recording !== undefined && !isSessionId(recording)) await this.#file(recording, flags, hear)
+    else await this.#stored(recording, flags, hear)
+    const problems = lines.filter((line): line is Problem => line.type === 'problem')
+    if (flags.format !== 'text') await this.show(flags.format, lines, () => '')
+    else if (problems.length === 0) this.print('Everything is as it was sealed.')
+    if (problems.length > 0) throw new PosternError('FAILED', `${count(problems.length, 'problem')} found.`)
+    return lines
+  }
+
+  async #stored(sid: string | undefined, flags: AdminChoice, hear: (line: VerificationLine) => void): Promise<void> {
+    const connection = await openAdminConnection(flags, this.surroundings)
+    await connection.ask(async (client) => {
+      const end = new AbortController()
+      try {
+        const chunks = await client.verification(sid?.toLowerCase(), end.signal)
+        for await (const line of readJsonLines<VerificationLine>(chunks)) hear(line)
+      } finally {
+        end.abort()
+      }
+    })
+  }
+
+  async #file(
+    path: string,
+    flags: AdminChoice & {readonly key?: string | undefined},
+    hear: (line: VerificationLine) => void,
+  ): Promise<void> {
+    const keys = await this.#keys(flags)
+    const verdict = await withRecording(
+      path,
+      () => openAdminConnection(flags, this.surroundings),
+      (chunks) => verifyRecording(chunks, {keys}),
+    )
+    const problems = problemsOf(verdict)
+    for (const problem of problems) hear(problem)
+    const open = verdict.end ? 0 : 1
+    hear({type: 'summary', sessions: 1, records: verdict.records, agents: 1, problems: problems.length, open})
+  }
+
+  async #keys(flags: AdminChoice & {readonly key?: string | undefined}): Promise<SealKeys> {
+    if (flags.key !== undefined) {
+      try {
+        return readSealKeys((await readFile(flags.key, 'utf8')).split(/(?=-----BEGIN )/))
+      } catch (error) {
+        throw new PosternError('USAGE', `The file ${flags.key} holds no public keys.`, {
+          cause: error,
+          hint: 'It must hold PEM blocks of the type PUBLIC KEY.',
+        })
+      }
+    }
+    const connection = await openAdminConnection(flags, this.surroundings)
+    const {keys} = await connection.ask((client) => client.sealKeys())
+    return readSealKeys(keys)
+  }
+}

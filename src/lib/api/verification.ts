@@ -1,0 +1,22 @@
+/** One line of the answer of `GET /v1/audit/verification`: every problem as it is found, then what was looked at. */
+export type VerificationLine =
+  | {
+      readonly type: 'problem'
+      /** What it is about: a session, an agent, or a connection that a proxy carried. */
+      readonly subject: 'session' | 'agent' | 'connection'
+      readonly id: string
+      /** Line of the recording, and `ei` of the record. */
+      readonly line?: number | undefined
+      readonly ei?: number | undefined
+      /** One sentence. */
+      readonly problem: string
+    }
+  | {
+      readonly type: 'summary'
+      readonly sessions: number
+      readonly records: number
+      readonly agents: number
+      readonly problems: number
+      /** Sessions that no end was told of, and whose agent may still be in them. */
+      readonly open: number
+    }

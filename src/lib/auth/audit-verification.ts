@@ -1,0 +1,269 @@
+/**
+ * Compares everything that the control plane knows about sessions:
+ *
+ *   recording ── its seals hold, its events count without a gap
+ *      │ the same events
+ *   audit log
+ *      │ first event, number of records, last link
+ *   chain of the agent's sessions ── numbers without a gap, links hold
+ *      │ connection id, bytes
+ *   what the proxies carried
+ */
+import type {VerificationLine} from '../api/verification.js'
+import {isRecordingOnly, startRefused, type AuditEvent} from '../audit/event.js'
+import type {SealKeys, Vouched} from '../audit/seal.js'
+import {digestOf} from '../audit/seal.js'
+import {verifyRecording, type RecordingVerdict} from '../audit/verification.js'
+import type {Clock} from '../core/clock.js'
+import {messageOf, PosternError} from '../core/errors.js'
+import type {Backend, Splice, StoredSessionLink} from '../storage/backend.js'
+import type {RecordingFiles} from '../storage/recording-files.js'
+import type {Sealing} from './sealing.js'
+import {linkFlaw, missingBetween} from './session-chain.js'
+
+export interface AuditVerificationOptions {
+  readonly backend: Backend
+  readonly files: RecordingFiles<Vouched>
+  readonly sealing: Sealing
+  readonly clock: Clock
+}
+
+type Problem = Extract<VerificationLine, {type: 'problem'}>
+
+const pageSize = 500
+/** A session's events may still be on their way so long after its connection has ended. */
+const settleMilliseconds = 60_000
+/** A connection that carried no session, such as a reserve or a cancel request, has handshakes and little more. */
+const handshakeBytes = 32 * 1024
+/** TLS adds little to what it carries; much more than an agent tells of is something that it does not tell. */
+const tlsShare = 1.2
+
+export class AuditVerification {
+  readonly #options: AuditVerificationOptions
+
+  constructor(options: AuditVerificationOptions) {
+    this.#options = options
+  }
+
+  /** Everything about one session. @throws PosternError NOT_FOUND */
+  async *session(sid: string): AsyncGenerator<VerificationLine> {
+    const links = await this.#options.backend.listLinks({sid, limit: 2})
+    const verdict = yield* this.#session(sid, links)
+    if (!verdict && links.length === 0) {
+      throw new PosternError('NOT_FOUND', `There is no session ${sid}.`, {
+        hint: 'The ids of sessions are in the audit log, under "sid".',
+      })
+    }
+  }
+
+  /** Everything there is. */
+  async *everything(): AsyncGenerator<VerificationLine> {
+    const seen = new Set<string>()
+    let records = 0
+    let open = 0
+    const agents = new Set<string>()
+    const newest = new Map<string, StoredSessionLink>()
+    const starts = new Map<string, StoredSessionLink>()
+    const keys = this.#keys
+    let problems = 0
+    const count = (line: VerificationLine): VerificationLine => {
+      if (line.type === 'problem') problems += 1
+      return line
+    }
+    for (let after = 0; ;) {
+      const page = await this.#options.backend.listLinks({after, limit: pageSize})
+      for (const link of page) {
+        const place = `${link.host}/${link.stream}`
+        agents.add(link.host)
+        for (const line of agentProblems(link, newest.get(place), keys)) yield count(line)
+        newest.set(place, link)
+        after = link.position
+        if (link.kind === 'start') {
+          starts.set(link.sid, link)
+          continue
+        }
+        const start = starts.get(link.sid)
+        starts.delete(link.sid)
+        seen.add(link.sid)
+        const walk = this.#session(link.sid, start ? [start, link] : [link])
+        records += yield* passOn(walk, count)
+      }
+      if (page.length < pageSize) break
+    }
+    for (const [sid, start] of starts) {
+      seen.add(sid)
+      open += 1
+      records += yield* passOn(this.#session(sid, [start]), count)
+    }
+    for (const sid of await this.#options.files.list()) {
+      if (seen.has(sid)) continue
+      seen.add(sid)
+      records += yield* passOn(this.#session(sid, []), count)
+    }
+    for await (const line of this.#strangeConnections()) yield count(line)
+    yield {type: 'summary', sessions: seen.size, records, agents: agents.size, problems, open}
+  }
+
+  get #keys(): SealKeys {
+    return this.#options.sealing.keys
+  }
+
+  async *#session(
+    sid: string,
+    links: readonly StoredSessionLink[],
+  ): AsyncGenerator<VerificationLine, RecordingVerdict | undefined> {
+    const start = links.find(({kind}) => kind === 'start')
+    const end = links.find(({kind}) => kind === 'end')
+    const log = new LogCursor(this.#options.backend, sid)
+    const verdict = await this.#verdict(sid, log)
+    if (verdict === undefined) {
+      if ((end?.records ?? 0) > 0 || (!end && start)) yield problem(sid, 'Its recording is missing.')
+      return undefined
+    }
+    if (typeof verdict === 'string') {
+      yield problem(sid, verdict)
+      return undefined
+    }
+    if (verdict.broken) {
+      yield {...problem(sid, verdict.broken.problem), line: verdict.broken.line, ei: verdict.broken.ei}
+    } else {
+      const rest = await log.next()
+      const ei = Number(rest?.ei)
+      if (rest) yield {...problem(sid, `Its recording was cut: the audit log goes on with event ${ei}.`), ei}
+      else if (end && (end.records !== verdict.records || end.head !== verdict.sealed.link)) {
+        yield problem(sid, `Its recording is not the one of ${end.records} records with which it ended.`)
+      } else {
+        const splice =
+          start?.connection === undefined ? undefined : await this.#options.backend.splice(start.connection)
+        const told = splice && this.#compare(splice, verdict)
+        if (told !== undefined) yield problem(sid, told)
+      }
+    }
+    return verdict
+  }
+
+  /** What the recording says of itself; a sentence when it cannot be read, undefined when there is none. */
+  async #verdict(sid: string, log: LogCursor): Promise<RecordingVerdict | string | undefined> {
+    const stored = await this.#options.files.get(sid)
+    if (!stored) return undefined
+    try {
+      return await verifyRecording(stored.read() as AsyncIterable<Buffer>, {
+        keys: this.#keys,
+        onRecord: (record) => log.compare(record),
+      })
+    } catch (error) {
+      return `Its recording cannot be read: ${messageOf(error)}`
+    } finally {
+      await stored.close().catch(() => undefined)
+    }
+  }
+
+  /** What the proxy carried, beside what the agent told. */
+  #compare({ended, toAgent, toClient}: Splice, {end}: RecordingVerdict): string | undefined {
+    if (!end) {
+      return ended < this.#options.clock.now() - settleMilliseconds
+        ? `Its end is missing: its connection ended at ${new Date(ended).toISOString()}.`
+        : undefined
+    }
+    const {bytes_from_client: fromClient, bytes_from_server: fromServer} = end
+    if (toAgent > Number(fromClient) * tlsShare + handshakeBytes)
+      return `The proxy carried ${toAgent} bytes of its client, and its agent tells of ${String(fromClient)}.`
+    if (toClient > Number(fromServer) * tlsShare + handshakeBytes)
+      return `The proxy carried ${toClient} bytes to its client, and its agent tells of ${String(fromServer)}.`
+    return undefined
+  }
+
+  /** Connections that carried more than a handshake, and that no session names. */
+  async *#strangeConnections(): AsyncGenerator<VerificationLine> {
+    const {backend, clock} = this.#options
+    const before = clock.now() - settleMilliseconds
+    for (let after = ''; ;) {
+      const page = await backend.strangeSplices({before, moreThan: handshakeBytes, after, limit: pageSize})
+      for (const {id, host, opened, toAgent, toClient} of page) {
+        after = id
+        const time = new Date(opened).toISOString()
+        const what = `A connection to agent ${host} from ${time} carried ${toAgent} and ${toClient} bytes`
+        yield {type: 'problem', subject: 'connection', id, problem: `${what}, and no session of the agent names it.`}
+      }
+      if (page.length < pageSize) return
+    }
+  }
+}
+
+async function* passOn(
+  lines: AsyncGenerator<VerificationLine, RecordingVerdict | undefined>,
+  count: (line: VerificationLine) => VerificationLine,
+): AsyncGenerator<VerificationLine, number> {
+  for (;;) {
+    const {done, value} = await lines.next()
+    if (done) return value?.records ?? 0
+    yield count(value)
+  }
+}
+
+function* agentProblems(
+  link: StoredSessionLink,
+  before: StoredSessionLink | undefined,
+  keys: SealKeys,
+): Generator<Problem> {
+  const {host: id, kind, number, sid} = link
+  const flaw = linkFlaw(link, before, keys)
+  if (flaw !== undefined) {
+    const where = `the ${kind} of its session ${number} (${sid})`
+    yield {type: 'problem', subject: 'agent', id, problem: `In the chain of its sessions, at ${where}, ${flaw}.`}
+  }
+  const missing = missingBetween(link, before)
+  if (missing !== undefined) {
+    yield {type: 'problem', subject: 'agent', id, problem: `Its sessions ${missing} are missing (before ${sid}).`}
+  }
+}
+
+function problem(sid: string, sentence: string): Problem {
+  return {type: 'problem', subject: 'session', id: sid, problem: sentence}
+}
+
+/** The audit log's events of a session, beside its recording. */
+class LogCursor {
+  readonly #backend: Backend
+  readonly #sid: string
+  #page: AuditEvent[] = []
+  #after: number | undefined = 0
+
+  constructor(backend: Backend, sid: string) {
+    this.#backend = backend
+    this.#sid = sid
+  }
+
+  /** The next event that belongs into a recording as well. */
+  async next(): Promise<AuditEvent | undefined> {
+    for (;;) {
+      const event = this.#page.shift()
+      if (event && isComparable(event)) return event
+      if (event) continue
+      if (this.#after === undefined) return undefined
+      const {bodies, next} = await this.#backend.listEvents({sid: this.#sid, after: this.#after, limit: pageSize})
+      this.#page = bodies.map((body) => JSON.parse(body) as AuditEvent)
+      this.#after = next
+    }
+  }
+
+  /** Why a record is not what the log has in its place; undefined when it is. */
+  async compare(record: AuditEvent): Promise<string | undefined> {
+    if (isRecordingOnly(String(record.event))) return undefined
+    const event = await this.next()
+    if (!event) return `The audit log does not have event ${String(record.ei)}.`
+    if (event.ei !== record.ei)
+      return `The audit log has event ${String(event.ei)} in the place of ${String(record.ei)}.`
+    return digest(event) === digest(record) ? undefined : `The audit log has another event ${String(record.ei)}.`
+  }
+}
+
+function isComparable({event, code}: AuditEvent): boolean {
+  return String(event).startsWith('db.session.') && code !== startRefused
+}
+
+/** Of what the agent told; the rest was added by the control plane, in one of the two places. */
+function digest(event: AuditEvent): string {
+  const own = Object.entries(event).filter(([key]) => !['server_id', 'cluster_name', 'received_at'].includes(key))
+  return digestOf(JSON.stringify(own)).toString('hex')
+}

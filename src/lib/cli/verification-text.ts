@@ -1,0 +1,27 @@
+import type {VerificationLine} from '../api/verification.js'
+import type {RecordingVerdict} from '../audit/verification.js'
+
+type Problem = Extract<VerificationLine, {type: 'problem'}>
+type Summary = Extract<VerificationLine, {type: 'summary'}>
+
+/** One problem on one line. */
+export function renderProblem({subject, id, line, ei, problem}: Problem): string {
+  const place = [...(line === undefined ? [] : [`line ${line}`]), ...(ei === undefined ? [] : [`event ${ei}`])]
+  const where = place.length > 0 ? ` (${place.join(', ')})` : ''
+  return `${subject} ${id}${where}: ${problem}`
+}
+
+/** What was looked at. */
+export function renderSummary({sessions, records, agents, open}: Summary): string {
+  const opened = open > 0 ? ` ${count(open, 'session')} of them without an end so far.` : ''
+  return `Checked ${count(sessions, 'session')} with ${count(records, 'record')} of ${count(agents, 'agent')}.${opened}`
+}
+
+/** The problem of a recording in a file. */
+export function problemsOf({head, broken}: RecordingVerdict): Problem[] {
+  return broken ? [{type: 'problem', subject: 'session', id: head.sid, ...broken}] : []
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
