@@ -25,8 +25,8 @@ const drivers: Readonly<Record<string, (way: Way) => Promise<Record<string, unkn
   // It hides the key in the object that it is given.
   pg: ({host, port, ssl}) => runPg({host, port, user: 'alice', database: 'postgres', ssl: ssl ? {...ssl} : false}),
   postgres: ({host, port, ssl}) => runPostgres({host, port, user: 'alice', database: 'postgres', ssl: ssl ?? false}),
-  // As PostgreSQL 17: TLS from the first byte, with the protocol's name (case A06).
-  'postgres, direct TLS': ({host, port, ssl}) => {
+  // As libpq 17 can: TLS from the first byte, with the protocol's name.
+  'A06: postgres with direct TLS': ({host, port, ssl}) => {
     const options = {host, port, user: 'alice', database: 'postgres', ssl: ssl ?? false}
     return runPostgres(ssl ? ({...options, sslnegotiation: 'direct'} as typeof options) : options)
   },
