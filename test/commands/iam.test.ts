@@ -8,12 +8,15 @@ import {join, resolve} from 'node:path'
 import type {PostgresServer} from '../../src/lib/cluster/postgres.js'
 import {cleanEnvironment, runCli, type Finished} from '../helpers/cli.js'
 import {query, realPostgres, refusalOf, startOpenPostgres, tokenFor} from '../lib/sandbox/databases.js'
-import {abroad, allow, home, region, startRig, trust, type Credentials, type Rig} from '../lib/sandbox/rig.js'
+import {abroad, allow, home, policy, region, startRig, trust, type Credentials, type Rig} from '../lib/sandbox/rig.js'
 
 const suffix = `abcdefghijklm.${region}.rds.amazonaws.com:5432`
 const primary = `aurora.cluster-${suffix}`
 const createIam = ['db', 'configure', 'aws', 'create-iam']
 const bootstrap = ['db', 'configure', 'bootstrap']
+const many = Array.from({length: 120}, (_, index) => `orders-${index}`)
+/** As many policies as a role may have. */
+const parts = Array.from({length: 10}, (_, index) => `Part-${index}`)
 const arn = (name: string, account = home): string => `arn:aws:iam::${account}:role/${name}`
 
 let server: PostgresServer
@@ -33,6 +36,24 @@ beforeAll(async () => {
           users: [
             {name: 'operator', inline: {all: allow('*')}},
             {name: 'intern', inline: {look: allow(['iam:GetPolicy', 'sts:*'])}},
+            {
+              name: 'maker',
+              inline: {make: allow(['iam:*Policy', 'iam:ListPolicyVersions', 'rds:Describe*', 'sts:*'], '*')},
+              boundary: 'Made',
+            },
+            {
+              name: 'clumsy',
+              inline: {
+                make: allow(['iam:Get*', 'iam:List*', 'iam:CreatePolicy*', 'iam:TagPolicy', 'sts:*']),
+                back: allow(['iam:SetDefaultPolicyVersion', 'iam:DeletePolicyVersion']),
+              },
+            },
+            {
+              name: 'attacher',
+              inline: {
+                make: allow(['iam:GetPolicy', 'iam:CreatePolicy', 'iam:TagPolicy', 'iam:AttachUserPolicy', 'sts:*']),
+              },
+            },
             {name: 'agent', inline: {start: allow('sts:AssumeRole', arn('agent'))}},
           ],
           roles: [
@@ -40,8 +61,25 @@ beforeAll(async () => {
             {name: 'rds', trust: trust({AWS: home})},
             {name: 'admin', path: '/people/', trust: trust({AWS: home}), inline: {all: allow('*')}},
             {name: 'blind', trust: trust({AWS: home})},
+            {name: 'late', trust: trust({AWS: home})},
+            {name: 'patient', trust: trust({AWS: home})},
+            {name: 'far-from-all', trust: trust({AWS: home})},
+            {name: 'bounded', trust: trust({AWS: home}), boundary: 'Bounds'},
+            {name: 'full', trust: trust({AWS: home}), attached: parts},
           ],
-          policies: [{name: 'Foreign', document: allow('s3:GetObject')}],
+          policies: [
+            {name: 'Foreign', document: allow('s3:GetObject')},
+            {
+              name: 'Made',
+              document: policy(
+                {Effect: 'Allow', Action: '*', Resource: '*'},
+                {Effect: 'Deny', Action: 'iam:AttachUserPolicy', Resource: '*'},
+              ),
+            },
+            {name: 'Bounds', document: allow('rds:*')},
+            ...parts.map((name) => ({name, document: allow('s3:GetObject')})),
+          ],
+          instances: many.map((id) => ({id, region})),
           clusters: [{id: 'aurora', region, resourceId: 'cluster-AURORA'}],
         },
         {
@@ -148,26 +186,67 @@ describe('create-iam', () => {
     expect(policyOf('Access')?.tags).toEqual(new Map([['postern', '']]))
   })
 
-  it('gives its policy new versions, and makes room for the sixth', async () => {
+  it('does nothing when nothing differs, and says so', async () => {
+    const run = () =>
+      as('operator', [...createIam, '--types=rds', '--name=Same', '--role=/services/agent', '--confirm'])
+    expect(await run()).toMatchObject({code: 0})
+    const {grants} = rig.sandbox.world.accounts.get(home)?.roles.get('agent') ?? {}
+    const before = [policyOf('Same')?.versions.length, grants?.latest.attached]
+    expect(await run()).toEqual({
+      code: 0,
+      stdout: 'AWS has all of these permissions already: there is nothing to do.\n',
+      stderr: '',
+    })
+    expect([policyOf('Same')?.versions.length, grants?.latest.attached]).toEqual(before)
+    const {stdout} = await as('operator', [...createIam, '--types=rds', '--name=Same', '--role=late', '--confirm'])
+    expect(stdout).toBe(
+      `1. [${home}] Attach IAM policies to "late".\n\n✅[AWS] [${home}] Attach IAM policies to "late"... done.\n`,
+    )
+  })
+
+  it('gives its policy new versions that differ, shows how, and makes room for the sixth', async () => {
     const make = (types: string) => as('operator', [...createIam, '--types', types, '--name=Versions', '--confirm'])
-    for (const types of ['rds', 'rds', 'redshift', 'rds', 'rds', 'redshift', 'rdsproxy']) {
-      expect(await make(types)).toMatchObject({code: 0})
+    for (const types of ['rds', 'redshift', 'rds', 'redshift', 'rds']) {
+      expect(await make(types)).toMatchObject({code: 0, stderr: ''})
     }
+    const {stdout} = await make('rdsproxy,rds')
+    expect(stdout).toContain(`1. [${home}] Update IAM Policy "Versions":\n{`)
+    expect(stdout).toContain('+ rds:DescribeDBProxies on *\n')
+    expect(stdout).toContain(`✅[AWS] [${home}] Update IAM Policy "Versions"... done.`)
+    expect((await make('rdsproxy')).stdout).toContain('- rds:ModifyDBCluster on *\n')
     const policy = policyOf('Versions')
     expect(policy?.versions.map(({id}) => id).sort()).toEqual(['v3', 'v4', 'v5', 'v6', 'v7'])
     expect(policy?.defaultVersion.latest).toMatchObject({id: 'v7'})
     expect(policy?.defaultVersion.latest.policy.text).toContain('rds:DescribeDBProxies')
   })
 
-  it('leaves a policy alone that is not its own', async () => {
+  it('leaves a policy alone that is not its own, and says so before anything is done', async () => {
     const {code, stdout, stderr} = await as('operator', [...createIam, '--types=rds', '--name=Foreign', '--confirm'])
-    expect(code).toBe(6)
-    expect(stdout).toContain(
-      `❌[AWS] [${home}] Create IAM Policy "Foreign"... failed.\nFailure reason: The policy arn:aws:iam::${home}:policy/Foreign exists and has no tag "postern"`,
-    )
-    expect(stdout).not.toContain('done.')
-    expect(stderr).toContain('Not everything was done in AWS.')
+    expect({code, stdout}).toEqual({code: 6, stdout: ''})
+    expect(stderr).toContain(`The policy arn:aws:iam::${home}:policy/Foreign exists and has no tag "postern"`)
     expect(policyOf('Foreign')?.versions.length).toBe(1)
+  })
+
+  it('takes back what it did when a later step fails', async () => {
+    const {code, stdout, stderr} = await as('maker', [...createIam, '--types=rds', '--name=Half', '--confirm'])
+    expect(code).toBe(4)
+    expect(stdout).toContain(`✅[AWS] [${home}] Create IAM Policy "Half"... done.`)
+    expect(stdout).toContain(`❌[AWS] [${home}] Attach IAM policies to "maker"... failed.`)
+    expect(stderr).toContain('Nothing is changed in AWS: what was done before was taken back.')
+    expect(policyOf('Half')).toBeUndefined()
+  })
+
+  it('takes a new version back as well, and says what it cannot take back', async () => {
+    await as('operator', [...createIam, '--types=rds', '--name=Back', '--role=late', '--confirm'])
+    const attach = ['--role=far-from-all', '--confirm']
+    const failed = await as('clumsy', [...createIam, '--types=rds,redshift', '--name=Back', ...attach])
+    expect(failed).toMatchObject({code: 4})
+    expect(policyOf('Back')?.versions.map(({id}) => id)).toEqual(['v1'])
+    const stuck = await as('clumsy', [...createIam, '--types=rds', '--name=Stuck', ...attach])
+    expect(stuck.code).toBe(4)
+    expect(stuck.stderr).toContain('What was done before is still there.')
+    expect(stuck.stderr).toMatch(/It could not be taken back: AccessDenied: .*iam:(ListPolicyVersions|DeletePolicy)/)
+    expect(policyOf('Stuck')).toBeDefined()
   })
 
   it('finds the role behind a session, with its path', async () => {
@@ -201,6 +280,53 @@ describe('create-iam', () => {
     expect(stdout).toContain(`Create IAM Policy "Refused"... failed.`)
     expect(stdout).toMatch(/Failure reason: .*is not authorized to perform: iam:CreatePolicy/)
     expect(stdout).not.toContain('Attach IAM policies to "intern"...')
+    expect(policyOf('Refused')).toBeUndefined()
+  })
+
+  it('waits until AWS applies the change; with --no-wait it does not', async () => {
+    const {switches} = rig.sandbox.world
+    switches.propagationDelay = 4000
+    try {
+      const words = [...createIam, '--types=redshift', '--role=patient', '--confirm']
+      const hasty = await as('operator', [...words, '--name=Hasty', '--no-wait'])
+      expect(hasty).toMatchObject({code: 0, stderr: ''})
+      const {code, stderr} = await as('operator', [...words.with(-3, '--types=rds'), '--name=Patient'])
+      expect(code).toBe(0)
+      expect(stderr).toMatch(/Waiting until AWS applies the change: 0 of 5 permissions are in effect/)
+      expect(stderr).toContain('All of them are in effect.')
+    } finally {
+      switches.propagationDelay = 0
+    }
+  })
+
+  it('says what a boundary leaves without effect', async () => {
+    const {code, stdout, stderr} = await as('operator', [
+      ...createIam,
+      '--types=rds',
+      '--name=Bounded',
+      '--role=bounded',
+      '--confirm',
+    ])
+    expect(code).toBe(1)
+    expect(stdout).toContain('Attach IAM policies to "bounded"... done.')
+    expect(stderr).toContain('rds-db:connect on *: the permissions boundary does not allow it')
+    expect(stderr).not.toContain('rds:DescribeDBInstances on *')
+  })
+
+  it('says when it may not see whether the change is in effect', async () => {
+    const {code, stderr} = await as('attacher', [...createIam, '--types=rds', '--name=Unseen', '--confirm'])
+    expect(code).toBe(0)
+    expect(stderr).toContain('cannot be seen without iam:SimulatePrincipalPolicy')
+  })
+
+  it('refuses one policy more than AWS allows before anything is done', async () => {
+    const {code, stdout, stderr} = await as('operator', [...createIam, '--types=rds', '--name=More', '--role=full'])
+    expect({code, stdout}).toEqual({code: 2, stdout: ''})
+    expect(stderr).toContain('--confirm')
+    const refused = await as('operator', [...createIam, '--types=rds', '--name=More', '--role=full', '--confirm'])
+    expect(refused).toMatchObject({code: 1, stdout: ''})
+    expect(refused.stderr).toContain(`${arn('full')} would have 11 managed policies, and AWS allows 10`)
+    expect(policyOf('More')).toBeUndefined()
   })
 
   it('without a terminal names --confirm before it asks AWS, and has no effect', async () => {
@@ -307,6 +433,126 @@ db_service:
     expect(policyOf('Far')?.defaultVersion.latest.policy.text).toContain('sts:AssumeRole')
     const {grants} = rig.sandbox.world.accounts.get(abroad)?.roles.get('finder') ?? {}
     expect(grants?.latest.attached).toContain(`arn:aws:iam::${abroad}:policy/Far`)
+  })
+
+  const agentFor = (databases: readonly string[], role?: string): string =>
+    `version: v3
+postern: {proxy_server: "postern.example.com:443", auth_token: x}
+auth_service: {enabled: no}
+proxy_service: {enabled: no}
+db_service:
+  enabled: yes
+  databases:
+${databases.map((id) => `  - {name: ${id}, protocol: postgres, uri: "${id}.${suffix}"${role ? `, aws: {assume_role_arn: "${role}"}` : ''}}`).join('\n')}
+`
+
+  it('E06: permissions on 120 databases are counted, split over policies, and applied whole or not at all', async () => {
+    const file = join(directory, 'many.yaml')
+    await writeFile(file, agentFor(many))
+    const scoped = [...bootstrap, '-c', file, '--scope=databases', '--policy-name=Many', '--confirm']
+    const target = ['--attach-to-role=far-from-all']
+    const documents = () =>
+      ['Many', 'Many-2'].map((name) => policyOf(name)?.defaultVersion.latest.policy.text.replaceAll(/\s/g, ''))
+
+    const refused = await as('maker', [...scoped, '--attach-to-user=maker'])
+    expect(refused).toMatchObject({code: 4})
+    expect(refused.stdout).toContain('Create IAM Policy "Many-2"... done.')
+    expect([policyOf('Many'), policyOf('Many-2')]).toEqual([undefined, undefined])
+
+    const {code, stdout, stderr} = await as('operator', [...scoped, ...target])
+    expect(code).toBe(0)
+    expect(stderr).toMatch(
+      /^The permissions have 9,\d{3} characters\. AWS allows 6,144 in a managed policy, .*10,240 for a role and 2,048 for a user: they are in 2 managed policies\.$/m,
+    )
+    expect(stdout).toContain('Attach IAM policies to "far-from-all"... done.')
+    const [first = '', second = ''] = documents()
+    expect(first.length).toBeLessThanOrEqual(6144)
+    expect(second.length).toBeLessThanOrEqual(6144)
+    const ids = rig.sandbox.world.accounts.get(home)?.instances.filter(({id}) => many.includes(id)) ?? []
+    const allowed = (first + second).match(/arn:aws:rds-db:[^"]+/g)
+    expect(allowed?.toSorted()).toEqual(
+      ids.map(({resourceId}) => `arn:aws:rds-db:${region}:${home}:dbuser:${resourceId}/*`).toSorted(),
+    )
+    expect(first + second).not.toMatch(/rds-db:connect","Resource":"\*|ModifyDB/)
+
+    await writeFile(file, agentFor(many.slice(0, 3)))
+    const fewer = await as('operator', [...scoped, ...target])
+    expect(fewer.stdout).toContain(`Remove IAM policy "Many-2" from "far-from-all"... done.`)
+    expect(policyOf('Many-2')).toBeUndefined()
+    expect(documents()[0]?.match(/arn:aws:rds-db:/g)).toHaveLength(3)
+  })
+
+  it('learns what AWS calls the databases of a role that has no permissions yet', async () => {
+    const file = join(directory, 'scoped.yaml')
+    await writeFile(file, agentFor(['orders-7'], arn('rds')))
+    const words = [
+      '--scope=databases',
+      '--policy-name=Scoped',
+      '--attach-to-role',
+      arn('rds'),
+      '--confirm',
+      '-f',
+      'json',
+    ]
+    const {code, stdout} = await as('operator', [...bootstrap, '-c', file, ...words])
+    expect(code).toBe(0)
+    const {resourceId} = rig.sandbox.world.accounts.get(home)?.instances.find(({id}) => id === 'orders-7') ?? {}
+    expect(JSON.parse(stdout)).toMatchObject({
+      actions: [
+        {
+          action: 'create-policy',
+          characters: expect.any(Number),
+          policy: {
+            Statement: [
+              {Action: ['rds:DescribeDBInstances', 'rds:DescribeDBClusters'], Resource: '*'},
+              {Action: 'rds-db:connect', Resource: `arn:aws:rds-db:${region}:${home}:dbuser:${resourceId ?? ''}/*`},
+            ],
+          },
+        },
+        {action: 'attach-policy', policy_arns: [`arn:aws:iam::${home}:policy/Scoped`], target_arn: arn('rds')},
+      ],
+    })
+    const manual = await runCli([
+      ...bootstrap,
+      '-c',
+      file,
+      '--manual',
+      '--scope=databases',
+      '--attach-to-role',
+      arn('rds'),
+    ])
+    expect(manual.stdout).toContain(`"arn:aws:rds-db:${region}:${home}:dbuser:<resource-id>/*"`)
+    expect(manual.stderr).toContain('Without AWS the resource id of a database is not known')
+  })
+
+  it('names the database that AWS does not know, before anything is done', async () => {
+    const file = join(directory, 'unknown.yaml')
+    await writeFile(file, agentFor(['orders-1', 'nowhere']))
+    const {code, stderr} = await as('operator', [...bootstrap, '-c', file, '--scope=databases', '--confirm'])
+    expect(code).toBe(5)
+    expect(stderr).toContain('What AWS calls the database "nowhere" cannot be found out')
+  })
+
+  it('lets an agent keep its own inline policy where its configuration says so', async () => {
+    const file = join(directory, 'keeping.yaml')
+    await writeFile(file, agentFor(['orders-1']).replace('  databases:', '  iam_policy: auto\n  databases:'))
+    const words = ['--manual', '--attach-to-role', arn('agent'), '--format=json']
+    expect(JSON.parse((await runCli([...bootstrap, '-c', file, ...words])).stdout)).toMatchObject({
+      actions: [
+        {
+          policy: {
+            Statement: [
+              {Resource: '*'},
+              {
+                Action: ['iam:GetRolePolicy', 'iam:PutRolePolicy', 'iam:DeleteRolePolicy'],
+                Resource: arn('agent'),
+              },
+            ],
+          },
+        },
+        {action: 'attach-policy'},
+      ],
+    })
   })
 
   it('says when there is nothing to do', async () => {

@@ -1,21 +1,34 @@
 /** Which identity gets which permissions, from what the configuration needs. Asks nobody; pure. */
+import {isDeepStrictEqual} from 'node:util'
 import {PosternError} from '../core/errors.js'
 import {anyone, nameIdentity, nameRoles, parseIdentity, type IamIdentity} from './iam-identity.js'
-import {policyFor, type IamDatabaseType, type PolicyDocument} from './iam-policy.js'
+import type {PolicyChanges} from './iam-difference.js'
+import {policyFor, type DatabaseGrant, type IamDatabaseType, type PolicyDocument} from './iam-policy.js'
+import {splitPolicy} from './iam-size.js'
 
 /** One step of giving an identity its permissions. Printing, confirming and carrying out all read the same steps. */
-export type IamAction = CreatePolicyAction | AttachPolicyAction
+export type IamAction = PutPolicyAction | AttachPolicyAction | RemovePolicyAction
 
-export interface CreatePolicyAction {
-  readonly kind: 'create-policy'
+export interface PutPolicyAction {
+  readonly kind: 'create-policy' | 'update-policy'
   readonly account: string
   readonly policyArn: string
   readonly policyName: string
   readonly document: PolicyDocument
+  /** Of an update, where the document before it may be read. */
+  readonly changes?: PolicyChanges | undefined
 }
 
 export interface AttachPolicyAction {
   readonly kind: 'attach-policy'
+  readonly account: string
+  readonly policyArns: readonly string[]
+  readonly target: IamIdentity
+}
+
+/** Takes a part of our policy away that is not needed any more, and deletes it when nobody else has it. */
+export interface RemovePolicyAction {
+  readonly kind: 'remove-policy'
   readonly account: string
   readonly policyArn: string
   readonly target: IamIdentity
@@ -28,6 +41,8 @@ export interface AccessNeed {
   readonly externalId?: string | undefined
   /** Whether databases are also found in this way, and not only named. */
   readonly finds?: boolean | undefined
+  /** The databases themselves, where permissions are for these alone; undefined for all of the types. */
+  readonly grants?: readonly DatabaseGrant[] | undefined
 }
 
 export interface PlanRequest {
@@ -35,22 +50,31 @@ export interface PlanRequest {
   readonly needs: readonly AccessNeed[]
   /** Names and ARNs of further roles to assume. */
   readonly assumesRoles: readonly string[]
+  /** Whether the agent itself keeps an inline policy for its databases. */
+  readonly keepsPolicy?: boolean | undefined
 }
 
-/** The policy that gives the target what it needs, and its attachment; nothing when it needs nothing. */
-function planAccess(target: IamIdentity, {policyName, needs, assumesRoles}: PlanRequest): IamAction[] {
+/** The policy that gives the target what it needs, in as many parts as AWS demands, and its attachment; nothing when it needs nothing. */
+function planAccess(target: IamIdentity, {policyName, needs, assumesRoles, keepsPolicy}: PlanRequest): IamAction[] {
   const named = nameRoles(assumesRoles, target)
   const own = needs.filter(({assumeRoleArn}) => assumeRoleArn === target.arn)
   const direct = own.length > 0 ? own : needs.filter(({assumeRoleArn}) => assumeRoleArn === undefined)
   const assumed = own.length > 0 ? [] : rolesOf(needs)
-  const document = policyFor({types: direct.flatMap(({types}) => types), assumedRoles: [...assumed, ...named]})
+  const document = policyFor({
+    types: direct.flatMap(({types}) => types),
+    grants: direct.some(({grants}) => grants) ? direct.flatMap(({grants = []}) => grants) : undefined,
+    assumedRoles: [...assumed, ...named],
+    keeper: keepsPolicy === true && direct.some(({types}) => types.length > 0) ? target : undefined,
+  })
   if (!document) return []
   const {account, partition} = target
-  const policyArn = `arn:${partition}:iam::${account}:policy/${policyName}`
-  return [
-    {kind: 'create-policy', account, policyArn, policyName, document},
-    {kind: 'attach-policy', account, policyArn, target},
-  ]
+  const parts = splitPolicy(document).map((part, index): PutPolicyAction => {
+    const name = index === 0 ? policyName : `${policyName}-${index + 1}`
+    const policyArn = `arn:${partition}:iam::${account}:policy/${name}`
+    return {kind: 'create-policy', account, policyArn, policyName: name, document: part}
+  })
+  const policyArns = parts.map(({policyArn}) => policyArn)
+  return [...parts, {kind: 'attach-policy', account, policyArns, target}]
 }
 
 const rolesOf = (needs: readonly AccessNeed[]): string[] =>
@@ -125,17 +149,21 @@ export function planEverybody(caller: IamIdentity, request: PlanRequest): WholeP
   for (const target of [{identity: caller}, ...roles]) {
     const assumesRoles = target.identity === caller ? request.assumesRoles : []
     const actions = planAccess(target.identity, {...request, assumesRoles})
-    const [create] = actions
-    const taken = plans.flatMap((plan) => plan.actions).find((action) => action.policyArn === create?.policyArn)
-    if (!create) continue
+    if (actions.length === 0) continue
+    const taken = plans.map((plan) => policiesIn(plan.actions)).find((made) => sharesName(made, policiesIn(actions)))
     if (!taken) plans.push({...target, actions})
-    else if (isSameStep(taken, create)) plans.push({...target, actions: actions.slice(1)})
-    else skipped.push(target.identity)
+    else if (isDeepStrictEqual(taken, policiesIn(actions))) {
+      plans.push({...target, actions: actions.filter(({kind}) => kind !== 'create-policy')})
+    } else skipped.push(target.identity)
   }
   return {plans, skipped}
 }
 
-const isSameStep = (one: IamAction, other: IamAction): boolean => JSON.stringify(one) === JSON.stringify(other)
+const policiesIn = (actions: readonly IamAction[]): readonly PutPolicyAction[] =>
+  actions.flatMap((action) => (action.kind === 'create-policy' ? [action] : []))
+
+const sharesName = (some: readonly PutPolicyAction[], others: readonly PutPolicyAction[]): boolean =>
+  some.some(({policyArn}) => others.some((other) => other.policyArn === policyArn))
 
 /** The roles that find databases, once each. */
 function findingRoles(needs: readonly AccessNeed[]): Target[] {

@@ -1,6 +1,7 @@
 import type {IamAccounts} from '../aws/iam-accounts.js'
-import type {IamAction, TargetPlan} from '../aws/iam-plan.js'
-import {messageOf, PosternError, toPosternError} from '../core/errors.js'
+import {describeSplit} from '../aws/iam-difference.js'
+import type {TargetPlan} from '../aws/iam-plan.js'
+import {messageOf, PosternError} from '../core/errors.js'
 import {BaseCommand} from './base-command.js'
 import type {Format} from './flags.js'
 import {accountsOf, actionData, describeAction, renderActions} from './iam-text.js'
@@ -11,6 +12,8 @@ export interface CarryOutOptions {
   /** Undefined when the steps are only to be listed. */
   readonly accounts: IamAccounts | undefined
   readonly confirm: boolean
+  /** Whether to wait until AWS applies the changes. */
+  readonly wait: boolean
   readonly format: Format
 }
 
@@ -32,34 +35,58 @@ export abstract class IamCommand extends BaseCommand {
     })
   }
 
-  /** Nothing is done when the person declines. @throws PosternError at the first step that fails */
+  /**
+   * Lists the steps that are left, and takes them all or none; none when the person declines.
+   * @throws PosternError when one is impossible or fails, or when AWS does not allow afterwards what was given
+   */
   protected async carryOut(plans: readonly TargetPlan[], options: CarryOutOptions): Promise<IamOutcome> {
     const {accounts, confirm, format} = options
-    const actions = plans.flatMap((plan) => plan.actions)
-    const outcome = {accounts: accountsOf(plans), actions: actions.map(actionData)}
+    for (const plan of plans) {
+      const split = describeSplit(plan)
+      if (split !== undefined) this.say(split)
+    }
+    const left = accounts ? await accounts.remaining(plans) : plans
+    const actions = left.flatMap((plan) => plan.actions)
+    const outcome = {accounts: accountsOf(left), actions: actions.map(actionData)}
     const listing = renderActions(actions)
+    if (plans.length > 0 && actions.length === 0) {
+      return this.show(format, outcome, () => 'AWS has all of these permissions already: there is nothing to do.')
+    }
     if (!accounts || actions.length === 0) return this.show(format, outcome, () => listing)
     if (format === 'text') this.print(`${listing}\n`)
     else if (!confirm) this.say(`${listing}\n`)
     if (!confirm && !(await askConfirmation('Confirm?'))) return {...outcome, actions: []}
-    for (const plan of plans) await this.#takeSteps(plan, accounts, format)
+    await this.#take(left, accounts, format)
+    if (options.wait) await this.#wait(left, accounts)
     return this.show(format, outcome, () => '')
   }
 
-  async #takeSteps(plan: TargetPlan, accounts: IamAccounts, format: Format): Promise<void> {
-    const account = await accounts.of(plan)
-    for (const action of plan.actions) {
-      await account.carryOut(action).catch((error: unknown) => {
-        throw format === 'text' ? this.#failed(action, error) : error
-      })
-      if (format === 'text') this.print(`✅[AWS] ${describeAction(action)}... done.`)
+  #take(plans: readonly TargetPlan[], accounts: IamAccounts, format: Format): Promise<void> {
+    const print = (text: string): void => {
+      if (format === 'text') this.print(text)
     }
+    return accounts.apply(plans, {
+      onDone: (action) => {
+        print(`✅[AWS] ${describeAction(action)}... done.`)
+      },
+      onFailed: (action, error) => {
+        print(`❌[AWS] ${describeAction(action)}... failed.`)
+        print(`Failure reason: ${messageOf(error)}`)
+      },
+    })
   }
 
-  #failed(action: IamAction, cause: unknown): PosternError {
-    this.print(`❌[AWS] ${describeAction(action)}... failed.`)
-    this.print(`Failure reason: ${messageOf(cause)}`)
-    const {code, hints} = toPosternError(cause)
-    return new PosternError(code, 'Not everything was done in AWS.', {cause, hint: hints})
+  async #wait(plans: readonly TargetPlan[], accounts: IamAccounts): Promise<void> {
+    const effective = await accounts.takesEffect(plans, {
+      onProgress: ({total, pending}) => {
+        const now = `${total - pending.length} of ${total} permissions`
+        this.say(`Waiting until AWS applies the change: ${now} are in effect...`)
+      },
+    })
+    if (effective === 'later') this.say('All of them are in effect.')
+    if (effective !== 'unknown') return
+    this.say(
+      'Whether the change is in effect cannot be seen without iam:SimulatePrincipalPolicy. It takes up to a minute.',
+    )
   }
 }

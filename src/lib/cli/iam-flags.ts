@@ -20,8 +20,13 @@ export const iamNeedsFlags = {
   }),
 }
 
-export const confirmFlag = {
+export const changeFlags = {
   confirm: Flags.boolean({description: 'make the changes without asking'}),
+  wait: Flags.boolean({
+    allowNo: true,
+    default: true,
+    description: 'wait until AWS applies the changes',
+  }),
 }
 
 /** IAM User Guide, "IAM and AWS STS quotas": names of policies. */

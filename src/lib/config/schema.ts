@@ -199,6 +199,7 @@ const dbService = section({
   max_stale: duration.optional(),
   allow_loopback: flag.optional(),
   allowed_assume_roles: z.array(text).optional(),
+  iam_policy: z.enum(['auto', 'manual']).optional(),
   connect_addrs: z.record(addressKey, remoteAddress()).optional(),
   workers: workers.optional(),
   direct_addr: listenAddress().optional(),

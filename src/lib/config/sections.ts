@@ -127,6 +127,7 @@ function readDb(
     maxStale: db?.max_stale ?? defaultMaxStale,
     allowLoopback: db?.allow_loopback ?? false,
     allowedAssumeRoles: db?.allowed_assume_roles,
+    iamPolicy: db?.iam_policy ?? 'manual',
     connectAddresses: new Map(
       Object.entries(db?.connect_addrs ?? {}).map(([endpoint, address]) => [
         connectKey(parseAddress(endpoint)),

@@ -111,6 +111,8 @@ export interface DbServiceSettings {
   readonly allowLoopback: boolean
   /** Roles that dynamic databases may have the agent assume, `*` for any text in them; undefined for all. */
   readonly allowedAssumeRoles?: readonly string[] | undefined
+  /** Whether the agent keeps an inline policy for the databases that it serves, and switches IAM authentication on. */
+  readonly iamPolicy: 'auto' | 'manual'
   /** Where to dial instead of the endpoints that databases are registered with. */
   readonly connectAddresses: ConnectAddresses
   /** Processes that serve the sessions; 1 is the service's own process. */

@@ -10,7 +10,7 @@ import {
   type IdentityKind,
 } from './iam-identities.js'
 import {createPolicy, type ManagedPolicy, type PolicyVersion} from './identities.js'
-import {checkAttachedQuota, checkManagedQuota, checkVersionQuota} from './quotas.js'
+import {checkAttachedQuota, checkManagedQuota, checkVersionQuota, summaryQuotas} from './quotas.js'
 import {percentEncode} from './sigv4.js'
 import {paginate} from './page.js'
 import type {QueryCall, QueryOperation} from './query-service.js'
@@ -135,6 +135,29 @@ const deleteVersion: QueryOperation = (call) => {
   return undefined
 }
 
+const setDefaultVersion: QueryOperation = (call) => {
+  const policy = findManaged(call, 'SetDefaultPolicyVersion')
+  policy.defaultVersion.set(findVersion(call, policy), effectiveTime(call.world))
+  return undefined
+}
+
+/** IAM API Reference, "DeletePolicy": it has to be attached nowhere, and its other versions have to be gone. */
+const deleteManaged: QueryOperation = (call) => {
+  const policy = findManaged(call, 'DeletePolicy')
+  const {account} = call
+  const identities = [...account.users.values(), ...account.roles.values()]
+  if (identities.some(({grants}) => grants.latest.attached.includes(policy.arn))) {
+    throw new Fault('DeleteConflict', 409, 'Cannot delete a policy attached to entities.')
+  }
+  if (policy.versions.length > 1) {
+    const text =
+      "This policy has more than one version. Before you delete a policy, you must delete the policy's versions."
+    throw new Fault('DeleteConflict', 409, text)
+  }
+  account.policies.delete(policy.arn)
+  return undefined
+}
+
 function attach(kind: IdentityKind): QueryOperation {
   return (call) => {
     const identity = findIdentity(call, kind, kind === 'user' ? 'AttachUserPolicy' : 'AttachRolePolicy')
@@ -145,6 +168,23 @@ function attach(kind: IdentityKind): QueryOperation {
     changeGrants(call, identity, {attached})
     return undefined
   }
+}
+
+function detach(kind: IdentityKind): QueryOperation {
+  return (call) => {
+    const identity = findIdentity(call, kind, kind === 'user' ? 'DetachUserPolicy' : 'DetachRolePolicy')
+    const arn = call.fields.required('PolicyArn')
+    const {attached} = identity.grants.latest
+    if (!attached.includes(arn)) throw noSuchEntity(`Policy ${arn} was not found.`)
+    changeGrants(call, identity, {attached: attached.filter((one) => one !== arn)})
+    return undefined
+  }
+}
+
+/** IAM's quotas of the account; its other figures are not kept here. */
+const accountSummary: QueryOperation = (call) => {
+  requirePermission(call.world, call.principal, {action: 'iam:GetAccountSummary', resource: '*'})
+  return {SummaryMap: {entry: Object.entries(summaryQuotas).map(([key, value]) => ({key, value: String(value)}))}}
 }
 
 function listAttached(kind: IdentityKind): QueryOperation {
@@ -165,6 +205,11 @@ export const policyOperations: Readonly<Record<string, QueryOperation>> = {
   ListPolicyVersions: listVersions,
   CreatePolicyVersion: createVersion,
   DeletePolicyVersion: deleteVersion,
+  DeletePolicy: deleteManaged,
+  SetDefaultPolicyVersion: setDefaultVersion,
+  GetAccountSummary: accountSummary,
+  DetachRolePolicy: detach('role'),
+  DetachUserPolicy: detach('user'),
   AttachRolePolicy: attach('role'),
   AttachUserPolicy: attach('user'),
   ListAttachedRolePolicies: listAttached('role'),

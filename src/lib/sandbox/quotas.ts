@@ -8,6 +8,16 @@ const managedCharacters = 6144
 export const maximumVersions = 5
 const maximumAttached = 10
 
+/** As GetAccountSummary tells them (IAM API Reference). */
+export const summaryQuotas = {
+  UserPolicySizeQuota: inlineCharacters.user,
+  RolePolicySizeQuota: inlineCharacters.role,
+  PolicySizeQuota: managedCharacters,
+  VersionsPerPolicyQuota: maximumVersions,
+  AttachedPoliciesPerUserQuota: maximumAttached,
+  AttachedPoliciesPerRoleQuota: maximumAttached,
+} as const
+
 const sizeOf = ({text}: Policy): number => text.replace(/\s/g, '').length
 
 const limitExceeded = (message: string): Fault => new Fault('LimitExceeded', 409, message)

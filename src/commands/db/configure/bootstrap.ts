@@ -1,17 +1,21 @@
 import * as Flags from '@oclif/core/flags'
 import type {IamAccounts} from '../../../lib/aws/iam-accounts.js'
-import {planManually} from '../../../lib/aws/iam-plan.js'
+import {grantFor} from '../../../lib/aws/iam-grants.js'
+import {planManually, type AccessNeed} from '../../../lib/aws/iam-plan.js'
 import {configFiles} from '../../../lib/cli/calling-name.js'
 import {formatFlag, list} from '../../../lib/cli/flags.js'
 import {IamCommand, type IamOutcome} from '../../../lib/cli/iam-command.js'
-import {confirmFlag, policyName} from '../../../lib/cli/iam-flags.js'
+import {changeFlags, policyName} from '../../../lib/cli/iam-flags.js'
 import {accountsOf} from '../../../lib/cli/iam-text.js'
-import {needsOf} from '../../../lib/cli/iam-needs.js'
+import {needsOf, scopedNeedsOf} from '../../../lib/cli/iam-needs.js'
+import type {Config} from '../../../lib/config/settings.js'
 import type {Clock} from '../../../lib/core/clock.js'
 
 export default class DbConfigureBootstrap extends IamCommand {
   static override summary = 'Give an agent the permissions in AWS that its configuration needs.'
   static override description = `Reads the configuration of an agent and makes one policy of what its databases need. The agent itself gets the databases without assume_role_arn and may assume the roles; a role gets the databases that are reached through it: run the command once for each, with --attach-to-role and a --policy-name of its own.
+
+--scope databases allows signing in to the databases of the configuration alone; their resource ids come from AWS. What AWS has already is not done again, and a policy that would be too long is split. All steps are taken or none.
 
 --manual prints what is to be done and needs no AWS credentials.`
   static override examples = [
@@ -40,8 +44,13 @@ export default class DbConfigureBootstrap extends IamCommand {
       description: 'further roles that the agent assumes: names or ARNs',
       helpValue: 'ROLE,',
     }),
+    scope: Flags.option({
+      options: ['all', 'databases'] as const,
+      default: 'all',
+      description: 'permissions to sign in to all databases, or to those of the configuration alone, by their ARNs',
+    })(),
     manual: Flags.boolean({description: 'print what is to be done and do nothing', exclusive: ['confirm']}),
-    ...confirmFlag,
+    ...changeFlags,
     ...formatFlag,
   }
 
@@ -52,11 +61,16 @@ export default class DbConfigureBootstrap extends IamCommand {
     const file = flags.config ?? configFiles()[0]
     note(`Reading configuration at "${file}"...\n`)
     const {loadConfig} = await import('../../../lib/config/file.js')
-    const needs = needsOf(await loadConfig(file))
-    const request = {policyName: flags['policy-name'], needs, assumesRoles: flags['assumes-roles'] ?? []}
-    const choice = {user: flags['attach-to-user'], role: flags['attach-to-role']}
-
+    const config = await loadConfig(file)
     const accounts = flags.manual ? undefined : await openAccounts(this.surroundings.clock)
+    const needs = flags.scope === 'all' ? needsOf(config) : await this.#scopedNeeds(config, accounts)
+    const request = {
+      policyName: flags['policy-name'],
+      needs,
+      assumesRoles: flags['assumes-roles'] ?? [],
+      keepsPolicy: config.dbService.iamPolicy === 'auto',
+    }
+    const choice = {user: flags['attach-to-user'], role: flags['attach-to-role']}
     const {plans, skipped} = accounts ? await accounts.plan(choice, request) : planManually(choice, request)
     for (const {arn} of skipped) {
       this.say(
@@ -65,8 +79,23 @@ export default class DbConfigureBootstrap extends IamCommand {
     }
     if (plans.length === 0) note('The agent needs no further permissions in AWS.')
     else note(`Configure AWS for Database Service for accounts: [${accountsOf(plans).join(' ')}]`)
-    const {confirm, format} = flags
-    return this.carryOut(plans, {accounts, confirm, format})
+    const {confirm, wait, format} = flags
+    return this.carryOut(plans, {accounts, confirm, wait, format})
+  }
+
+  async #scopedNeeds(config: Config, accounts: IamAccounts | undefined): Promise<AccessNeed[]> {
+    const unknown = new Set<string>()
+    const needs = await scopedNeedsOf(config, async (database) => {
+      const grant = accounts ? await accounts.grant(database) : grantFor(database)
+      for (const what of grant.unknown) unknown.add(what)
+      return grant
+    })
+    if (unknown.size > 0) {
+      this.say(
+        `Without AWS the ${[...unknown].join(', ')} of a database is not known: put it in the place of the <...>.`,
+      )
+    }
+    return needs
   }
 }
 
