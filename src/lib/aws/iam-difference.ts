@@ -3,7 +3,7 @@ import {isDeepStrictEqual} from 'node:util'
 import {PosternError} from '../core/errors.js'
 import {charactersOf, policyLimits} from './iam-size.js'
 import type {IamAction, TargetPlan} from './iam-plan.js'
-import type {PolicyDocument} from './iam-policy.js'
+import type {PolicyChanges, PolicyDocument} from './iam-policy.js'
 
 /** What AWS has of a plan. */
 export interface Standing {
@@ -13,12 +13,6 @@ export interface Standing {
   readonly attached: readonly string[] | undefined
   /** How many managed policies the target may have. */
   readonly attachable: number
-}
-
-/** Permissions as `action on resource`. */
-export interface PolicyChanges {
-  readonly added: readonly string[]
-  readonly removed: readonly string[]
 }
 
 /**

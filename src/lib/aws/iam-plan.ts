@@ -2,8 +2,13 @@
 import {isDeepStrictEqual} from 'node:util'
 import {PosternError} from '../core/errors.js'
 import {anyone, nameIdentity, nameRoles, parseIdentity, type IamIdentity} from './iam-identity.js'
-import type {PolicyChanges} from './iam-difference.js'
-import {policyFor, type DatabaseGrant, type IamDatabaseType, type PolicyDocument} from './iam-policy.js'
+import {
+  policyFor,
+  type DatabaseGrant,
+  type IamDatabaseType,
+  type PolicyChanges,
+  type PolicyDocument,
+} from './iam-policy.js'
 import {splitPolicy} from './iam-size.js'
 
 /** One step of giving an identity its permissions. Printing, confirming and carrying out all read the same steps. */

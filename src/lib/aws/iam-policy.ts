@@ -21,6 +21,12 @@ export interface PolicyDocument {
   readonly Statement: readonly Statement[]
 }
 
+/** What one document allows and another does not, as `action on resource`. */
+export interface PolicyChanges {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+}
+
 /**
  * To find databases, to read about the registered ones, to sign in; in this order, repetition allowed. The two of RDS that
  * modify are in the policy of the guides; only an agent that keeps its own policy uses them.

@@ -1,6 +1,5 @@
-import type {PolicyChanges} from '../aws/iam-difference.js'
 import type {IamAction, TargetPlan} from '../aws/iam-plan.js'
-import {formatPolicy} from '../aws/iam-policy.js'
+import {formatPolicy, type PolicyChanges} from '../aws/iam-policy.js'
 import {charactersOf} from '../aws/iam-size.js'
 
 /** `[123456789012] Create IAM Policy "DatabaseAccess"` */
