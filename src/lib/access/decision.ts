@@ -2,16 +2,17 @@ import type {Labels} from '../core/labels.js'
 import type {Database} from '../resources/database.js'
 import {isSameUser, mayBeSameUser, readDatabaseName, type UserScope} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
+import type {DecisionReason, EntriesFinding, Explanation, RoleFinding, SideFinding} from '../resources/explanation.js'
 import type {Lock} from '../resources/lock.js'
-import type {Role, RoleConditions} from '../resources/role.js'
-import {selects, type Selector} from './selector.js'
-import {interpolateAll, type Traits} from './template.js'
+import type {Role} from '../resources/role.js'
+import {compileRole, type HeldSide} from './compiled-role.js'
+import {describeForbidden, describeLock, describeMissing, nearestRole} from './denial.js'
+import type {Holder} from './label-rule.js'
+import {combineOptions, type SessionOptions} from './session-options.js'
 
 /** Who asks: the names of the roles in the certificate, and the traits. */
-export interface Subject {
-  readonly user: string
+export interface Subject extends Holder {
   readonly roles: readonly string[]
-  readonly traits: Traits
 }
 
 export interface Target {
@@ -31,6 +32,8 @@ export function targetOf({metadata, spec}: Database): Target {
 export interface AccessRequest {
   readonly dbUser: string
   readonly dbName: string
+  /** Database roles that are asked for, if any. */
+  readonly dbRoles?: readonly string[]
 }
 
 export interface Question {
@@ -46,27 +49,19 @@ export interface Question {
   readonly now: number
 }
 
-/** What one role said. */
-export interface RoleFinding {
-  readonly role: string
-  readonly defined: boolean
-  readonly allow: {readonly labels: boolean; readonly user: boolean; readonly name: boolean}
-  readonly deny: {readonly labels: boolean; readonly user: boolean; readonly name: boolean}
-}
-
 const allowedBrand: unique symbol = Symbol('allowed')
 
+/** Allowed or denied, with everything that was looked at. */
 interface Trace {
-  readonly subject: Subject
-  readonly target: Target
-  readonly request: AccessRequest
-  readonly findings: readonly RoleFinding[]
+  readonly explanation: Explanation
 }
 
 export interface Allowed extends Trace {
   readonly allowed: true
   /** The role that allows it. */
   readonly by: string
+  /** What the roles of the user say about the session. */
+  readonly options: SessionOptions
   /** Only `decide` can make one. */
   readonly [allowedBrand]: true
 }
@@ -76,84 +71,101 @@ export interface Denied extends Trace {
   readonly reason: DenialReason
   /** One sentence for the user, about their own roles only. */
   readonly message: string
+  /** What their nearest role would allow. */
+  readonly hint?: string
 }
 
-export type DenialReason = 'lock' | 'deny-rule' | 'no-role'
+export type DenialReason = Exclude<DecisionReason, 'allowed'>
 export type Decision = Allowed | Denied
 
 /**
  * May this subject reach this database as this user and name? Pure: everything it looks at comes in, everything it saw
- * goes out. Deny beats allow across all roles; one role must allow labels, user and name together.
+ * goes out. Deny beats allow across all roles; one role must allow labels, user and name together. Database roles may
+ * come from every role that selects the database.
  * @throws PosternError INVALID only when a stored role holds a template or pattern that cannot be read
  */
 export function decide(question: Question): Decision {
-  const {subject, target, request} = question
+  const {subject, target, request, locks, serverId, now} = question
   const findings = subject.roles.map((name) => examine(name, question.roles.get(name), question))
-  const trace: Trace = {subject, target, request, findings}
-  const deny = (reason: DenialReason, message: string): Denied => ({...trace, allowed: false, reason, message})
-
-  const {serverId, locks, now} = question
-  const lock = findLock(locks, {user: subject.user, roles: subject.roles, serverId}, now)
-  if (lock) return deny('lock', `Access is locked${lock.spec.message ? `: ${lock.spec.message}` : ''}.`)
-
-  const forbidding = findings.find(({deny: {labels, user, name}}) => labels || user || name)
-  if (forbidding) return deny('deny-rule', describeForbidden(forbidding, trace))
-
-  const allowing = findings.find(({allow: {labels, user, name}}) => labels && user && name)
-  if (!allowing) return deny('no-role', describeMissing(findings, trace))
-  return {...trace, allowed: true, by: allowing.role, [allowedBrand]: true}
-}
-
-/** A role of version 3 selects every database when it names no labels; later versions must write it. */
-const defaultLabels = (role: Role): Selector | undefined => (role.version === 'v3' ? {'*': ['*']} : undefined)
-
-/** The databases that a role allows to a user with these traits. */
-export function allowedLabels(role: Role, traits: Traits): Selector | undefined {
-  return withTraits(role.spec.allow?.db_labels ?? defaultLabels(role), traits)
-}
-
-/** The databases that a role forbids to a user with these traits. */
-export function deniedLabels(role: Role, traits: Traits): Selector | undefined {
-  return withTraits(role.spec.deny?.db_labels, traits)
-}
-
-function examine(name: string, role: Role | undefined, {subject, target, request}: Question): RoleFinding {
-  const nothing = {labels: false, user: false, name: false}
-  if (!role) return {role: name, defined: false, allow: nothing, deny: nothing}
-  const scope: UserScope = target.scope ?? {type: 'self-hosted'}
-  const sameName = (entry: string, wanted: string): boolean =>
-    readDatabaseName(scope.type, entry) === readDatabaseName(scope.type, wanted)
-  const check = (
-    conditions: RoleConditions | undefined,
-    labels: Selector | undefined,
-    sameUser: typeof isSameUser,
-  ): RoleFinding['allow'] => ({
-    labels: selects(labels, target.labels),
-    user: matches(interpolateAll(conditions?.db_users, subject.traits), request.dbUser, (entry, wanted) =>
-      sameUser(scope, entry, wanted),
-    ),
-    name: matches(interpolateAll(conditions?.db_names, subject.traits), request.dbName, sameName),
+  const seen = {
+    user: subject.user,
+    database: target.name,
+    labels: target.labels,
+    dbUser: request.dbUser,
+    dbName: request.dbName,
+    dbRoles: request.dbRoles ?? [],
+    roles: findings,
+  }
+  const deny = (
+    reason: DenialReason,
+    {message, hint}: {readonly message: string; readonly hint?: string},
+    by: Pick<Explanation, 'lock' | 'role'>,
+  ): Denied => ({
+    allowed: false,
+    reason,
+    message,
+    ...(hint !== undefined && {hint}),
+    explanation: {allowed: false, reason, message, ...by, ...seen},
   })
+
+  const lock = findLock(locks, {user: subject.user, roles: subject.roles, serverId}, now)
+  if (lock) return deny('lock', {message: describeLock(lock)}, {lock: lock.metadata.name})
+
+  const forbidding = findings.find(({deny: {labels, user, name, roles}}) =>
+    [labels, user, name, roles].some(({matched}) => matched),
+  )
+  if (forbidding) return deny('deny-rule', {message: describeForbidden(forbidding, seen)}, {role: forbidding.role})
+
+  const allowing = findings.find(({allow: {labels, user, name}}) => labels.matched && user.matched && name.matched)
+  const missingRole = seen.dbRoles.find((wanted) => !grantsRole(findings, wanted))
+  if (!allowing || missingRole !== undefined) {
+    const nearest = allowing ?? nearestRole(findings)
+    return deny('no-role', describeMissing(nearest, missingRole, seen), nearest ? {role: nearest.role} : {})
+  }
+  const {role: by} = allowing
+  const message = `Your role "${by}" allows access to database "${target.name}".`
   return {
-    role: name,
-    defined: true,
-    allow: check(role.spec.allow, allowedLabels(role, subject.traits), isSameUser),
-    deny: check(role.spec.deny, deniedLabels(role, subject.traits), mayBeSameUser),
+    allowed: true,
+    by,
+    options: combineOptions(subject.roles.flatMap((name) => question.roles.get(name) ?? [])),
+    explanation: {allowed: true, reason: 'allowed', message, role: by, ...seen},
+    [allowedBrand]: true,
   }
 }
 
-function withTraits(selector: Selector | undefined, traits: Traits): Selector | undefined {
-  if (!selector) return undefined
-  return Object.fromEntries(Object.entries(selector).map(([key, values]) => [key, interpolateAll(values, traits)]))
+const grantsRole = (findings: readonly RoleFinding[], wanted: string): boolean =>
+  findings.some(({allow: {labels, roles}}) => labels.matched && roles.entries.includes(wanted))
+
+const undefinedSide: SideFinding = {
+  labels: {matched: false},
+  user: {matched: false, entries: []},
+  name: {matched: false, entries: []},
+  roles: {matched: false, entries: []},
+}
+
+function examine(name: string, role: Role | undefined, {subject, target, request}: Question): RoleFinding {
+  if (!role) return {role: name, defined: false, allow: undefinedSide, deny: undefinedSide}
+  const scope: UserScope = target.scope ?? {type: 'self-hosted'}
+  const sameName = (entry: string, wanted: string): boolean =>
+    readDatabaseName(scope.type, entry) === readDatabaseName(scope.type, wanted)
+  const {dbUser, dbName, dbRoles = []} = request
+  const check = ({labels, users, names, dbRoles: roles}: HeldSide, sameUser: typeof isSameUser): SideFinding => ({
+    labels: labels(target.labels),
+    user: match(users, dbUser, (entry, wanted) => sameUser(scope, entry, wanted)),
+    name: match(names, dbName, sameName),
+    roles: {matched: dbRoles.some((wanted) => roles.includes('*') || roles.includes(wanted)), entries: roles},
+  })
+  const held = compileRole(role).heldBy(subject)
+  return {role: name, defined: true, allow: check(held.allow, isSameUser), deny: check(held.deny, mayBeSameUser)}
 }
 
 /** Database users and names: the same to the database, or `*`; no pattern. An empty one means another name to PostgreSQL: never allowed. */
-function matches(
+function match(
   entries: readonly string[],
   wanted: string,
   isSame: (entry: string, wanted: string) => boolean,
-): boolean {
-  return wanted !== '' && entries.some((entry) => entry === '*' || isSame(entry, wanted))
+): EntriesFinding {
+  return {matched: wanted !== '' && entries.some((entry) => entry === '*' || isSame(entry, wanted)), entries}
 }
 
 /** Who a lock may hit: a user with roles, a host, or a user on a host. */
@@ -175,27 +187,4 @@ export function findLock(locks: Iterable<Lock>, {user, roles = [], serverId}: Lo
     if (hits) return lock
   }
   return undefined
-}
-
-function describeForbidden({role, deny}: RoleFinding, {target, request}: Trace): string {
-  const what = deny.labels
-    ? `database "${target.name}"`
-    : deny.user
-      ? `database user "${request.dbUser}"`
-      : `database name "${request.dbName}"`
-  return `Access to database "${target.name}" is denied: your role "${role}" forbids ${what}.`
-}
-
-/** Names the role that came nearest, and what it lacked. */
-function describeMissing(findings: readonly RoleFinding[], {target, request}: Trace): string {
-  const start = `Access to database "${target.name}" as user "${request.dbUser}" to "${request.dbName}" is denied`
-  const nearest = findings
-    .filter(({allow}) => allow.labels)
-    .toSorted((a, b) => Number(b.allow.user) - Number(a.allow.user))[0]
-  if (!nearest) return `${start}: none of your roles allows this database.`
-  const lacking = [
-    nearest.allow.user ? '' : `database user "${request.dbUser}"`,
-    nearest.allow.name ? '' : `database name "${request.dbName}"`,
-  ].filter(Boolean)
-  return `${start}: your role "${nearest.role}" allows the database, but not ${lacking.join(' and ')}.`
 }

@@ -1,7 +1,7 @@
+import type {Labels} from '../core/labels.js'
 import type {Role} from '../resources/role.js'
-import {allowedLabels, deniedLabels, type Subject, type Target} from './decision.js'
-import {selects} from './selector.js'
-import {interpolateAll} from './template.js'
+import {compileRole} from './compiled-role.js'
+import type {Subject} from './decision.js'
 
 export interface AllowedNames {
   readonly allowed: readonly string[]
@@ -13,22 +13,49 @@ export interface Visibility {
   readonly names: AllowedNames
 }
 
-/** What a user may do with one database, for listings; undefined when no role lets them see it. */
-export function visibility(subject: Subject, roles: ReadonlyMap<string, Role>, target: Target): Visibility | undefined {
-  const {traits} = subject
-  const held = subject.roles.flatMap((name) => roles.get(name) ?? [])
-  if (held.some((role) => selects(deniedLabels(role, traits), target.labels))) return undefined
-  const granting = held.filter((role) => selects(allowedLabels(role, traits), target.labels))
-  if (granting.length === 0) return undefined
-
-  const grants = granting.map(({spec: {allow}}) => ({
-    users: interpolateAll(allow?.db_users, traits),
-    names: interpolateAll(allow?.db_names, traits),
-  }))
-  const forbidden = {
-    users: new Set(held.flatMap(({spec: {deny}}) => interpolateAll(deny?.db_users, traits))),
-    names: new Set(held.flatMap(({spec: {deny}}) => interpolateAll(deny?.db_names, traits))),
+/**
+ * What a user may do with a database of these labels, for listings; undefined when no role lets them see it. The roles are
+ * looked at once, however many databases there are.
+ * @throws PosternError INVALID when a stored role cannot be read
+ */
+export function viewOf(subject: Subject, roles: ReadonlyMap<string, Role>): (labels: Labels) => Visibility | undefined {
+  const held = subject.roles.flatMap((name) => {
+    const role = roles.get(name)
+    return role ? [compileRole(role).heldBy(subject)] : []
+  })
+  const forbidden: Forbidden = {
+    users: new Set(held.flatMap(({deny}) => deny.users)),
+    names: new Set(held.flatMap(({deny}) => deny.names)),
   }
+  // Databases that the same roles select look the same.
+  const known = new Map<string, Visibility>()
+  return (labels) => {
+    if (held.some(({deny}) => deny.labels(labels).matched)) return undefined
+    const granting = held.map(({allow}, index) => (allow.labels(labels).matched ? index : -1)).filter((i) => i >= 0)
+    if (granting.length === 0) return undefined
+    const key = granting.join()
+    const seen =
+      known.get(key) ??
+      judgeAll(
+        granting.flatMap((index) => held[index]?.allow ?? []),
+        forbidden,
+      )
+    known.set(key, seen)
+    return seen
+  }
+}
+
+interface Grant {
+  readonly users: readonly string[]
+  readonly names: readonly string[]
+}
+
+interface Forbidden {
+  readonly users: ReadonlySet<string>
+  readonly names: ReadonlySet<string>
+}
+
+function judgeAll(grants: readonly Grant[], forbidden: Forbidden): Visibility {
   const side = (wanted: 'users' | 'names', other: 'users' | 'names'): AllowedNames =>
     judge(
       // A role opens a user only together with a name that is left to it, and the other way round.

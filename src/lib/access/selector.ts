@@ -1,71 +1,42 @@
-import {RE2JS} from 're2js'
-import {messageOf, PosternError} from '../core/errors.js'
 import type {Labels} from '../core/labels.js'
+import {compilePattern, type Pattern} from './pattern.js'
 
 /** A label selector of a role: keys and the values that each accepts. */
 export type Selector = Readonly<Record<string, readonly string[]>>
 
-/** What an expression may expand to, and what it may compile to: what goes beyond takes a tenth of a second and more. */
-const maximumExpansion = 50_000
-const maximumInstructions = 5000
-
-/** Whether a resource's labels satisfy a selector: every key must be there with one of its values. An empty one selects nothing. */
-export function selects(selector: Selector | undefined, labels: Labels): boolean {
-  const keys = Object.keys(selector ?? {})
-  if (!selector || keys.length === 0) return false
-  if (selector['*']?.includes('*')) return true
-  return keys.every((key) => {
-    const value = Object.hasOwn(labels, key) ? labels[key] : undefined
-    return value !== undefined && (selector[key] ?? []).some((pattern) => matchesValue(pattern, value))
-  })
-}
-
-/** `*`, a glob, `^a regular expression$`, or the value itself; the whole value, case-sensitive. */
-export function matchesValue(pattern: string, value: string): boolean {
-  if (pattern === '*' || pattern === value) return true
-  if (pattern.startsWith('^') && pattern.endsWith('$')) return compileExpression(pattern).matches(value)
-  return pattern.includes('*') && matchesGlob(pattern.split('*'), value)
-}
-
-/** Linear in the value's length, whatever the glob: each piece is taken at its first possible place. */
-function matchesGlob(pieces: readonly string[], value: string): boolean {
-  const first = pieces[0] ?? ''
-  const last = pieces.at(-1) ?? ''
-  if (value.length < first.length + last.length || !value.startsWith(first) || !value.endsWith(last)) return false
-  let position = first.length
-  const end = value.length - last.length
-  for (const piece of pieces.slice(1, -1)) {
-    const found = value.indexOf(piece, position)
-    if (found < 0 || found + piece.length > end) return false
-    position = found + piece.length
-  }
-  return position <= end
+export interface SelectorTest {
+  /** What of the selector does not fit the labels: a key; `*` for a selector that selects nothing. Undefined when all fits. */
+  readonly misfit: (labels: Labels) => string | undefined
+  /** Instructions of regular expressions that may run for each character of a label. */
+  readonly cost: number
 }
 
 /**
- * Regular expressions come from roles and run in agents; RE2 judges in time linear in the value, so none can stall one.
- * @throws PosternError INVALID when it is not an RE2 expression, or one too large to be run
+ * Every key must be among the labels with one of its values. An empty selector selects nothing.
+ * @throws PosternError INVALID when it holds a pattern that cannot be read
  */
-export function compileExpression(pattern: string): RE2JS {
-  const invalid = (why: string, cause?: unknown): PosternError =>
-    new PosternError('INVALID', `"${pattern}" is not a regular expression that can be used: ${why}.`, {cause})
-  const tooLarge = 'its repetitions make it too large'
-  if (expansion(pattern) > maximumExpansion) throw invalid(tooLarge)
-  const expression = compile(pattern, (error) => invalid(messageOf(error), error))
-  if (expression.programSize() > maximumInstructions) throw invalid(tooLarge)
-  return expression
-}
-
-function compile(pattern: string, failure: (error: unknown) => PosternError): RE2JS {
-  try {
-    return RE2JS.compile(pattern)
-  } catch (error) {
-    throw failure(error)
+export function compileSelector(selector: Selector): SelectorTest {
+  const keys = Object.entries(selector)
+  if (keys.length === 0) return {misfit: () => '*', cost: 0}
+  if (Object.hasOwn(selector, '*') && selector['*']?.includes('*')) return {misfit: () => undefined, cost: 0}
+  const tests = keys.map(([key, patterns]) => [key, patterns.map(compilePattern)] as const)
+  return {
+    misfit: (labels) => tests.find(([key, patterns]) => !fits(labels, key, patterns))?.[0],
+    cost: tests.flatMap(([, patterns]) => patterns).reduce((sum, {cost}) => sum + cost, 0),
   }
 }
 
-/** An upper bound of the pattern's length with `{n,m}` written out; RE2 itself allows nested repetitions 1000 in all. */
-function expansion(pattern: string): number {
-  const counts = [...pattern.matchAll(/\{(\d+)(?:,(\d*))?\}/g)].map(([, low, high]) => Number(high) || Number(low))
-  return pattern.length * counts.reduce((factor, count) => Math.min(factor * Math.max(count, 1), 1000), 1)
+function fits(labels: Labels, key: string, patterns: readonly Pattern[]): boolean {
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined
+  return value !== undefined && patterns.some(({matches}) => matches(value))
+}
+
+const compiled = new WeakMap<Selector, SelectorTest>()
+
+/** Whether a resource's labels satisfy a selector; undefined selects nothing. @throws as compileSelector */
+export function selects(selector: Selector | undefined, labels: Labels): boolean {
+  if (!selector) return false
+  const test = compiled.get(selector) ?? compileSelector(selector)
+  compiled.set(selector, test)
+  return test.misfit(labels) === undefined
 }

@@ -1,5 +1,6 @@
 import type {X509Certificate} from 'node:crypto'
 import {decide, findLock, targetOf, type Decision} from '../access/decision.js'
+import {describeLock} from '../access/denial.js'
 import {PosternError} from '../core/errors.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseRoute, UserIdentity} from '../pki/identity.js'
@@ -63,9 +64,7 @@ export function checkStanding(guest: Guest, {cache, hostId, now}: AdmissionRules
     throw new PosternError('EXPIRED', 'The certificate was revoked.', {hint: 'Log in again.'})
   }
   const lock = findLock(cache.locks.values(), {user, roles: effectiveRoles(guest, cache), serverId: hostId}, now)
-  if (lock) {
-    throw new PosternError('ACCESS_DENIED', `Access is locked${lock.spec.message ? `: ${lock.spec.message}` : ''}.`)
-  }
+  if (lock) throw new PosternError('ACCESS_DENIED', describeLock(lock))
 }
 
 /** Roles that the certificate names and the user still has. */
@@ -81,7 +80,7 @@ export function judge(guest: Guest, database: Database, {cache, hostId, now}: Ad
     subject: {user: identity.user, roles: effectiveRoles(guest, cache), traits: identity.traits},
     roles: cache.roles,
     target: targetOf(database),
-    request: {dbUser: route.dbUser, dbName},
+    request: {dbUser: route.dbUser, dbName, dbRoles: route.dbRoles},
     locks: cache.locks.values(),
     serverId: hostId,
     now,

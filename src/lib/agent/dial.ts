@@ -51,7 +51,7 @@ export async function dialDatabase(authorization: Authorization, request: DialRe
   const {served, target, method, parameters} = request
   const allowed = authorization.spend()
   const {name} = served.database.metadata
-  if (allowed.target.name !== name) throw new Error('the authorization is for another database')
+  if (allowed.explanation.database !== name) throw new Error('the authorization is for another database')
 
   const address = formatAddress(target)
   try {

@@ -221,7 +221,7 @@ export class Engine {
         this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
         return undefined
       }
-      if (!opening.knowsLabels(served) && gate.deniesByLabels(guest)) throw tagsUnknown(served)
+      if (!opening.knowsLabels(served) && gate.needsAllLabels(guest)) throw tagsUnknown(served)
       const database = await opening.open({
         decision,
         guest,
@@ -350,7 +350,7 @@ export class Engine {
 function tagsUnknown({database}: Served): PosternError {
   return new PosternError(
     'UNREACHABLE',
-    `AWS does not tell the tags of "${database.metadata.name}", and a role of yours denies databases by labels.`,
+    `AWS does not tell the tags of "${database.metadata.name}", and a role of yours decides by labels that must not be missing.`,
     {hint: 'Try again in a moment; the log of the agent says why AWS does not answer.'},
   )
 }

@@ -1,4 +1,5 @@
 import type {X509Certificate} from 'node:crypto'
+import {compileRole} from '../access/compiled-role.js'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Clock} from '../core/clock.js'
 import type {Greeting, RefusalCode} from '../tunnel/greeting.js'
@@ -113,12 +114,13 @@ export class Gate {
     return judge(guest, served.database, this.#rules())
   }
 
-  /** Whether a role of theirs denies databases by labels, so that all labels must be known. */
-  deniesByLabels(guest: Guest): boolean {
+  /** Whether a role of theirs could allow too much as long as not all labels of a database are known. @throws as judge */
+  needsAllLabels(guest: Guest): boolean {
     const {cache} = this.#options
-    return effectiveRoles(guest, cache).some(
-      (role) => Object.keys(cache.roles.get(role)?.spec.deny?.db_labels ?? {}).length > 0,
-    )
+    return effectiveRoles(guest, cache).some((name) => {
+      const role = cache.roles.get(name)
+      return role !== undefined && compileRole(role).needsAllLabels
+    })
   }
 
   /** Why a session that is under way must end; undefined as long as it may go on. Its certificate may have expired. */

@@ -1,7 +1,8 @@
 import type {X509Certificate} from 'node:crypto'
 import type {TLSSocket} from 'node:tls'
 import {findLock} from '../access/decision.js'
-import {permits} from '../access/rules.js'
+import {describeLock} from '../access/denial.js'
+import {permits, type About, type Asker} from '../access/rules.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {decodeIdentity, type HostIdentity, type UserIdentity} from '../pki/identity.js'
@@ -40,9 +41,17 @@ export function isAdmin(caller: Caller): boolean {
   return caller.kind === 'host' && caller.identity.systemRoles.includes('Admin')
 }
 
-/** Whether the caller's roles, or the admin identity, grant a verb on a kind of resource. */
-export function mayCall(caller: Caller, resource: string, verb: Verb): boolean {
-  return isAdmin(caller) || (caller.kind === 'user' && permits([...caller.definitions.values()], resource, verb))
+/** A user as the rules of their roles see them. */
+export function askerOf({name, identity, definitions}: UserCaller): Asker {
+  return {user: name, traits: identity.traits, roles: [...definitions.values()]}
+}
+
+/**
+ * Whether the caller's roles, or the admin identity, grant a verb on a kind of resource; a rule with a condition counts
+ * only when `about` tells what the condition looks at.
+ */
+export function mayCall(caller: Caller, resource: string, verb: Verb, about?: About): boolean {
+  return isAdmin(caller) || (caller.kind === 'user' && permits(askerOf(caller), resource, verb, about) === true)
 }
 
 export function missingPermission(resource: string, verb: Verb): PosternError {
@@ -145,8 +154,8 @@ export class CallerVerifier {
   }
 }
 
-export function lockedOut({spec: {message}}: Lock): PosternError {
-  return new PosternError('ACCESS_DENIED', `Access is locked${message ? `: ${message}` : ''}.`)
+export function lockedOut(lock: Lock): PosternError {
+  return new PosternError('ACCESS_DENIED', describeLock(lock))
 }
 
 function checkNotRevoked(certificate: X509Certificate, certsValidFrom: string | undefined): void {

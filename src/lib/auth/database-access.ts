@@ -1,5 +1,6 @@
 import {randomInt} from 'node:crypto'
-import {visibility, type Visibility} from '../access/listing.js'
+import type {Subject} from '../access/decision.js'
+import {viewOf} from '../access/listing.js'
 import type {z} from 'zod'
 import type {databaseCertificateRequest} from '../api/requests.js'
 import type {DatabaseAgent, DatabaseCertificateResponse, VisibleDatabase} from '../api/responses.js'
@@ -39,10 +40,11 @@ export class DatabaseAccess {
       if (servers) servers.push(value)
       else byName.set(name, [value])
     }
+    const view = viewOf(subjectOf(caller), caller.definitions)
     return {
       databases: [...byName.values()].flatMap((servers) => {
         const [best] = servers.toSorted(byHealth)
-        const seen = best && look(caller, best.spec.database)
+        const seen = best && view(best.spec.database.metadata.labels ?? {})
         if (!best || !seen) return []
         const {database} = best.spec
         return [{database, type: classifyDatabase(database.spec).type, ...seen, health: healthOf(best)}]
@@ -106,7 +108,8 @@ export class DatabaseAccess {
   async #seen(name: string, servers: readonly DatabaseServer[], caller: UserCaller): Promise<Database> {
     const declared = await this.#options.stores.databases.get(name.toLowerCase())
     const candidates = [...servers.map(({spec}) => spec.database), ...(declared ? [declared.value] : [])]
-    const seen = candidates.find((database) => look(caller, database))
+    const view = viewOf(subjectOf(caller), caller.definitions)
+    const seen = candidates.find(({metadata}) => view(metadata.labels ?? {}))
     if (seen) return seen
     throw new PosternError('NOT_FOUND', `There is no database "${name}" that you may see.`, {
       hint: 'List your databases with `postern db ls`.',
@@ -114,9 +117,8 @@ export class DatabaseAccess {
   }
 }
 
-function look({name, roles, definitions, identity}: UserCaller, {metadata}: Database): Visibility | undefined {
-  const subject = {user: name, roles, traits: identity.traits}
-  return visibility(subject, definitions, {name: metadata.name, labels: metadata.labels ?? {}})
+function subjectOf({name, roles, identity}: UserCaller): Subject {
+  return {user: name, roles, traits: identity.traits}
 }
 
 /** Healthy ones first, then unknown, then unhealthy; equals in random order, so that they share the load. */

@@ -94,13 +94,13 @@ export class DatabaseCertificates {
     host: HostCaller,
   ): Promise<void> {
     const {stores, clock} = this.#options
-    const {database, dbUser, dbName} = route
+    const {database, dbUser, dbName, dbRoles} = route
     const server = await this.#served(database, host)
     const decision = decide({
       subject: {user, roles, traits: identity.traits},
       roles: definitions,
       target: targetOf(server.spec.database),
-      request: {dbUser, dbName: dbName === '' ? dbUser : dbName},
+      request: {dbUser, dbName: dbName === '' ? dbUser : dbName, dbRoles},
       locks: await stores.allLocks(),
       serverId: host.hostId,
       now: clock.now(),

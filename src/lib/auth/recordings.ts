@@ -5,7 +5,7 @@ import type {Vouched} from '../audit/seal.js'
 import {PosternError} from '../core/errors.js'
 import type {RecordingFiles, RecordLine, StoredRecording} from '../storage/recording-files.js'
 import type {AuditLog} from './audit-log.js'
-import {actorFields, mayCall, missingPermission, type Caller, type HostCaller} from './caller.js'
+import {actorFields, askerOf, mayCall, missingPermission, type Caller, type HostCaller} from './caller.js'
 import {Answer} from './route.js'
 import type {Stores} from './stores.js'
 
@@ -132,5 +132,5 @@ function readStart({first, last}: StoredRecording): {readonly user: string; read
 function mayRead(caller: Caller, owner: string): boolean {
   if (mayCall(caller, resource, 'read')) return true
   if (caller.kind !== 'user' || caller.name !== owner) return false
-  return !denies([...caller.definitions.values()], resource, 'read')
+  return denies(askerOf(caller), resource, 'read') === false
 }

@@ -1,10 +1,9 @@
-import {parseDuration} from '../core/duration.js'
 import type {LoginRequest, UserCertificateRequest} from '../api/requests.js'
 import type {LoginResponse} from '../api/responses.js'
 import {findLock} from '../access/decision.js'
+import {combineOptions} from '../access/session-options.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
-import type {Role} from '../resources/role.js'
 import type {User} from '../resources/user.js'
 import type {AuditLog, EventFields} from './audit-log.js'
 import type {Authorities} from './authorities.js'
@@ -89,7 +88,8 @@ export class UserCertificates {
     const {name} = user.metadata
     const {roles, traits} = user.spec
     const wanted = ttlSeconds === undefined ? defaultSessionTtlMilliseconds : ttlSeconds * 1000
-    const lifetime = Math.min(wanted, longest, ...sessionLimits((await stores.rolesNamed(roles)).values()))
+    const {maxSessionTtl = longest} = combineOptions((await stores.rolesNamed(roles)).values())
+    const lifetime = Math.min(wanted, longest, maxSessionTtl)
     const end = Math.floor((clock.now() + lifetime) / 1000) * 1000
     const {certificate, expires} = await issuer.user(
       {kind: 'user', usage: 'login', user: name, roles, traits, loginExpires: new Date(end).toISOString()},
@@ -113,11 +113,4 @@ export class UserCertificates {
       expires,
     }
   }
-}
-
-function sessionLimits(roles: Iterable<Role>): number[] {
-  return [...roles].flatMap((role) => {
-    const limit = role.spec.options?.max_session_ttl
-    return limit === undefined ? [] : [parseDuration(limit)]
-  })
 }

@@ -1,11 +1,11 @@
 import {describe, expect, it} from '@jest/globals'
 import {Authorization} from '../../../src/lib/access/authorization.js'
 import {decide, type Decision} from '../../../src/lib/access/decision.js'
-import {visibility} from '../../../src/lib/access/listing.js'
+import {viewOf} from '../../../src/lib/access/listing.js'
 import {checkRole} from '../../../src/lib/access/role-check.js'
 import {permits} from '../../../src/lib/access/rules.js'
 import {selects} from '../../../src/lib/access/selector.js'
-import {interpolate} from '../../../src/lib/access/template.js'
+import {compileTemplate} from '../../../src/lib/access/template.js'
 import type {Labels} from '../../../src/lib/core/labels.js'
 import {parseResource} from '../../../src/lib/resources/resource.js'
 import type {Lock} from '../../../src/lib/resources/lock.js'
@@ -173,22 +173,23 @@ describe('a role', () => {
     const reader = role('reader', {allow: {rules: [{resources: ['user'], verbs: ['list', 'read']}]}})
     const everything = role('everything', {allow: {rules: [{resources: ['*'], verbs: ['*']}]}})
     const blind = role('blind', {deny: {rules: [{resources: ['user'], verbs: ['read']}]}})
-    expect(permits([reader], 'user', 'read')).toBe(true)
-    expect(permits([reader], 'user', 'delete')).toBe(false)
-    expect(permits([reader], 'role', 'read')).toBe(false)
-    expect(permits([everything], 'role', 'delete')).toBe(true)
-    expect(permits([everything, blind], 'user', 'read')).toBe(false)
-    expect(permits([], 'user', 'read')).toBe(false)
+    const granted = (roles: Role[], resource: string, verb: 'read' | 'delete') =>
+      permits({user: 'alice', traits: {}, roles}, resource, verb)
+    expect(granted([reader], 'user', 'read')).toBe(true)
+    expect(granted([reader], 'user', 'delete')).toBe(false)
+    expect(granted([reader], 'role', 'read')).toBe(false)
+    expect(granted([everything], 'role', 'delete')).toBe(true)
+    expect(granted([everything, blind], 'user', 'read')).toBe(false)
+    expect(granted([], 'user', 'read')).toBe(false)
   })
 })
 
 describe('a listing', () => {
   const look = (roles: readonly Role[], labels: Labels = {env: 'dev'}) =>
-    visibility(
+    viewOf(
       {user: 'alice', roles: roles.map(({metadata}) => metadata.name), traits: {}},
       new Map(roles.map((one) => [one.metadata.name, one])),
-      {name: 'orders', labels},
-    )
+    )(labels)
 
   it('shows a database that some role selects, unless one denies it', () => {
     expect(look([role('dev', {allow: {db_labels: {env: 'dev'}}})])).toBeDefined()
@@ -207,9 +208,9 @@ describe('a listing', () => {
 })
 
 it('templates that are not understood are refused, others give one value for each of the trait', () => {
-  expect(interpolate('plain', {})).toEqual(['plain'])
-  expect(interpolate('{{ external.team }}-x', {team: ['a', 'b', '']})).toEqual(['a-x', 'b-x'])
+  expect(compileTemplate('plain').fill({})).toEqual(['plain'])
+  expect(compileTemplate('{{ external.team }}-x').fill({team: ['a', 'b', '']})).toEqual(['a-x', 'b-x'])
   for (const entry of ['{{team}}', '{{external.a}}{{external.b}}', '{{external.a', '}}']) {
-    expect(() => interpolate(entry, {})).toThrow('template')
+    expect(() => compileTemplate(entry)).toThrow('template')
   }
 })

@@ -27,7 +27,7 @@ describe('names that every object has', () => {
 
   it('are no resources of rules', () => {
     const reader = role('reader', {allow: {rules: [{resources: ['user'], verbs: ['read']}]}})
-    expect(permits([reader], 'constructor', 'read')).toBe(false)
+    expect(permits({user: 'alice', traits: {}, roles: [reader]}, 'constructor', 'read')).toBe(false)
   })
 })
 

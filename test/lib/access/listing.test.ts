@@ -1,12 +1,12 @@
 import {describe, expect, it} from '@jest/globals'
-import {visibility, type Visibility} from '../../../src/lib/access/listing.js'
+import {viewOf, type Visibility} from '../../../src/lib/access/listing.js'
 import type {Traits} from '../../../src/lib/access/template.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {asked, decided, everything, role} from './asked.js'
 
 function listed(roles: readonly Role[], traits: Traits = {}, labels?: Record<string, string>): Visibility | undefined {
   const question = asked(roles, traits, labels)
-  return visibility(question.subject, question.roles, question.target)
+  return viewOf(question.subject, question.roles)(question.target.labels)
 }
 
 const dev = {db_labels: {env: 'dev'}}
@@ -61,7 +61,7 @@ describe('a listing', () => {
   })
 
   it('is empty for a user without a defined role', () => {
-    expect(visibility({user: 'alice', roles: ['gone'], traits: {}}, new Map(), {name: 'x', labels: {}})).toBeUndefined()
+    expect(viewOf({user: 'alice', roles: ['gone'], traits: {}}, new Map())({})).toBeUndefined()
   })
 
   it('is made at once from the longest roles', () => {

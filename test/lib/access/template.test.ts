@@ -1,5 +1,5 @@
 import {describe, expect, it} from '@jest/globals'
-import {interpolate, interpolateAll} from '../../../src/lib/access/template.js'
+import {compileEntries, compileTemplate} from '../../../src/lib/access/template.js'
 import {asked, decided, everything, role} from './asked.js'
 
 describe('a template', () => {
@@ -15,8 +15,19 @@ describe('a template', () => {
     ['{{external.constructor}}', {}, []],
     ['{{external.__proto__}}', {}, []],
     ['{plain}', {}, ['{plain}']],
+    ['{{external["https://example.com/groups"]}}', {'https://example.com/groups': ['a']}, ['a']],
+    ['{{external.team-name}}', {'team-name': ['a']}, ['a']],
+    ['^{{external.team}}-[0-9]{2}$', {team: ['a']}, ['^a-[0-9]{2}$']],
+    ['{{email.local(external.email)}}', {email: ['alice@example.com', 'no address', '@x', 'x@']}, ['alice']],
+    ['dev-{{email.local(external.email)}}', {email: ['"a@b"@example.com']}, ['dev-"a@b"']],
+    ['{{regexp.replace(external.group, "^db-(.*)$", "$1")}}', {group: ['db-reader', 'vpn', 'xdb-a']}, ['reader']],
+    ['{{regexp.replace(external.group, `^db-(\\w+)$`, "$1")}}', {group: ['db-reader']}, ['reader']],
+    ['{{strings.lower(email.local(external.email))}}', {email: ['Alice@example.com']}, ['alice']],
+    ['{{strings.upper(external.team)}}', {team: ['a']}, ['A']],
+    // Braces in a text are no end.
+    ['{{regexp.replace(external.a, "^x{2}}}$", "y")}}', {a: ['xx}}']}, ['y']],
   ])('%s with %j gives %j', (entry, traits, values) => {
-    expect(interpolate(entry, traits)).toEqual(values)
+    expect(compileTemplate(entry).fill(traits)).toEqual(values)
   })
 
   it.each([
@@ -29,14 +40,21 @@ describe('a template', () => {
     '{{internal.logins}}{{external.a}}',
     '{{{{internal.logins}}}}',
     'a}}',
-    '{{email.local(external.email)}}',
+    '{{"alice"}}',
+    '{{external}}',
+    '{{internal["logins"]}}',
+    '{{email.local(external.email)',
+    '{{email.local()}}',
+    '{{contains(external.a, "b")}}',
+    '{{regexp.replace(external.a, "(", "")}}',
+    '{{regexp.replace(external.a, external.b, "")}}',
   ])('%s is refused', (entry) => {
-    expect(() => interpolate(entry, {})).toThrow(expect.objectContaining({code: 'INVALID'}))
+    expect(() => compileTemplate(entry)).toThrow(expect.objectContaining({code: 'INVALID'}))
   })
 
   it('of a list gives the values of all entries', () => {
-    expect(interpolateAll(['a', '{{external.team}}'], {team: ['b', 'c']})).toEqual(['a', 'b', 'c'])
-    expect(interpolateAll(undefined, {})).toEqual([])
+    expect(compileEntries(['a', '{{external.team}}']).fill({team: ['b', 'c']})).toEqual(['a', 'b', 'c'])
+    expect(compileEntries(undefined).fill({})).toEqual([])
   })
 })
 

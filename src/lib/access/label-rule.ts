@@ -1,0 +1,127 @@
+import type {Labels} from '../core/labels.js'
+import {PosternError} from '../core/errors.js'
+import type {LabelsFinding} from '../resources/explanation.js'
+import {compileCondition, type Condition, type Vocabulary} from './predicate.js'
+import {compileSelector, type Selector, type SelectorTest} from './selector.js'
+import {compileEntries, traitOf, type Template, type Traits} from './template.js'
+
+/** Whose roles they are. */
+export interface Holder {
+  readonly user: string
+  readonly traits: Traits
+}
+
+interface LabelScope extends Holder {
+  readonly labels: Labels
+}
+
+/** What label expressions may speak of (client contract, 4.7). */
+const vocabulary: Vocabulary<LabelScope> = {
+  names: {
+    labels: {map: 'text', lookUp: ({labels}, key) => (Object.hasOwn(labels, key) ? (labels[key] ?? '') : '')},
+    'user.spec.traits': {map: 'list', lookUp: ({traits}, key) => traitOf(traits, key)},
+    'user.metadata.name': {type: 'text', read: ({user}) => user},
+  },
+  functions: {
+    labels_matching: {
+      takes: ['literal'],
+      gives: 'list',
+      prepare: ([pattern = '']) => {
+        const {misfit, cost} = compileSelector({key: [pattern]})
+        return {
+          cost,
+          run: (_values, {labels}) =>
+            Object.entries(labels).flatMap(([key, value]) => (misfit({key}) === undefined ? [value] : [])),
+        }
+      },
+    },
+  },
+}
+
+/** Instructions that the patterns of one selector may take for each character, once traits are filled in. */
+const maximumCost = 10_000
+
+/** Which databases one side of a role selects, for one holder of it. */
+export type LabelTest = (labels: Labels) => LabelsFinding
+
+export interface LabelRule {
+  /** Whether it is the same for everybody. */
+  readonly fixed: boolean
+  readonly cost: number
+  /** @throws PosternError INVALID when the holder's traits make patterns of it that cannot be run */
+  readonly fill: (holder: Holder) => LabelTest
+}
+
+/**
+ * The labels that one side of a role selects: where there are a selector and an expression, both must hold to allow, and
+ * either is enough to deny.
+ * @throws PosternError INVALID
+ */
+export function compileLabelRule(
+  side: 'allow' | 'deny',
+  selector: Selector | undefined,
+  expression: string | undefined,
+): LabelRule {
+  const filled = selector && compileFilled(selector)
+  const condition = expression === undefined || expression === '' ? undefined : compileCondition(expression, vocabulary)
+  return {
+    fixed: (filled?.fixed ?? true) && condition === undefined,
+    cost: (filled?.cost ?? 0) + (condition?.cost ?? 0),
+    fill: (holder) => {
+      const chosen = filled?.fill(holder.traits)
+      return (labels) => judge(side, labels, holder, chosen, condition && {text: expression ?? '', condition})
+    },
+  }
+}
+
+interface FilledSelector {
+  readonly selector: Selector
+  readonly test: SelectorTest
+}
+
+function judge(
+  side: 'allow' | 'deny',
+  labels: Labels,
+  holder: Holder,
+  chosen: FilledSelector | undefined,
+  expression: {readonly text: string; readonly condition: Condition<LabelScope>} | undefined,
+): LabelsFinding {
+  const shown = {
+    ...(chosen && {selector: chosen.selector}),
+    ...(expression && {expression: expression.text}),
+  }
+  const failures: string[] = []
+  if (chosen) {
+    const misfit = chosen.test.misfit(labels)
+    if (misfit !== undefined) failures.push(misfit)
+  }
+  if (expression && expression.condition.holds({...holder, labels}) !== true) failures.push('expression')
+  const parts = (chosen ? 1 : 0) + (expression ? 1 : 0)
+  const matched = parts > 0 && (side === 'allow' ? failures.length === 0 : failures.length < parts)
+  const [failed] = failures
+  return {matched, ...shown, ...(!matched && failed !== undefined && {failed})}
+}
+
+/** A selector whose values may be templates. */
+function compileFilled(selector: Selector): {
+  fixed: boolean
+  cost: number
+  fill: (traits: Traits) => FilledSelector
+} {
+  const keys = Object.entries(selector).map(([key, values]): [string, Template] => [key, compileEntries(values)])
+  if (keys.every(([, {fixed}]) => fixed)) {
+    const test = compileSelector(selector)
+    const chosen = {selector, test}
+    return {fixed: true, cost: test.cost, fill: () => chosen}
+  }
+  const fillIn = (traits: Traits): FilledSelector => {
+    const chosen = Object.fromEntries(keys.map(([key, values]) => [key, values.fill(traits)]))
+    const test = compileSelector(chosen)
+    if (test.cost > maximumCost) {
+      throw new PosternError('INVALID', 'The traits of the user make its regular expressions too large.')
+    }
+    return {selector: chosen, test}
+  }
+  const usual = compileSelector(Object.fromEntries(keys.map(([key, {samples}]) => [key, samples])))
+  return {fixed: false, cost: keys.reduce((sum, [, {cost}]) => sum + cost, usual.cost), fill: fillIn}
+}
