@@ -22,6 +22,7 @@ import {CallerVerifier} from './caller.js'
 import {CertificateIssuer} from './certificate-issuer.js'
 import {DatabaseAccess} from './database-access.js'
 import {DatabaseCertificates} from './database-certificates.js'
+import {GuardedResources} from './guarded-resources.js'
 import {Heartbeats} from './heartbeats.js'
 import {HostEvents} from './host-events.js'
 import {createHttpApp} from './http-app.js'
@@ -170,7 +171,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       recordings,
       sealing,
       splices: backend,
-      resources: new ResourceStore({stores, accounts, joining, audit}),
+      resources: new GuardedResources(new ResourceStore({stores, accounts, joining, audit})),
     }),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),
     ...createInstallRoutes({archives: new PackageArchives(join(options.dataDir, 'package')), version, publicAddress}),

@@ -54,6 +54,11 @@ export function mayCall(caller: Caller, resource: string, verb: Verb, about?: Ab
   return isAdmin(caller) || (caller.kind === 'user' && permits(askerOf(caller), resource, verb, about) === true)
 }
 
+/** Whether some rule may grant it, for routes whose handlers check each resource by its own. */
+export function mayCallSome(caller: Caller, resource: string, verb: Verb): boolean {
+  return isAdmin(caller) || (caller.kind === 'user' && permits(askerOf(caller), resource, verb) !== false)
+}
+
 export function missingPermission(resource: string, verb: Verb): PosternError {
   return new PosternError('ACCESS_DENIED', `None of your roles allows you to ${verb} ${resource} resources.`, {
     hint: 'Ask an administrator for a role with such a rule.',

@@ -5,7 +5,7 @@ import type {ErrorBody} from '../api/transport.js'
 import {PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {describeIssues} from '../resources/resource.js'
-import {isAdmin, mayCall, missingPermission, type Caller, type CallerVerifier} from './caller.js'
+import {isAdmin, mayCall, mayCallSome, missingPermission, type Caller, type CallerVerifier} from './caller.js'
 import {streamLines} from './line-stream.js'
 import {Answer, LineStream, type Access, type Call, type Client, type Route} from './route.js'
 
@@ -161,14 +161,14 @@ function authorize(caller: Caller, access: Access): void {
       case 'user':
         return caller.kind === 'user'
       case 'permission':
-        return mayCall(caller, access.resource, access.verb)
+        return access.verbs.some((verb) => (access.some ? mayCallSome : mayCall)(caller, access.resource, verb))
       case 'host':
         return caller.kind === 'host' && access.systemRoles.some((role) => caller.identity.systemRoles.includes(role))
     }
   })()
   if (allowed) return
   if (access.kind === 'permission' && caller.kind === 'user') {
-    throw missingPermission(access.resource, access.verb)
+    throw missingPermission(access.resource, access.verbs[0] ?? '*')
   }
   if (access.kind === 'user' && isAdmin(caller)) {
     throw new PosternError('ACCESS_DENIED', 'This is for users; the admin identity of the host is not one.', {

@@ -23,7 +23,14 @@ const presets: readonly Role[] = [
     db_users: ['{{internal.db_users}}'],
     db_names: ['{{internal.db_names}}'],
     db_roles: ['{{internal.db_roles}}'],
-    rules: [{resources: ['event'], verbs: ['list', 'read']}],
+    rules: [
+      {resources: ['event'], verbs: ['list', 'read']},
+      {
+        resources: ['session'],
+        verbs: ['list', 'read'],
+        where: 'contains(session.participants, user.metadata.name)',
+      },
+    ],
   }),
   preset('editor', 'Change users, roles, tokens, databases and locks', {
     rules: [

@@ -83,7 +83,7 @@ export class Recordings {
       })
     }
     try {
-      if (!mayRead(caller, start.user)) throw missingPermission(resource, 'read')
+      if (!mayRead(caller, sid, start.user)) throw missingPermission(resource, 'read')
       if (!start.ended && (await this.#isConnected(parseHead(stored.head).serverId))) {
         throw new PosternError('CONFLICT', `Session ${sid} has not ended yet.`, {
           hint: 'Its recording can be played when it has.',
@@ -129,8 +129,9 @@ function readStart({first, last}: StoredRecording): {readonly user: string; read
   return {user: typeof user === 'string' ? user : '', ended: event === 'db.session.end'}
 }
 
-function mayRead(caller: Caller, owner: string): boolean {
-  if (mayCall(caller, resource, 'read')) return true
+function mayRead(caller: Caller, sid: string, owner: string): boolean {
+  const about = {session: {sid, participants: [owner]}}
+  if (mayCall(caller, resource, 'read', about)) return true
   if (caller.kind !== 'user' || caller.name !== owner) return false
-  return denies(askerOf(caller), resource, 'read') === false
+  return denies(askerOf(caller), resource, 'read', about) === false
 }

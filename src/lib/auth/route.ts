@@ -14,7 +14,13 @@ export type Access =
   /** Any user, for what is their own. */
   | {readonly kind: 'user'}
   /** Users whose roles grant it, and the admin identity. */
-  | {readonly kind: 'permission'; readonly resource: string; readonly verb: Verb}
+  | {
+      readonly kind: 'permission'
+      readonly resource: string
+      readonly verbs: readonly Verb[]
+      /** Rules with conditions count too: the handler checks each resource (auth/guarded-resources.ts). */
+      readonly some: boolean
+    }
   | {readonly kind: 'host'; readonly systemRoles: readonly SystemRole[]}
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -113,5 +119,8 @@ export const publicRoute = makerOf<undefined>({kind: 'public'})
 export const memberRoute = makerOf<Caller>({kind: 'member'})
 export const userRoute = makerOf<UserCaller>({kind: 'user'})
 export const permittedRoute = (resource: string, verb: Verb): Maker<Caller> =>
-  makerOf({kind: 'permission', resource, verb})
+  makerOf({kind: 'permission', resource, verbs: [verb], some: false})
+/** For one of the verbs, on some resources of the kind. */
+export const guardedRoute = (resource: string, ...verbs: Verb[]): Maker<Caller> =>
+  makerOf({kind: 'permission', resource, verbs, some: true})
 export const hostRoute = (...systemRoles: SystemRole[]): Maker<HostCaller> => makerOf({kind: 'host', systemRoles})

@@ -12,17 +12,18 @@ import type {Authorities} from './authorities.js'
 import {actorFields, type Caller} from './caller.js'
 import type {DatabaseAccess} from './database-access.js'
 import type {DatabaseCertificates} from './database-certificates.js'
+import type {GuardedResources} from './guarded-resources.js'
 import type {Heartbeats} from './heartbeats.js'
 import type {HostEvents} from './host-events.js'
 import type {Joining} from './joining.js'
 import type {Recordings} from './recordings.js'
-import type {ResourceStore} from './resource-store.js'
 import type {AuditVerification} from './audit-verification.js'
 import type {Sealing} from './sealing.js'
 import type {Backend} from '../storage/backend.js'
 import {
   Answer,
   hostRoute,
+  guardedRoute,
   memberRoute,
   permittedRoute,
   publicRoute,
@@ -53,7 +54,7 @@ export interface RouteOptions {
   readonly verification: AuditVerification
   readonly splices: Pick<Backend, 'appendSplices'>
   readonly watches: Watches
-  readonly resources: ResourceStore
+  readonly resources: GuardedResources
   readonly audit: AuditLog
 }
 
@@ -205,18 +206,18 @@ function resourceRoutes({resources}: RouteOptions): Route[] {
     const path = `/v1/resources/${kind}`
     const details = {body: z.unknown().transform((document) => readResource(kind, document)), bodyLimit: resourceLimit}
     return [
-      permittedRoute(kind, 'list')('GET', path, {}, async ({caller}) => ({items: await resources.list(kind, caller)})),
-      permittedRoute(kind, 'read')('GET', `${path}/:name`, {}, async ({caller, parameters}) => ({
+      guardedRoute(kind, 'list')('GET', path, {}, async ({caller}) => ({items: await resources.list(kind, caller)})),
+      guardedRoute(kind, 'read', 'readnosecrets')('GET', `${path}/:name`, {}, async ({caller, parameters}) => ({
         items: await resources.get(kind, parameters.name ?? '', caller),
       })),
-      permittedRoute(kind, 'create')('POST', path, details, async ({body, caller}) => {
+      guardedRoute(kind, 'create')('POST', path, details, async ({body, caller}) => {
         await resources.create(body, caller)
         return {created: true}
       }),
-      permittedRoute(kind, 'update')('PUT', `${path}/:name`, details, ({body, caller, parameters}) =>
+      guardedRoute(kind, 'update')('PUT', `${path}/:name`, details, ({body, caller, parameters}) =>
         putResource(resources, body, parameters.name, caller),
       ),
-      permittedRoute(kind, 'delete')('DELETE', `${path}/:name`, {}, ({caller, parameters}) =>
+      guardedRoute(kind, 'delete')('DELETE', `${path}/:name`, {}, ({caller, parameters}) =>
         resources.delete(kind, parameters.name ?? '', caller),
       ),
     ]
@@ -224,7 +225,7 @@ function resourceRoutes({resources}: RouteOptions): Route[] {
 }
 
 async function putResource(
-  resources: ResourceStore,
+  resources: GuardedResources,
   resource: Resource,
   name: string | undefined,
   caller: Caller,

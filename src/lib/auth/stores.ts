@@ -7,7 +7,7 @@ import type {Token} from '../resources/token.js'
 import type {User} from '../resources/user.js'
 import type {Backend} from '../storage/backend.js'
 import type {PasswordRecord} from './passwords.js'
-import {Records} from './records.js'
+import {Records, type Stored} from './records.js'
 
 /** A user with what never leaves the control plane. */
 export interface UserRecord {
@@ -48,6 +48,7 @@ export class Stores {
   readonly hosts: Records<HostRecord>
   /** By the hash of the secret. */
   readonly invites: Records<InviteRecord>
+  readonly #knownRoles = new Map<string, Stored<Role>>()
 
   constructor(backend: Backend) {
     this.backend = backend
@@ -63,8 +64,18 @@ export class Stores {
 
   /** The definitions of these roles; a name without one is left out. */
   async rolesNamed(names: readonly string[]): Promise<ReadonlyMap<string, Role>> {
-    const found = await Promise.all(names.map((name) => this.roles.get(name)))
-    return new Map(found.flatMap((role) => (role ? [[role.value.metadata.name, role.value]] : [])))
+    const found = await Promise.all(names.map((name) => this.#roleNamed(name)))
+    return new Map(found.flatMap((role) => (role ? [[role.metadata.name, role]] : [])))
+  }
+
+  /** The same object as long as the role has the same revision: what was compiled of it stays. */
+  async #roleNamed(name: string): Promise<Role | undefined> {
+    const current = await this.roles.get(name)
+    const known = this.#knownRoles.get(name)
+    if (known && known.revision === current?.revision) return known.value
+    if (current) this.#knownRoles.set(name, current)
+    else this.#knownRoles.delete(name)
+    return current?.value
   }
 
   async allLocks(): Promise<Lock[]> {
