@@ -1,5 +1,6 @@
 import type {SessionAudit} from '../audit/session-audit.js'
-import {renderParameters} from '../pgwire/bind-parameters.js'
+import {Statement} from '../audit/statement.js'
+import {maximumParameterBytes, trimParameters} from '../audit/trimming.js'
 import {
   decodeBind,
   decodeExecute,
@@ -11,91 +12,155 @@ import {
 import type {ClientFrame} from '../pgwire/client-stream.js'
 import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
-import {decodeServerError, type ServerError} from '../pgwire/server-error.js'
-import {decodeCommandComplete} from '../pgwire/server-messages.js'
-import type {Unanswered} from './unanswered.js'
+import {decodeText} from '../pgwire/payload.js'
+import {renderParameters, type Parameters} from '../pgwire/parameter-text.js'
+import {decodeServerError} from '../pgwire/server-error.js'
+import {decodeCommandComplete, decodeParameterDescription, decodeReadyForQuery} from '../pgwire/server-messages.js'
+import type {Answers} from './answers.js'
+import type {Requests} from './requests.js'
 
-/** Types of the server's messages that `auditAnswer` reads. */
-export const answers = [
+/** Types of the server's messages that `readAnswer` opens. */
+export const openedAnswers = [
   backend.commandComplete,
+  backend.copyBothResponse,
   backend.copyInResponse,
+  backend.copyOutResponse,
   backend.emptyQueryResponse,
   backend.errorResponse,
+  backend.parameterDescription,
   backend.portalSuspended,
   backend.readyForQuery,
+  backend.rowDescription,
 ] as const
 
-/** Puts a client's message into the audit, if it is of a kind that belongs there; false when its fields contradict its length. */
-export function auditMessage(frame: ClientFrame, audit: SessionAudit, unanswered: Unanswered): boolean {
-  const cut = frame.payload.length < frame.size
+/** A message's type and length. */
+const headerBytes = 5
+/** A byte takes at most six as JSON: parameters of messages that are shorter need no trimming. */
+const smallMessage = maximumParameterBytes / 6
+
+/** Takes a client's message into the audit; false when its fields contradict its length. */
+export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: Requests): boolean {
   const {sqlSha256: sha256} = frame
+  const size = frame.size + headerBytes
   if (frame.sqlPiece) audit.sqlPart(frame.sqlPiece)
   switch (frame.type) {
     case frontend.query: {
       const query = decodeQuery(frame)
-      if (query) unanswered.query(audit.query({text: query.sql, bytes: query.sqlBytes, sha256}))
-      return query !== undefined
+      if (!query) return false
+      const fields = audit.sqlFields({text: query.sql, bytes: query.sqlBytes, sha256})
+      requests.query(new Statement(audit.nextStatement(), fields), size)
+      return true
     }
     case frontend.parse: {
       const parse = decodeParse(frame)
-      if (parse) audit.parse(parse.statement, {text: parse.sql, bytes: parse.sqlBytes, sha256})
-      return parse !== undefined
+      if (!parse) return false
+      const fields = audit.sqlFields({text: parse.sql, bytes: parse.sqlBytes, sha256})
+      requests.parse(nameOf(parse.statement, requests), fields, parse.parameterTypes)
+      return true
     }
     case frontend.bind: {
       const bind = decodeBind(frame)
-      if (bind) audit.bind(bind.statement, bind.portal, renderParameters(bind), cut)
-      return bind !== undefined
+      if (!bind) return false
+      const name = nameOf(bind.statement, requests)
+      const portal = nameOf(bind.portal, requests)
+      const prepared = requests.findPrepared(name)
+      const parameters = describeParameters('db_query_parameters', bind, frame, prepared?.types)
+      const subject = (prepared?.sql ?? unresolved) + parameters + describeNames(name, portal)
+      requests.bind(portal, prepared, new Statement(audit.nextStatement(), subject), size)
+      return true
     }
     case frontend.execute: {
       const execute = decodeExecute(frame)
-      if (execute) unanswered.execute(audit.execute(execute.portal))
-      return execute !== undefined
+      if (!execute) return false
+      const portal = nameOf(execute.portal, requests)
+      requests.execute(portal, size, () => new Statement(audit.nextStatement(), unresolved + describeNames('', portal)))
+      return true
     }
+    case frontend.describe:
     case frontend.close: {
       const target = decodeTarget(frame)
-      if (target) audit.close(target.kind, target.name)
-      return target !== undefined
+      if (!target) return false
+      const name = nameOf(target.name, requests)
+      if (frame.type === frontend.close) requests.close(target.kind, name)
+      else requests.describe(target.kind, name)
+      return true
     }
     case frontend.functionCall: {
       const call = decodeFunctionCall(frame)
-      if (call) audit.functionCall(call.functionOid, renderParameters(call), cut)
-      unanswered.functionCall()
-      return call !== undefined
+      if (!call) return false
+      const subject = `"function_oid":${call.functionOid}${describeParameters('function_args', call, frame)}`
+      requests.functionCall(new Statement(audit.nextStatement(), subject, 'db.session.postgres.function'), size)
+      return true
     }
     case frontend.sync:
-      unanswered.sync()
+      requests.sync()
       return true
     case frontend.copyDone:
     case frontend.copyFail:
-      unanswered.copyEnded()
+      requests.copyEnded()
       return true
     default:
       return true
   }
 }
 
-/** Puts the result in a server's message into the audit, if it has one. */
-export function auditAnswer(frame: Frame, audit: SessionAudit, unanswered: Unanswered): void {
+/** Takes a server's message into the audit. @param offset of its end among all bytes of the server */
+export function readAnswer(frame: Frame, offset: number, answers: Answers): void {
   switch (frame.type) {
+    case backend.rowDescription:
+      answers.rowDescription(frame)
+      break
     case backend.commandComplete:
-      audit.result({query: unanswered.completed(), rows: decodeCommandComplete(frame)?.rows})
-      break
-    case backend.errorResponse:
-      audit.result({query: unanswered.failed(), error: describe(decodeServerError(frame))})
-      break
-    case backend.emptyQueryResponse:
-    case backend.portalSuspended:
-      unanswered.completed()
-      break
-    case backend.copyInResponse:
-      unanswered.copyBegan()
+      answers.completed(decodeCommandComplete(frame), offset)
       break
     case backend.readyForQuery:
-      unanswered.ready()
+      answers.ready(decodeReadyForQuery(frame), offset)
+      break
+    case backend.errorResponse:
+      answers.failed(decodeServerError(frame), offset)
+      break
+    case backend.emptyQueryResponse:
+      answers.empty(offset)
+      break
+    case backend.portalSuspended:
+      answers.suspended(offset)
+      break
+    case backend.parameterDescription:
+      answers.parameterDescription(decodeParameterDescription(frame) ?? [])
+      break
+    case backend.copyInResponse:
+      answers.copyBegan('in')
+      break
+    case backend.copyOutResponse:
+      answers.copyBegan('out')
+      break
+    case backend.copyBothResponse:
+      answers.copyBegan('both')
       break
   }
 }
 
-function describe({severity, message, code}: ServerError): string {
-  return `${severity}: ${message} (SQLSTATE ${code})`
+/** As the server tells names apart: by so many bytes. */
+function nameOf(name: string, {longestName}: Requests): string {
+  if (name.length * 3 <= longestName) return name
+  const bytes = Buffer.from(name)
+  return bytes.length <= longestName ? name : decodeText(bytes.subarray(0, longestName))
+}
+
+/** Of a statement that nobody prepared on the wire. */
+const unresolved = '"db_query":"","unresolved":true'
+
+function describeNames(statement: string, portal: string): string {
+  if (statement === '' && portal === '') return ''
+  const name = statement === '' ? '' : `,"statement_name":${JSON.stringify(statement)}`
+  return portal === '' ? name : `${name},"portal_name":${JSON.stringify(portal)}`
+}
+
+function describeParameters(key: string, given: Parameters, {payload, size}: Frame, types?: readonly number[]): string {
+  if (given.parameters.length === 0) return ''
+  const values = renderParameters(given, types)
+  if (size <= smallMessage) return `,"${key}":${JSON.stringify(values)}`
+  const {parameters, truncated} = trimParameters(values)
+  const cut = truncated || payload.length < size
+  return `,"${key}":${JSON.stringify(parameters)}${cut ? `,"${key}_truncated":true` : ''}`
 }

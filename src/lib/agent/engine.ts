@@ -40,6 +40,7 @@ import type {Catalog, Served} from './catalog.js'
 import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import type {Arrival} from './entrance.js'
+import {longestName} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
@@ -245,7 +246,7 @@ export class Engine {
     startup: StartupMessage,
     {socket, signedIn, cancel}: DatabaseSession,
   ): OpenSession | undefined {
-    const {gate, cancels} = this.#options
+    const {gate, cancels, clock} = this.#options
     const {arrival, logger} = attempt
     const {backendKey} = signedIn
     // The world may have changed while the database was dialled.
@@ -258,6 +259,7 @@ export class Engine {
       return undefined
     }
     const audit = this.#auditOf(attempt, guest, served)
+    const {type} = classifyDatabase(served.database.spec)
     const {minor, answer} = negotiateProtocol(startup)
     const cancellable = backendKey && cancels.register({user: guest.identity.user, pid: backendKey.pid, minor}, cancel)
     try {
@@ -289,7 +291,14 @@ export class Engine {
     return {
       guest,
       audit,
-      relay: new Relay({client: arrival.socket, database: socket, audit, cancel}),
+      relay: new Relay({
+        client: arrival.socket,
+        database: socket,
+        audit,
+        clock,
+        longestName: longestName(type),
+        cancel,
+      }),
       forgetCancel: () => cancellable?.forget(),
     }
   }

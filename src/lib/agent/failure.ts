@@ -11,6 +11,7 @@ export const sqlStates = {
   notAuthorized: '28000',
   noSuchDatabase: '3D000',
   insufficientPrivilege: '42501',
+  programLimitExceeded: '54000',
   endedByAdministrator: '57P01',
   auditFailed: '58030',
   internalError: 'XX000',

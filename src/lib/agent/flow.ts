@@ -12,6 +12,7 @@ export class Flow {
   readonly #onChunk: (chunk: Buffer) => void
   readonly #turns: Turns
   #queueFull = false
+  #held = false
   #stopped = false
 
   constructor(from: TLSSocket, to: TLSSocket, turns: Turns, onChunk: (chunk: Buffer) => void) {
@@ -32,22 +33,40 @@ export class Flow {
       } else if (this.#turns.spend(chunk.length)) {
         this.#from.pause()
         setImmediate(() => {
-          if (!this.#queueFull) this.#from.resume()
+          this.#resume()
         })
       }
     })
     this.#to.on('drain', () => {
       if (!this.#queueFull) return
       this.#queueFull = false
-      this.#from.resume()
+      this.#resume()
     })
     this.#from.resume()
+  }
+
+  /** Reads nothing more, until `release`. */
+  hold(): void {
+    if (this.#stopped) return
+    this.#held = true
+    this.#from.pause()
+  }
+
+  release(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#resume()
   }
 
   /** Whatever comes from now on is dropped. */
   stop(): void {
     this.#stopped = true
     this.#queueFull = false
+    this.#held = false
     this.#from.resume()
+  }
+
+  #resume(): void {
+    if (!this.#queueFull && !this.#held) this.#from.resume()
   }
 }

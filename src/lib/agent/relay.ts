@@ -8,18 +8,21 @@
  * messages, the only place where an ErrorResponse of ours can stand.
  */
 import type {TLSSocket} from 'node:tls'
-import type {SessionAudit} from '../audit/session-audit.js'
+import type {SessionAudit, SessionEnd} from '../audit/session-audit.js'
+import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import {ClientStream} from '../pgwire/client-stream.js'
 import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
-import {walkServer} from '../pgwire/server-stream.js'
+import {counters, walkServer} from '../pgwire/server-stream.js'
 import {Turns} from '../tunnel/turns.js'
-import {answers, auditAnswer, auditMessage} from './audited-message.js'
+import {Answers} from './answers.js'
+import {openedAnswers, readAnswer, readRequest} from './audited-message.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {Flow} from './flow.js'
-import {Unanswered} from './unanswered.js'
+import {Measurement} from './measurement.js'
+import {Requests} from './requests.js'
 
 /** Of one message this much is kept for the audit: the SQL of an event, and room for names. */
 const captureBytes = 72 * 1024
@@ -27,6 +30,11 @@ const captureBytes = 72 * 1024
 const clientLingerMilliseconds = 10_000
 /** The database takes the little that is queued for it at once, and a session that we end must not linger. */
 const lingerMilliseconds = 2000
+/**
+ * A client with so many requests that nobody has answered is not read until there are fewer: each takes memory here. The
+ * answers to those that are left are more than what a server gathers before it sends.
+ */
+const unanswered = {most: 32_768, least: 24_576} as const
 /** An end of our own waits this long for a gap between the server's messages. */
 const gapMilliseconds = 1000
 
@@ -34,24 +42,21 @@ export interface RelayOptions {
   readonly client: TLSSocket
   readonly database: TLSSocket
   readonly audit: SessionAudit
+  readonly clock: Clock
+  /** Bytes of names that the server tells apart. */
+  readonly longestName: number
   /** Asks the server to give up what it is doing. */
   readonly cancel: () => Promise<void>
 }
 
-export interface RelayEnd {
-  /** One sentence. */
-  readonly reason: string
-  readonly bytesFromClient: number
-  readonly bytesFromServer: number
-}
-
 export class Relay {
   /** Resolves when both connections are closed. */
-  readonly finished: Promise<RelayEnd>
+  readonly finished: Promise<SessionEnd>
   readonly #options: RelayOptions
   readonly #fromClient: ClientStream
-  readonly #fromServer = walkServer(answers)
-  readonly #unanswered = new Unanswered()
+  readonly #fromServer = walkServer(openedAnswers)
+  readonly #requests: Requests
+  readonly #answers: Answers
   readonly #clientFlow: Flow
   readonly #serverFlow: Flow
   #reason: string | undefined
@@ -61,15 +66,24 @@ export class Relay {
   #serverSaidFatal = false
   #farewell: Buffer | undefined
   #open = 2
-  #finish: (end: RelayEnd) => void = () => undefined
+  #finish: (end: SessionEnd) => void = () => undefined
 
   constructor(options: RelayOptions) {
     this.#options = options
-    const {client, database} = options
+    const {client, database, audit, clock} = options
     this.finished = new Promise((resolve) => {
       this.#finish = resolve
     })
     this.#fromClient = new ClientStream({captureBytes})
+    const passed = {
+      count: (counter: number) => this.#fromServer.count(counter),
+      copiedOut: () => this.#fromServer.payloadBytes(counters.copyData),
+      copiedIn: () => this.#fromClient.copyBytes,
+    }
+    const measurement = new Measurement(clock, passed)
+    this.#requests = new Requests(audit, measurement, options.longestName)
+    this.#answers = new Answers(audit, this.#requests, measurement, passed)
+    audit.unrecorded = () => this.#requests.unrecorded()
     const turns = new Turns()
     this.#clientFlow = new Flow(client, database, turns, (chunk) => {
       this.#readClient(chunk)
@@ -105,7 +119,7 @@ export class Relay {
     let malformed: Frame | undefined
     let terminated = false
     for (const frame of frames) {
-      if (!auditMessage(frame, audit, this.#unanswered)) {
+      if (!readRequest(frame, audit, this.#requests)) {
         malformed = frame
         break
       }
@@ -123,22 +137,30 @@ export class Relay {
       this.#auditFailed(failure)
       return
     }
+    if (this.#requests.overloaded) {
+      const reason = 'The session has prepared more statements and portals than an agent keeps.'
+      this.end(fatal(sqlStates.programLimitExceeded, reason, 'Close those that are not needed any more.'), reason)
+      return
+    }
     const end = malformed || terminated ? checked : safe
     if (end > 0 && database.writable) database.write(end === chunk.length ? chunk : chunk.subarray(0, end))
+    if (this.#requests.unanswered > unanswered.most) this.#clientFlow.hold()
     if (terminated) this.#terminated()
     else if (malformed) this.#violated('The client sent a message whose fields contradict its length.')
     else if (violation) this.#violated(violation.reason)
   }
 
   #readServer(chunk: Buffer): void {
-    const {client, audit} = this.#options
+    const {client} = this.#options
+    const before = this.#serverFlow.bytes - chunk.length
     const {safe, violation} = this.#fromServer.walk(chunk, (frame) => {
       if (frame.type === backend.readyForQuery) this.#busy = false
       else if (frame.type === backend.errorResponse && decodeServerError(frame).severity !== 'ERROR') {
         this.#serverSaidFatal = true
       }
-      auditAnswer(frame, audit, this.#unanswered)
+      readAnswer(frame, before + frame.end, this.#answers)
     })
+    if (this.#requests.unanswered < unanswered.least) this.#clientFlow.release()
     const failure = this.#writeAudit()
     if (safe > 0 && client.writable) client.write(safe === chunk.length ? chunk : chunk.subarray(0, safe))
     if (violation) this.#violated(violation.reason)
@@ -198,6 +220,8 @@ export class Relay {
         reason: this.#reason ?? sentence,
         bytesFromClient: this.#clientFlow.bytes,
         bytesFromServer: this.#serverFlow.bytes,
+        notifications: this.#fromServer.count(counters.notification),
+        open: this.#answers.end(this.#serverFlow.bytes),
       })
     }
     socket.on('error', (error) => {

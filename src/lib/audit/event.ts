@@ -10,17 +10,18 @@ const events = {
   'db.session.end': 'TDB01I',
   'db.session.query': 'TDB02I',
   'db.session.malformed_packet': 'TDB06I',
-  'db.session.postgres.statements.parse': 'TPG00I',
-  'db.session.postgres.statements.bind': 'TPG01I',
-  'db.session.postgres.statements.execute': 'TPG02I',
-  'db.session.postgres.statements.close': 'TPG03I',
   'db.session.postgres.function': 'TPG04I',
+  // An error that answers no statement.
   'db.session.result': 'TDB10I',
   // Our own: a piece of SQL that is too long for the event behind it.
   'db.session.sql.part': 'PDB00I',
 } as const
 
 export type SessionEventName = keyof typeof events
+
+export function codeOf(name: SessionEventName): string {
+  return events[name]
+}
 
 const recordingOnly: ReadonlySet<string> = new Set([
   'db.session.result',
@@ -34,6 +35,12 @@ export function isRecordingOnly(event: string): boolean {
 
 /** Code of a session start that was refused or failed. */
 export const startRefused = 'TDB00W'
+
+/** Codes of a statement and a function call that failed, or were never answered. */
+export const statementFailed = {
+  'db.session.query': 'TDB02W',
+  'db.session.postgres.function': 'TPG04W',
+} as const
 
 /** Kind of user 1 is a person; origin 1 an account of this cluster. */
 const userGroup = {user_kind: 1, user_origin: 1} as const
@@ -84,6 +91,25 @@ export function sessionFields(facts: SessionFacts): AuditEvent {
     db_type: database.type,
     db_origin: database.origin,
   }
+}
+
+const commonKeys: ReadonlySet<string> = new Set([
+  'cluster_name',
+  'user',
+  'sid',
+  'db_service',
+  'db_protocol',
+  'db_uri',
+  'db_name',
+  'db_user',
+  'db_roles',
+  'db_type',
+  'db_origin',
+])
+
+/** Of an event of the session, the fields that every one carries. */
+export function commonFields(event: AuditEvent): AuditEvent {
+  return Object.fromEntries(Object.entries(event).filter(([key]) => commonKeys.has(key)))
 }
 
 /** Fields that only the start and the end of a session carry: who, from where, on which host. */

@@ -1,4 +1,4 @@
-import {sessionEvent, type AuditEvent} from './event.js'
+import {commonFields, sessionEvent, statementFailed, type AuditEvent} from './event.js'
 
 /** A session whose end will have to be written. */
 export interface OpenSession {
@@ -7,6 +7,8 @@ export interface OpenSession {
   readonly nextIndex: number
   /** What its end event carries, whenever that comes. */
   readonly endFields: AuditEvent
+  /** Lines of `formatAsked` for what was asked and is not recorded. */
+  readonly unanswered: string
 }
 
 /** How a spool numbers its sessions, from 1 on and over all processes that use it: a number that is missing is a session that is. */
@@ -19,17 +21,35 @@ export interface Numbering {
 
 /** Lines of the spool's own, never sent: the sessions that are open at this point. */
 const linePrefix = '{"open":'
+/** Another such line: what the database was asked to do. The event of it comes when it is known what came of it. */
+const askedPrefix = '{"asked":'
+
+type StatementEvent = keyof typeof statementFailed
+
+/** @param subject the fields of its event that say what was asked, as JSON without braces */
+export function formatAsked(sid: string, statement: number, event: StatementEvent, subject: string): string {
+  return `${askedPrefix}"${sid}","statement":${statement},"event":"${event}","fields":{${subject}}}\n`
+}
 
 export function formatOpenSessions(sessions: readonly OpenSession[], numbering?: Numbering): string {
   const open = sessions.map(({sid, nextIndex, endFields}) => ({sid, nextIndex, endFields}))
-  return `${JSON.stringify({open, ...(numbering && {numbering})})}\n`
+  const line = `${JSON.stringify({open, ...(numbering && {numbering})})}\n`
+  return line + sessions.map(({unanswered}) => unanswered).join('')
 }
 
-export function isOpenSessionsLine(line: string): boolean {
-  return line.startsWith(linePrefix)
+/** Whether a line is the spool's own, and no event. */
+export function isOwnLine(line: string): boolean {
+  return line.startsWith(askedPrefix) || line.startsWith(linePrefix)
+}
+
+interface Asked {
+  readonly statement: number
+  readonly event: StatementEvent
+  readonly fields: AuditEvent
 }
 
 interface Unfinished {
+  readonly asked: Map<number, Asked>
   nextIndex: number
   readonly endFields: AuditEvent
   lastEvent: string | undefined
@@ -49,12 +69,17 @@ export class UnfinishedSessions {
     } catch {
       return
     }
-    if (isOpenSessionsLine(line)) {
+    if (line.startsWith(linePrefix)) {
       this.numbering = (record.numbering as Numbering | undefined) ?? this.numbering
       for (const {sid, nextIndex, endFields} of record.open as OpenSession[]) {
         const lastEvent = this.sessions.get(sid)?.lastEvent
-        this.sessions.set(sid, {nextIndex, endFields, lastEvent})
+        this.sessions.set(sid, {nextIndex, endFields, lastEvent, asked: new Map()})
       }
+      return
+    }
+    if (line.startsWith(askedPrefix)) {
+      const {asked: sid, ...asked} = record as unknown as Asked & {asked: string}
+      this.sessions.get(sid)?.asked.set(asked.statement, asked)
       return
     }
     if (this.numbering && record.agent_stream === this.numbering.stream) {
@@ -66,6 +91,7 @@ export class UnfinishedSessions {
       this.sessions.delete(String(record.sid))
       return
     }
+    session.asked.delete(Number(record.statement))
     session.nextIndex = Math.max(session.nextIndex, Number(record.ei) + 1)
     session.lastEvent = String(record.time)
   }
@@ -73,11 +99,24 @@ export class UnfinishedSessions {
 
 /** Lines that end these sessions. When they ended nobody can say, so the events claim no time for it. */
 export function endUnfinished({sessions}: UnfinishedSessions, now: number): string {
-  return [...sessions.values()]
-    .map(({nextIndex, endFields, lastEvent}) => {
-      const last = lastEvent === undefined ? '' : ` Its last event was at ${lastEvent}.`
-      const reason = `The agent stopped without warning while the session was open.${last}`
-      return `${JSON.stringify(sessionEvent('db.session.end', nextIndex, now, endFields, {reason}))}\n`
-    })
-    .join('')
+  let lines = ''
+  for (const {nextIndex, endFields, lastEvent, asked} of sessions.values()) {
+    let index = nextIndex
+    const add = (event: AuditEvent): void => {
+      lines += `${JSON.stringify(event)}\n`
+      index += 1
+    }
+    for (const {statement, event, fields} of asked.values()) {
+      const unanswered = sessionEvent(event, index, now, commonFields(endFields), fields, outcomeUnknown(statement))
+      add({...unanswered, code: statementFailed[event]})
+    }
+    const last = lastEvent === undefined ? '' : ` Its last event was at ${lastEvent}.`
+    const reason = `The agent stopped without warning while the session was open.${last}`
+    add(sessionEvent('db.session.end', index, now, endFields, {reason}))
+  }
+  return lines
+}
+
+function outcomeUnknown(statement: number): AuditEvent {
+  return {statement, success: false, execution: 'unanswered', affected_records: 0, transaction_outcome: 'in doubt'}
 }

@@ -4,11 +4,10 @@
  *
  *   {"recording":1,"sid":"…","server_id":"…","cluster_name":"…"}
  *   {"ei":0,"event":"db.session.start",…}
- *   {"ei":1,"event":"db.session.sql.part",…,"data":"…"}      SQL that is too long for the event behind it
- *   {"ei":2,"event":"db.session.query",…,"db_query_truncated":true,"db_query_sha256":"…"}
- *   {"ei":3,"event":"db.session.result","query_ei":2,…}
- *   {"ei":4,"event":"db.session.end",…}
- *   {"seal":1,"records":5,…}                                  what vouches for the lines before it (audit/seal.ts)
+ *   {"ei":1,"event":"db.session.sql.part","part_of":1,…,"data":"…"}      SQL that is too long for an event
+ *   {"ei":2,"event":"db.session.query",…,"db_query_truncated":true,"db_query_sha256":"…","db_query_parts":1}
+ *   {"ei":3,"event":"db.session.end",…}
+ *   {"seal":1,"records":4,…}                                  what vouches for the lines before it (audit/seal.ts)
  *
  * A session counts its events without a gap. So a recording is complete when they are all there, up to the end.
  */
@@ -22,8 +21,10 @@ const newline = 0x0a
 
 /** Longer lines are in no recording of ours: the control plane takes events of 256 KiB. */
 const maximumLineBytes = 1024 * 1024
-/** Of one statement; V8 makes no text of 512 MiB. */
+/** Of all statements that are kept; V8 makes no text of 512 MiB. */
 const maximumSqlBytes = 256 * 1024 * 1024
+/** Long statements that are kept for their next execution. */
+const maximumTexts = 16
 
 export interface RecordingHead {
   readonly sid: string
@@ -80,40 +81,43 @@ export async function* readRecording(
     if (ei !== next) onFlaw(`Before event ${ei} there are events missing from the recording.`)
     next = ei + 1
     ended = event.event === 'db.session.end'
-    if (event.event === 'db.session.sql.part') sql.add(event.data)
+    if (event.event === 'db.session.sql.part') sql.add(event)
     else yield sql.complete(event, decodeSql, onFlaw)
   }
   if (number === 0) throw notRecording()
   if (!ended) onFlaw('The recording does not reach the end of the session.')
 }
 
-/** Pieces of SQL until the event that they belong to. */
+/** Long SQL, by the number of its text. */
 class LongSql {
-  #pieces: Buffer[] = []
+  /** The newest last: a prepared statement can be executed many times, and others in between. */
+  readonly #texts = new Map<unknown, Buffer[]>()
   #bytes = 0
 
-  add(data: unknown): void {
+  add({part_of: text, data}: AuditEvent): void {
     const piece = Buffer.from(String(data), 'base64')
     this.#bytes += piece.length
-    if (this.#bytes > maximumSqlBytes) this.#pieces = []
-    else this.#pieces.push(piece)
+    const pieces = this.#texts.get(text)
+    if (pieces) pieces.push(piece)
+    else this.#texts.set(text, [piece])
+    for (const oldest of this.#texts.keys()) {
+      if (this.#texts.size <= maximumTexts && this.#bytes <= maximumSqlBytes) return
+      for (const {length} of this.#texts.get(oldest) ?? []) this.#bytes -= length
+      this.#texts.delete(oldest)
+    }
   }
 
   /** The event with the whole of its SQL, if the pieces are that. */
   complete(event: AuditEvent, decode: (bytes: Buffer) => string, onFlaw: (flaw: string) => void): AuditEvent {
-    const pieces = this.#pieces
-    this.#pieces = []
-    this.#bytes = 0
-    const key = ['db_query', 'query'].find((name) => event[`${name}_truncated`] === true)
-    if (key === undefined) return event
-    const whole = Buffer.concat(pieces)
-    if (createHash('sha256').update(whole).digest('hex') !== event[`${key}_sha256`]) {
+    if (event.db_query_truncated !== true) return event
+    const whole = Buffer.concat(this.#texts.get(event.db_query_parts) ?? [])
+    if (createHash('sha256').update(whole).digest('hex') !== event.db_query_sha256) {
       onFlaw(`Of the SQL of event ${String(event.ei)} the recording has only the beginning.`)
       return event
     }
-    return Object.fromEntries(
-      Object.entries({...event, [key]: decode(whole)}).filter(([name]) => name !== `${key}_truncated`),
-    )
+    const own = new Set(['db_query_truncated', 'db_query_parts'])
+    const complete = {...event, db_query: decode(whole)}
+    return Object.fromEntries(Object.entries(complete).filter(([name]) => !own.has(name)))
   }
 }
 

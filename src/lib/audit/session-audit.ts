@@ -1,39 +1,35 @@
+import {randomUUID} from 'node:crypto'
 import type {Clock} from '../core/clock.js'
 import {
   asRefusedStart,
   boundaryFields,
+  codeOf,
   sessionEvent,
   sessionFields,
+  statementFailed,
   type AuditEvent,
   type SessionEventName,
   type SessionFacts,
 } from './event.js'
-import type {OpenSession} from './open-sessions.js'
+import {formatAsked, type OpenSession} from './open-sessions.js'
 import type {Spool} from './spool.js'
-import {trimName, trimParameters, trimSql, trimText, type SqlText} from './trimming.js'
+import type {Fate, Statement} from './statement.js'
+import {trimSql, type SqlText} from './trimming.js'
 
 /** Bytes of a malformed message that are kept. */
 const maximumPacketBytes = 4096
 /** Bytes of SQL in one event of its own. */
 const sqlPartBytes = 65_536
-/** An error's text comes from the server, and may quote a query. */
-const maximumErrorBytes = 65_536
-
-/** What came of a statement. */
-export interface StatementResult {
-  /** `ei` of the event of the query or execution that it answers; undefined for an error that answers none. */
-  readonly query: number | undefined
-  /** Rows read or changed, 0 where the server counts none. */
-  readonly rows?: number | undefined
-  /** `ERROR: … (SQLSTATE 42501)` */
-  readonly error?: string | undefined
-}
 
 export interface SessionEnd {
   /** Why it ended, one sentence. */
   readonly reason: string
   readonly bytesFromClient: number
   readonly bytesFromServer: number
+  /** NotificationResponses that were delivered. */
+  readonly notifications?: number
+  /** The transaction that was open, and what the server does with it. */
+  readonly open?: {readonly transaction: number; readonly fate: Fate} | undefined
 }
 
 /**
@@ -42,10 +38,17 @@ export interface SessionEnd {
  */
 export class SessionAudit implements OpenSession {
   readonly facts: SessionFacts
+  /** The statements that were asked for and have no event. */
+  unrecorded: () => Iterable<Statement> = () => []
   readonly #spool: Spool
   readonly #clock: Clock
   readonly #common: AuditEvent
+  /** The same as JSON without braces: statements are many. */
+  readonly #commonJson: string
   #index = 0
+  #statements = 0
+  /** Queries and statements to prepare, so far. */
+  #texts = 0
   #startedAt = 0
   #pending = ''
 
@@ -54,6 +57,7 @@ export class SessionAudit implements OpenSession {
     this.#clock = clock
     this.facts = facts
     this.#common = sessionFields(facts)
+    this.#commonJson = JSON.stringify(this.#common).slice(1, -1)
   }
 
   get sid(): string {
@@ -66,6 +70,13 @@ export class SessionAudit implements OpenSession {
 
   get endFields(): AuditEvent {
     return {...this.#common, ...boundaryFields(this.facts), start_time: new Date(this.#startedAt).toISOString()}
+  }
+
+  get unanswered(): string {
+    let lines = ''
+    for (const {number, event, subject} of this.unrecorded())
+      lines += formatAsked(this.facts.sid, number, event, subject)
+    return lines
   }
 
   /** The session is ready for queries. */
@@ -90,63 +101,48 @@ export class SessionAudit implements OpenSession {
     this.flush()
   }
 
-  /** @returns the `ei` that its results name */
-  query(sql: SqlText): number {
-    return this.#record('db.session.query', {...this.#sqlFields('db_query', sql), success: true})
+  /** The number of the session's next statement. */
+  nextStatement(): number {
+    this.#statements += 1
+    return this.#statements
   }
 
-  parse(statement: string, sql: SqlText): void {
-    this.#record('db.session.postgres.statements.parse', {
-      statement_name: trimName(statement),
-      ...this.#sqlFields('query', sql),
-    })
+  /** Fields that hold SQL, as JSON without braces; when an event cannot take all of it, pieces with the whole go before. */
+  sqlFields(sql: SqlText): string {
+    this.#texts += 1
+    const {text, sha256} = trimSql(sql)
+    const field = `"db_query":${JSON.stringify(text)}`
+    if (sha256 === undefined) return field
+    // With a hash of its own it was too long for a message to be kept, and its pieces are there already.
+    if (sql.sha256 === undefined) this.#sqlPieces(this.#texts, sql.bytes ?? Buffer.from(sql.text))
+    return `${field},"db_query_truncated":true,"db_query_sha256":"${sha256}","db_query_parts":${this.#texts}`
   }
 
-  /** The next piece of SQL that is too long for an event; the query or parse that it belongs to follows the last one. */
+  /** The next piece of SQL that is too long for an event; the message that it belongs to ends with the last one. */
   sqlPart(bytes: Buffer): void {
-    const {cluster, sid} = this.facts
-    for (let offset = 0; offset < bytes.length; offset += sqlPartBytes) {
-      const data = bytes.toString('base64', offset, offset + sqlPartBytes)
-      const fields = {cluster_name: cluster, sid, data}
-      this.#add(sessionEvent('db.session.sql.part', this.#index++, this.#clock.now(), fields))
-    }
+    this.#sqlPieces(this.#texts + 1, bytes)
   }
 
-  /** `cut`: there were more, or longer, parameters than are given. */
-  bind(statement: string, portal: string, values: readonly (string | null)[], cut: boolean): void {
-    const {parameters, truncated} = trimParameters(values)
-    this.#record('db.session.postgres.statements.bind', {
-      statement_name: trimName(statement),
-      portal_name: trimName(portal),
-      parameters,
-      ...((cut || truncated) && {parameters_truncated: true}),
-    })
+  /** The client asks for a statement: from here on the spool knows of it. */
+  asked({number, event, subject}: Statement): void {
+    this.#pending += formatAsked(this.facts.sid, number, event, subject)
   }
 
-  /** @returns the `ei` that its results name */
-  execute(portal: string): number {
-    return this.#record('db.session.postgres.statements.execute', {portal_name: trimName(portal)})
+  /** What came of a statement. */
+  statement(statement: Statement): void {
+    const {event, subject} = statement
+    const code = statement.success ? codeOf(event) : statementFailed[event]
+    const time = new Date(this.#clock.now()).toISOString()
+    this.#pending += `{"ei":${this.#index++},"event":"${event}","code":"${code}","uid":"${randomUUID()}","time":"${time}",${this.#commonJson},${subject},${statement.outcome()}}\n`
   }
 
-  close(kind: 'statement' | 'portal', name: string): void {
-    this.#record('db.session.postgres.statements.close', {[`${kind}_name`]: trimName(name)})
-  }
-
-  functionCall(oid: number, values: readonly (string | null)[], cut: boolean): void {
-    const {parameters, truncated} = trimParameters(values)
-    this.#record('db.session.postgres.function', {
-      function_oid: oid,
-      function_args: parameters,
-      ...((cut || truncated) && {function_args_truncated: true}),
-    })
-  }
-
-  result({query, rows = 0, error}: StatementResult): void {
+  /** An error of the server that answers no statement. */
+  serverError(error: string, sqlState: string): void {
     this.#record('db.session.result', {
-      ...(query !== undefined && {query_ei: query}),
-      success: error === undefined,
-      ...(error !== undefined && {error: trimText(error, maximumErrorBytes)}),
-      affected_records: rows,
+      success: false,
+      error,
+      sqlstate: sqlState,
+      affected_records: 0,
     })
   }
 
@@ -157,13 +153,15 @@ export class SessionAudit implements OpenSession {
   }
 
   /** Ends the session's audit; resolves when all of it is on the disk. */
-  async ended({reason, bytesFromClient, bytesFromServer}: SessionEnd): Promise<void> {
+  async ended({reason, bytesFromClient, bytesFromServer, notifications = 0, open}: SessionEnd): Promise<void> {
     this.#add(
       this.#event('db.session.end', this.endFields, {
         end_time: new Date(this.#clock.now()).toISOString(),
         reason,
         bytes_from_client: bytesFromClient,
         bytes_from_server: bytesFromServer,
+        ...(notifications > 0 && {notifications}),
+        ...(open && {transaction: open.transaction, transaction_outcome: open.fate}),
       }),
     )
     this.#spool.end(this, this.#take())
@@ -175,19 +173,17 @@ export class SessionAudit implements OpenSession {
     if (this.#pending !== '') this.#spool.append(this.#take())
   }
 
-  /** The fields of SQL under a key; when the event cannot take all of it, pieces with the whole go before. */
-  #sqlFields(key: 'db_query' | 'query', sql: SqlText): AuditEvent {
-    const {text, sha256} = trimSql(sql)
-    if (sha256 === undefined) return {[key]: text}
-    // With a hash of its own it was too long for a message to be kept, and its pieces are there already.
-    if (sql.sha256 === undefined) this.sqlPart(sql.bytes ?? Buffer.from(sql.text))
-    return {[key]: text, [`${key}_truncated`]: true, [`${key}_sha256`]: sha256}
+  #sqlPieces(text: number, bytes: Buffer): void {
+    const {cluster, sid} = this.facts
+    for (let offset = 0; offset < bytes.length; offset += sqlPartBytes) {
+      const data = bytes.toString('base64', offset, offset + sqlPartBytes)
+      const fields = {cluster_name: cluster, sid, part_of: text, data}
+      this.#add(sessionEvent('db.session.sql.part', this.#index++, this.#clock.now(), fields))
+    }
   }
 
-  #record(name: SessionEventName, fields: AuditEvent): number {
-    const index = this.#index
+  #record(name: SessionEventName, fields: AuditEvent): void {
     this.#add(this.#event(name, fields))
-    return index
   }
 
   #event(name: SessionEventName, ...fields: readonly AuditEvent[]): AuditEvent {

@@ -18,7 +18,7 @@ import type {AuditEvent} from './event.js'
 import {
   endUnfinished,
   formatOpenSessions,
-  isOpenSessionsLine,
+  isOwnLine,
   UnfinishedSessions,
   type Numbering,
   type OpenSession,
@@ -241,7 +241,7 @@ export class Spool {
 }
 
 function parseLine(line: string): AuditEvent | 'damaged' | undefined {
-  if (isOpenSessionsLine(line)) return undefined
+  if (isOwnLine(line)) return undefined
   try {
     return JSON.parse(line) as AuditEvent
   } catch {

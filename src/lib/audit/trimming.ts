@@ -11,10 +11,13 @@ export interface SqlText {
 
 /** Longer SQL is trimmed in events. */
 const maximumSqlBytes = 65_536
-/** The control plane takes events up to 256 KiB, and JSON can make six bytes of one: nobody shall hide SQL behind that. */
+/**
+ * The control plane takes events up to 256 KiB, and JSON can make six bytes of one: nobody shall hide SQL behind that. What
+ * an event holds beside its SQL is limited so that all of it fits.
+ */
 const maximumEncodedBytes = 131_072
-/** PostgreSQL itself cuts names at 63 bytes. */
-const maximumNameBytes = 1024
+/** Of all parameters, as JSON. */
+export const maximumParameterBytes = 65_536
 
 /** The text, or its beginning with the hash of the whole when it is too long for an event. */
 export function trimSql({text, bytes, sha256}: SqlText): Pick<SqlText, 'text' | 'sha256'> {
@@ -35,11 +38,6 @@ export function trimText(text: string, maximumBytes: number): string {
   return fit(text, maximumBytes)
 }
 
-/** The name of a statement or portal. */
-export function trimName(name: string): string {
-  return fit(name, maximumNameBytes)
-}
-
 export interface TrimmedParameters {
   readonly parameters: readonly (string | null)[]
   readonly truncated: boolean
@@ -47,7 +45,7 @@ export interface TrimmedParameters {
 
 /** As many parameters as fit into an event, the last of them perhaps in part. */
 export function trimParameters(parameters: readonly (string | null)[]): TrimmedParameters {
-  let room = maximumEncodedBytes
+  let room = maximumParameterBytes
   const kept: (string | null)[] = []
   for (const parameter of parameters) {
     const fitting = parameter === null ? null : fit(parameter, room)

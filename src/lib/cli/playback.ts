@@ -3,78 +3,54 @@ import {printable} from '../core/printable.js'
 
 const lineEnd = '\r\n'
 
-interface Portal {
-  /** The SQL of an unnamed statement; else its name. */
-  readonly text: string
-  readonly parameters: string
+/** What is said of a statement that came to no result. */
+const noResults: Readonly<Record<string, string>> = {
+  skipped: '(skipped by the server after an error)',
+  unanswered: '(no answer before the end of the session)',
 }
 
 /** A session as its user saw it at psql's prompt (client contract, 7.3). */
 export class Playback {
-  /** SQL of the unnamed statement, the only one whose text is shown. */
-  #unnamed: string | undefined
-  readonly #portals = new Map<string, Portal>()
-  /** `ei` of the statements that were shown and may have results to come. */
-  readonly #shown = new Set<number>()
-
   /** What an event shows, with the ends of its lines; empty for nothing. */
   show(event: AuditEvent): string {
     switch (event.event) {
       case 'db.session.start':
         return line(`Session started to database "${textOf(event.db_service)}" at ${formatTime(event.time)}`)
       case 'db.session.query':
-        return this.#statement(event, textOf(event.db_query))
-      case 'db.session.postgres.statements.parse':
-        if (textOf(event.statement_name) === '') this.#unnamed = textOf(event.query)
-        return ''
-      case 'db.session.postgres.statements.bind':
-        this.#bind(event)
-        return ''
-      case 'db.session.postgres.statements.execute': {
-        const portal = this.#portals.get(textOf(event.portal_name))
-        return portal ? this.#statement(event, portal.text, portal.parameters) : ''
-      }
-      case 'db.session.postgres.statements.close':
-        if ('portal_name' in event) this.#portals.delete(textOf(event.portal_name))
-        else if (textOf(event.statement_name) === '') this.#unnamed = undefined
-        return ''
-      case 'db.session.result':
-        return this.#result(event)
+        // What was only bound did nothing.
+        return event.execution === 'none' ? '' : showStatement(event) + showResults(event)
       case 'db.session.end':
         return lineEnd + line(`Session ended at ${formatTime(event.time)}`)
       default:
         return ''
     }
   }
+}
 
-  #bind(event: AuditEvent): void {
-    const statement = textOf(event.statement_name)
-    const portal = textOf(event.portal_name)
-    const text = statement === '' ? this.#unnamed : `EXECUTE ${statement}`
-    if (text === undefined) this.#portals.delete(portal)
-    else this.#portals.set(portal, {text, parameters: formatParameters(event)})
-  }
+/** The SQL; of a prepared statement that has a name, the name. */
+function showStatement(event: AuditEvent): string {
+  const name = textOf(event.statement_name)
+  const text = name === '' ? textOf(event.db_query).trim() : `EXECUTE ${name}`
+  const prompt = `${safe(textOf(event.db_name))}=> `
+  const [first = '', ...others] = `${text}${formatParameters(event)}`
+    .split(/\r\n|\r|\n/)
+    .map((each) => safe(each.trim()))
+  const indent = ' '.repeat(prompt.length)
+  return lineEnd + [prompt + first, ...others.map((other) => indent + other)].map((each) => each + lineEnd).join('')
+}
 
-  #statement({ei, db_name}: AuditEvent, sql: string, parameters = ''): string {
-    this.#shown.add(Number(ei))
-    const prompt = `${safe(textOf(db_name))}=> `
-    const [first = '', ...others] = `${sql.trim()}${parameters}`.split(/\r\n|\r|\n/).map((each) => safe(each.trim()))
-    const indent = ' '.repeat(prompt.length)
-    return lineEnd + [prompt + first, ...others.map((other) => indent + other)].map((each) => each + lineEnd).join('')
-  }
+function showResults(event: AuditEvent): string {
+  const {results, command, error, execution} = event
+  const all: unknown[] = Array.isArray(results) ? results : command === undefined ? [] : [event]
+  const lines = (all as AuditEvent[]).map(({affected_records}) => showRows(Number(affected_records)))
+  if (error !== undefined) lines.push(line(textOf(error)))
+  else if (execution === 'partial') lines.push(showRows(Number(event.affected_records)))
+  const said = noResults[textOf(execution)]
+  return lines.join('') + (said === undefined ? '' : line(said))
+}
 
-  #result({query_ei: query, success, error, affected_records}: AuditEvent): string {
-    if (typeof query !== 'number') return ''
-    // Results come in the order of their statements: what was asked before has got all of its own.
-    for (const earlier of this.#shown) {
-      if (earlier >= query) break
-      this.#shown.delete(earlier)
-    }
-    if (!this.#shown.has(query)) return ''
-    if (success !== true) return line(textOf(error))
-    const rows = Number(affected_records)
-    return line('SUCCESS') + line(`(${rows} ${rows === 1 ? 'row' : 'rows'} affected)`)
-  }
+function showRows(rows: number): string {
+  return line('SUCCESS') + line(`(${rows} ${rows === 1 ? 'row' : 'rows'} affected)`)
 }
 
 /** One line, whatever is in the text. */
@@ -104,12 +80,12 @@ function formatTime(time: unknown): string {
 }
 
 /** ` ($1 = "a", $2 = NULL)`; empty when there are none. */
-function formatParameters({parameters, parameters_truncated}: AuditEvent): string {
-  if (!Array.isArray(parameters) || parameters.length === 0) return ''
-  const values = parameters.map(
+function formatParameters({db_query_parameters, db_query_parameters_truncated: truncated}: AuditEvent): string {
+  if (!Array.isArray(db_query_parameters) || db_query_parameters.length === 0) return ''
+  const values = db_query_parameters.map(
     (value, index) => `$${index + 1} = ${typeof value === 'string' ? quote(value) : 'NULL'}`,
   )
-  return ` (${values.join(', ')}${parameters_truncated === true ? ', ...' : ''})`
+  return ` (${values.join(', ')}${truncated === true ? ', ...' : ''})`
 }
 
 const shortEscapes: ReadonlyMap<string, string> = new Map([

@@ -8,8 +8,9 @@ const largeLength = 0x3fff_fffe
 const smallLength = 10_000
 
 const audited: FrameRule = {maximumLength: largeLength, report: 'capture'}
+const copyDataCounter = 1
 /** Of a COPY there are millions. */
-const unreported: FrameRule = {maximumLength: largeLength, report: 'skip'}
+const unreported: FrameRule = {maximumLength: largeLength, report: 'skip', counter: copyDataCounter}
 const auditedSmall: FrameRule = {maximumLength: smallLength, report: 'capture'}
 const countedSmall: FrameRule = {maximumLength: smallLength, report: 'header'}
 
@@ -24,7 +25,7 @@ const rules: ReadonlyMap<number, FrameRule> = new Map([
   [frontend.copyData, unreported],
   [frontend.copyDone, countedSmall],
   [frontend.copyFail, countedSmall],
-  [frontend.describe, countedSmall],
+  [frontend.describe, auditedSmall],
   [frontend.flush, countedSmall],
   [frontend.sync, countedSmall],
   [frontend.terminate, countedSmall],
@@ -70,6 +71,11 @@ export class ClientStream {
   /** Whether the client stands between two messages; false at its end means that it left in the middle of one. */
   get atBoundary(): boolean {
     return this.#walker.atBoundary
+  }
+
+  /** Bytes of COPY data so far. */
+  get copyBytes(): number {
+    return this.#walker.payloadBytes(copyDataCounter)
   }
 
   read(chunk: Buffer): ClientChunk {

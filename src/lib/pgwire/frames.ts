@@ -37,6 +37,8 @@ export interface FrameRule {
   readonly maximumLength: number
   /** `skip`: not reported; `header`: reported with an empty payload; `capture`: reported with its payload. */
   readonly report: 'skip' | 'header' | 'capture'
+  /** Messages of this type are counted under this number, 1 to 7; those without one are not counted. */
+  readonly counter?: number
 }
 
 export interface FrameRules {
@@ -53,6 +55,7 @@ export interface FrameRules {
 const headerBytes = 5
 const smallestLength = 4
 const typeCount = 256
+const counterCount = 8
 const smallestGatherBytes = 1024
 const nothing = Buffer.alloc(0)
 
@@ -62,6 +65,8 @@ interface RuleTables {
   readonly maximumLength: Uint32Array
   readonly reported: Uint8Array
   readonly captured: Uint8Array
+  /** 0 for those that nobody asks for. */
+  readonly counter: Uint8Array
 }
 
 /** Sessions are many and rules few: each session's own tables were 3 kB of its memory. */
@@ -74,6 +79,7 @@ function tablesOf(ruleOf: FrameRules['ruleOf']): RuleTables {
     maximumLength: new Uint32Array(typeCount),
     reported: new Uint8Array(typeCount),
     captured: new Uint8Array(typeCount),
+    counter: new Uint8Array(typeCount),
   }
   for (let type = 0; type < typeCount; type += 1) {
     const rule = ruleOf(type)
@@ -81,6 +87,7 @@ function tablesOf(ruleOf: FrameRules['ruleOf']): RuleTables {
     tables.maximumLength[type] = rule.maximumLength
     tables.reported[type] = rule.report === 'skip' ? 0 : 1
     tables.captured[type] = rule.report === 'capture' ? 1 : 0
+    tables.counter[type] = rule.counter ?? 0
   }
   knownTables.set(ruleOf, tables)
   return tables
@@ -93,6 +100,9 @@ export class FrameWalker {
   readonly #maximumLength: Uint32Array
   readonly #reported: Uint8Array
   readonly #captured: Uint8Array
+  readonly #counter: Uint8Array
+  /** By counter, the messages; and behind them, by counter, the bytes of their payloads. */
+  readonly #counts = new Float64Array(2 * counterCount)
 
   /** The header that a chunk's end cut off. */
   readonly #header = Buffer.alloc(headerBytes)
@@ -109,10 +119,21 @@ export class FrameWalker {
     this.#sender = rules.sender
     this.#captureBytes = rules.captureBytes
     this.#onOversize = rules.onOversize
-    const {maximumLength, reported, captured} = tablesOf(rules.ruleOf)
+    const {maximumLength, reported, captured, counter} = tablesOf(rules.ruleOf)
     this.#maximumLength = maximumLength
     this.#reported = reported
     this.#captured = captured
+    this.#counter = counter
+  }
+
+  /** Messages so far that are counted under a number; while one is visited, those before it. */
+  count(counter: number): number {
+    return this.#counts[counter] ?? 0
+  }
+
+  /** Bytes of their payloads. */
+  payloadBytes(counter: number): number {
+    return this.#counts[counterCount + counter] ?? 0
   }
 
   /** Whether the stream stands between two messages: the only place to insert one, or to end without a loss. */
@@ -146,6 +167,7 @@ export class FrameWalker {
       }
       if (this.#remaining > 0) break
       this.#remaining = -1
+      this.#add(this.#type, this.#size)
       boundary = offset
       if (this.#reported[this.#type] === 1) {
         const payload = whole ? this.#wholePayload(chunk, start) : this.#takeGathered()
@@ -164,9 +186,17 @@ export class FrameWalker {
       const end = offset + 1 + length
       const ordinary = length >= smallestLength && length <= (this.#maximumLength[type] ?? 0)
       if (!ordinary || this.#reported[type] === 1 || end > chunk.length) break
+      this.#add(type, length - smallestLength)
       offset = end
     }
     return offset
+  }
+
+  #add(type: number, size: number): void {
+    const counter = this.#counter[type] ?? 0
+    if (counter === 0) return
+    this.#counts[counter] = (this.#counts[counter] ?? 0) + 1
+    this.#counts[counterCount + counter] = (this.#counts[counterCount + counter] ?? 0) + size
   }
 
   /** Takes what there is of a header. */

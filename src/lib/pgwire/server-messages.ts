@@ -79,6 +79,19 @@ export function decodeCommandComplete(payload: Payload): CommandTag | undefined 
   return cursor.finish(counted?.[1] ? {command: counted[1], rows: Number(counted[2])} : {command: tag})
 }
 
+/** Object ids of the types of a statement's parameters. */
+export function decodeParameterDescription(payload: Payload): number[] | undefined {
+  const cursor = new PayloadCursor(payload)
+  const count = cursor.uint16()
+  const types: number[] = []
+  while (types.length < count) {
+    const type = cursor.uint32()
+    if (cursor.stopped) break
+    types.push(type)
+  }
+  return cursor.finish(types)
+}
+
 export function decodeRowDescription(payload: Payload): Column[] | undefined {
   const cursor = new PayloadCursor(payload)
   const count = cursor.uint16()

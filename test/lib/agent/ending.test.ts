@@ -223,8 +223,8 @@ describe('the end of one side', () => {
     socket.write(Buffer.concat([query('select 1'), lying]))
     expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '08P01'})
     const events = await sessionEvents(plane, 'lying')
-    expect(events.map(({code}) => code)).toEqual(['TDB00I', 'TDB02I', 'TDB06I', 'TDB01I'])
-    expect(events[2]).toMatchObject({payload: lying.subarray(5).toString('base64')})
+    expect(events.map(({code}) => code).sort()).toEqual(['TDB00I', 'TDB01I', expect.stringMatching(/^TDB02/), 'TDB06I'])
+    expect(events.find(({code}) => code === 'TDB06I')).toMatchObject({payload: lying.subarray(5).toString('base64')})
   })
 
   it('ends the other: a client whose message is too long for any server', async () => {

@@ -73,13 +73,8 @@ describe('a session', () => {
     await closed(socket)
 
     const events = await eventsOf('first')
-    expect(events.map(({event}) => event)).toEqual([
-      'db.session.start',
-      'db.session.query',
-      'db.session.result',
-      'db.session.end',
-    ])
-    const [start, asked, result, end] = events
+    expect(events.map(({event}) => event)).toEqual(['db.session.start', 'db.session.query', 'db.session.end'])
+    const [start, asked, end] = events
     expect(start).toMatchObject({
       code: 'TDB00I',
       success: true,
@@ -96,9 +91,18 @@ describe('a session', () => {
     })
     expect(start?.postgres_pid).toBeGreaterThan(0)
     expect(start?.['addr.remote']).toBe(`127.0.0.1:${socketPort(start)}`)
-    expect(asked).toMatchObject({code: 'TDB02I', ei: 1, db_query: 'select current_user, 6 * 7'})
-    expect(result).toMatchObject({code: 'TDB10I', ei: 2, query_ei: 1, success: true, affected_records: 1})
-    expect(end).toMatchObject({code: 'TDB01I', ei: 3, reason: 'The client ended the session.'})
+    expect(asked).toMatchObject({
+      ...{code: 'TDB02I', ei: 1, db_query: 'select current_user, 6 * 7', success: true},
+      ...{command: 'SELECT', affected_records: 1, transaction: 1, transaction_outcome: 'commit'},
+      columns: [
+        {name: 'current_user', type: 'name'},
+        {name: '?column?', type: 'int4'},
+      ],
+      bytes_from_client: query('select current_user, 6 * 7').length,
+      bytes_from_server: answer.reduce((sum, {payload}) => sum + payload.length + 5, 0),
+    })
+    expect(asked?.duration_ms).toBeGreaterThan(0)
+    expect(end).toMatchObject({code: 'TDB01I', ei: 2, reason: 'The client ended the session.'})
     expect(end?.bytes_from_client).toBe(query('select current_user, 6 * 7').length + terminate.length)
   })
 
@@ -136,11 +140,10 @@ describe('a session', () => {
     socket.destroy()
     const events = await eventsOf('extended')
     expect(events.slice(1, -1)).toMatchObject([
-      {code: 'TPG00I', statement_name: 's1', query: 'select $1::int'},
-      {code: 'TPG01I', statement_name: 's1', portal_name: 'p1', parameters: ['7']},
-      {code: 'TPG02I', portal_name: 'p1'},
-      {code: 'TPG03I', statement_name: 's1'},
-      {code: 'TDB10I', query_ei: 3, success: true, affected_records: 1},
+      {
+        ...{code: 'TDB02I', statement_name: 's1', portal_name: 'p1', db_query: 'select $1::int'},
+        ...{db_query_parameters: ['7'], success: true, affected_records: 1},
+      },
     ])
     expect(events.at(-1)).toMatchObject({reason: 'The client closed the connection.'})
   })
@@ -170,14 +173,16 @@ describe('a session', () => {
     for (let answers = 0; answers < 3; answers += 1) await reader.until('Z')
     socket.write(terminate)
     const asked = (await eventsOf('mixed')).filter(({code}) => code === 'TDB02I' || code === 'PDB00I')
-    const [first, ...others] = asked
-    expect(first).toMatchObject({db_query: 'select 0'})
-    const parts = others.slice(0, -2)
+    const parts = asked.filter(({code}) => code === 'PDB00I')
     expect(parts.map(({data}) => Buffer.from(String(data), 'base64').toString()).join('') === long).toBe(true)
-    expect(others.slice(-2)).toMatchObject([{db_query_truncated: true}, {db_query: 'select 2'}])
+    expect(asked.filter(({code}) => code === 'TDB02I')).toMatchObject([
+      {db_query: 'select 0'},
+      {db_query_truncated: true, db_query_parts: parts[0]?.part_of},
+      {db_query: 'select 2'},
+    ])
   })
 
-  it('names the statement that each result answers, in pipelines and after errors too', async () => {
+  it('B06: says of each statement what came of it, in pipelines and after errors too', async () => {
     const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'results'})
     const zero = Buffer.from([0, 0])
     const none = Buffer.concat([zero, zero, zero])
@@ -200,22 +205,22 @@ describe('a session', () => {
     for (let answers = 0; answers < 6; answers += 1) await reader.until('Z')
     socket.write(terminate)
     const events = await eventsOf('results')
-    const sqlOf = (ei: unknown): unknown => {
-      const asked = events.find((event) => event.ei === ei)
-      const parse = events.findLast((event) => event.code === 'TPG00I' && Number(event.ei) < Number(ei))
-      return asked?.db_query ?? parse?.query
-    }
-    const results = events.filter(({code}) => code === 'TDB10I')
-    const several = events[2]?.db_query
-    expect(results.map(({query_ei, error, affected_records}) => [sqlOf(query_ei), error ?? affected_records])).toEqual([
+    const statements = events.filter(({event}) => event === 'db.session.query')
+    expect(
+      statements.map(({db_query, error, execution, affected_records: rows}) => [db_query, error ?? execution ?? rows]),
+    ).toEqual([
       ['create temp table taken (id int)', 0],
-      [several, 1],
-      [several, 1],
-      [several, 'ERROR: division by zero (SQLSTATE 22012)'],
+      ['select 1; insert into taken select 7; select 1/0; select 2', 'ERROR: division by zero (SQLSTATE 22012)'],
       ['select 3', 1],
       ['selec 4', 'ERROR: syntax error at or near "selec" (SQLSTATE 42601)'],
+      ['select 5', 'skipped'],
       ['copy taken from stdin', 2],
+      ['', 0],
       ['select 6', 1],
+    ])
+    expect(statements[1]?.results).toMatchObject([
+      {command: 'SELECT', affected_records: 1},
+      {command: 'INSERT', affected_records: 1},
     ])
   })
 

@@ -1,4 +1,7 @@
 import type {SessionFacts} from '../../../src/lib/audit/event.js'
+import type {SessionAudit} from '../../../src/lib/audit/session-audit.js'
+import {Statement} from '../../../src/lib/audit/statement.js'
+import type {SqlText} from '../../../src/lib/audit/trimming.js'
 
 /** Facts of a session, as an agent would know them. */
 export function sessionFacts(changes: Partial<SessionFacts> = {}): SessionFacts {
@@ -25,4 +28,22 @@ export function sessionFacts(changes: Partial<SessionFacts> = {}): SessionFacts 
     localAddress: '192.0.2.2:40000',
     ...changes,
   }
+}
+
+/** A query, as far as the spool knows of it before the database does. */
+export function ask(audit: SessionAudit, sql: SqlText): Statement {
+  const statement = new Statement(audit.nextStatement(), audit.sqlFields(sql))
+  audit.asked(statement)
+  statement.asked = true
+  return statement
+}
+
+/** A query, asked and answered. */
+export function record(audit: SessionAudit, text: string): void {
+  const statement = ask(audit, {text})
+  audit.flush()
+  statement.complete('SELECT', 1)
+  statement.transaction = statement.number
+  statement.end('commit')
+  audit.statement(statement)
 }

@@ -27,12 +27,15 @@ async function read(text: string, step = 65_536): Promise<{events: AuditEvent[];
   return {events, flaws}
 }
 
-const part = (bytes: Buffer): AuditEvent => ({event: 'db.session.sql.part', data: bytes.toString('base64')})
-const trimmed = (key: string, whole: Buffer): AuditEvent => ({
+const part = (text: number, bytes: Buffer): AuditEvent => ({
+  ...{event: 'db.session.sql.part', part_of: text, data: bytes.toString('base64')},
+})
+const trimmed = (text: number, whole: Buffer): AuditEvent => ({
   event: 'db.session.query',
-  [key]: 'selec',
-  [`${key}_truncated`]: true,
-  [`${key}_sha256`]: createHash('sha256').update(whole).digest('hex'),
+  db_query: 'selec',
+  db_query_truncated: true,
+  db_query_parts: text,
+  db_query_sha256: createHash('sha256').update(whole).digest('hex'),
 })
 
 describe('readRecording', () => {
@@ -44,18 +47,22 @@ describe('readRecording', () => {
     const sql = Buffer.from("select 'ä€'")
     const latin = Buffer.from("select '\u00e4'", 'latin1')
     const text = recording([
-      ...[part(sql.subarray(0, 9)), part(sql.subarray(9)), trimmed('db_query', sql)],
-      ...[part(latin), trimmed('query', latin), end],
+      // The second is sent while the first is not answered, and executed once more.
+      ...[part(1, sql.subarray(0, 9)), part(1, sql.subarray(9)), part(2, latin), trimmed(1, sql)],
+      ...[trimmed(2, latin), trimmed(2, latin), end],
     ])
     const {events, flaws} = await read(text, step)
     expect(flaws).toEqual([])
-    expect(events).toMatchObject([{ei: 2, db_query: "select 'ä€'"}, {ei: 4, query: "select '\udce4'"}, end])
+    const latinText = "select '\udce4'"
+    expect(events).toMatchObject([
+      ...[{ei: 3, db_query: "select 'ä€'"}, {ei: 4, db_query: latinText}, {ei: 5, db_query: latinText}, end],
+    ])
     expect(events[0]).not.toHaveProperty('db_query_truncated')
   })
 
   it('says what is missing', async () => {
     const sql = Buffer.from('select 1')
-    const whole = recording([{event: 'db.session.start'}, part(sql.subarray(1)), trimmed('db_query', sql), end])
+    const whole = recording([{event: 'db.session.start'}, part(1, sql.subarray(1)), trimmed(1, sql), end])
     const {events, flaws} = await read(whole)
     expect(events[1]).toMatchObject({db_query: 'selec', db_query_truncated: true})
     expect(flaws).toEqual(['Of the SQL of event 2 the recording has only the beginning.'])
@@ -69,7 +76,7 @@ describe('readRecording', () => {
   })
 
   it('is not misled by pieces that nothing follows', async () => {
-    const text = recording([part(Buffer.from('drop')), {event: 'db.session.query', db_query: 'select 1'}, end])
+    const text = recording([part(1, Buffer.from('drop')), {event: 'db.session.query', db_query: 'select 1'}, end])
     expect(await read(text)).toMatchObject({events: [{db_query: 'select 1'}, end], flaws: []})
   })
 

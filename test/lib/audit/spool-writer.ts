@@ -3,7 +3,7 @@ import {SessionAudit} from '../../../src/lib/audit/session-audit.js'
 import {Spool} from '../../../src/lib/audit/spool.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
-import {sessionFacts} from './facts.js'
+import {record, sessionFacts} from './facts.js'
 
 const directory = process.argv[2] ?? ''
 const spool = await Spool.open({directory, clock: systemClock, logger: silentLogger, segmentBytes: 20_000})
@@ -13,7 +13,7 @@ await finished.ended({reason: 'done', bytesFromClient: 1, bytesFromServer: 2})
 const audit = new SessionAudit(spool, systemClock, sessionFacts())
 audit.started({pid: 42})
 for (let number = 0; ; number += 1) {
-  audit.query({text: `select ${number}`})
+  record(audit, `select ${number}`)
   audit.flush()
   process.stdout.write(`${number}\n`)
   if (number % 100 === 0) await new Promise((resolve) => setImmediate(resolve))

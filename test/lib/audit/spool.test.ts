@@ -11,7 +11,7 @@ import {Spool} from '../../../src/lib/audit/spool.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {compile} from './compiled.js'
-import {sessionFacts} from './facts.js'
+import {ask, record, sessionFacts} from './facts.js'
 
 let directory: string
 const opened: Spool[] = []
@@ -48,7 +48,7 @@ describe('Spool', () => {
     const spool = await openSpool()
     const audit = new SessionAudit(spool, systemClock, sessionFacts())
     audit.started({pid: 7, userAgent: 'psql'})
-    audit.query({text: 'select 1'})
+    ask(audit, {text: 'select 1'})
     audit.flush()
     const [name = ''] = await readdir(directory)
     const path = join(directory, name)
@@ -59,15 +59,17 @@ describe('Spool', () => {
   it('writes nothing before flush', async () => {
     const spool = await openSpool()
     const audit = new SessionAudit(spool, systemClock, sessionFacts())
-    audit.query({text: 'select 1'})
+    ask(audit, {text: 'select 1'})
+    audit.serverError('ERROR: no', 'XX000')
     expect(await spool.read()).toBeUndefined()
+    expect(spool.backlogBytes).toBe(0)
   })
 
   it('gives events back in order until they are acknowledged', async () => {
     const spool = await openSpool()
     const audit = new SessionAudit(spool, systemClock, sessionFacts())
     audit.started({})
-    audit.query({text: 'select 1'})
+    record(audit, 'select 1')
     await audit.ended({reason: 'done', bytesFromClient: 3, bytesFromServer: 4})
     const first = await spool.read()
     const again = await spool.read()
@@ -84,7 +86,7 @@ describe('Spool', () => {
     const audit = new SessionAudit(spool, systemClock, sessionFacts())
     audit.started({})
     for (let number = 0; number < 50; number += 1) {
-      audit.query({text: `select ${number}`})
+      record(audit, `select ${number}`)
       audit.flush()
     }
     expect((await readdir(directory)).length).toBeGreaterThan(5)
@@ -149,7 +151,7 @@ describe('Spool', () => {
     const audit = new SessionAudit(before, systemClock, sessionFacts())
     audit.started({})
     for (let number = 0; number < 40; number += 1) {
-      audit.query({text: `select ${number}`})
+      record(audit, `select ${number}`)
       audit.flush()
     }
     await drain(before)
@@ -185,6 +187,29 @@ describe('Spool', () => {
     expect(new Set(starts.map(({agent_stream}) => agent_stream)).size).toBe(1)
   })
 
+  it('records what an agent that stopped had asked for, and no answer came', async () => {
+    const before = await openSpool(3000)
+    const audit = new SessionAudit(before, systemClock, sessionFacts())
+    audit.started({})
+    const long = ask(audit, {text: 'delete from products'})
+    audit.unrecorded = () => [long]
+    for (let number = 0; number < 10; number += 1) {
+      record(audit, `select ${number}`)
+      audit.flush()
+    }
+    await drain(before)
+    await before.close()
+    const events = (await drain(await openSpool())).slice(-2)
+    expect(events).toMatchObject([
+      {
+        ...{event: 'db.session.query', code: 'TDB02W', db_query: 'delete from products', statement: 1, ei: 11},
+        ...{success: false, execution: 'unanswered', transaction_outcome: 'in doubt', sid: sessionFacts().sid},
+      },
+      {code: 'TDB01I', ei: 12},
+    ])
+    expect(events[0]).not.toHaveProperty('user_roles')
+  })
+
   it('keeps every event that was spooled before a kill -9', async () => {
     const compiled = await compile(['src/lib/core', 'src/lib/audit', 'test/lib/audit'])
     const child = spawn(process.execPath, [join(compiled, 'test/lib/audit/spool-writer.js'), directory], {
@@ -205,7 +230,9 @@ describe('Spool', () => {
     expect(queries.map(({db_query}) => db_query)).toEqual(queries.map((_, number) => `select ${number}`))
     const ends = events.filter(({code}) => code === 'TDB01I')
     expect(ends).toHaveLength(2)
-    expect(ends[1]).toMatchObject({sid: sessionFacts().sid, ei: queries.length + 1})
+    const unanswered = events.filter(({code}) => code === 'TDB02W')
+    expect(unanswered.length).toBeLessThan(2)
+    expect(ends[1]).toMatchObject({sid: sessionFacts().sid, ei: queries.length + unanswered.length + 1})
     expect(events.at(-1)).toBe(ends[1])
   })
 })

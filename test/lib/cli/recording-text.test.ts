@@ -15,26 +15,24 @@ async function render(format: Format, events: readonly AuditEvent[]): Promise<st
 
 const start = {event: 'db.session.start', db_service: 'postgres-database', time: '2026-07-20T20:00:31.123Z'}
 const end = {event: 'db.session.end', time: '2026-07-02T09:05:00Z'}
-const query = (ei: number, sql: string): AuditEvent => ({
-  ei,
+const query = (sql: string, outcome: AuditEvent): AuditEvent => ({
   event: 'db.session.query',
   db_name: 'postgres',
   db_query: sql,
+  ...outcome,
 })
-const result = (query_ei: number | undefined, fields: AuditEvent): AuditEvent => ({
-  event: 'db.session.result',
-  ...(query_ei !== undefined && {query_ei}),
-  ...fields,
-})
-const rows = (affected_records: number): AuditEvent => ({success: true, affected_records})
+const rows = (affected_records: number): AuditEvent => ({success: true, command: 'SELECT', affected_records})
+const failure = (error: string): AuditEvent => ({success: false, error, affected_records: 0})
 
 describe('a recording as text', () => {
   it('is laid out as in the guides, to the byte', async () => {
     const events = [
       start,
-      ...[query(1, 'SELECT * FROM products;'), result(1, rows(10))],
-      query(3, "INSERT INTO products (name, price) VALUES ('Phone', 150.00);"),
-      result(3, {success: false, error: 'ERROR: permission denied for table products (SQLSTATE 42501)'}),
+      query('SELECT * FROM products;', rows(10)),
+      query(
+        "INSERT INTO products (name, price) VALUES ('Phone', 150.00);",
+        failure('ERROR: permission denied for table products (SQLSTATE 42501)'),
+      ),
       end,
     ]
     expect(await render('text', events)).toBe(
@@ -55,43 +53,36 @@ describe('a recording as text', () => {
   })
 
   it('indents further lines, and counts one row', async () => {
-    const events = [query(1, '\n  select\t1,\r\n     2\n'), result(1, rows(1))]
+    const events = [query('\n  select\t1,\r\n     2\n', rows(1))]
     const text = '\r\npostgres=> select\t1,\r\n           2\r\nSUCCESS\r\n(1 row affected)\r\n'
     expect(await render('text', events)).toBe(text)
   })
 
-  it('shows an execution as what it runs, and nothing that it does not know', async () => {
-    const name = 'db.session.postgres.statements'
-    const parse = (statement_name: string, sql: string): AuditEvent => ({
-      event: `${name}.parse`,
-      statement_name,
-      query: sql,
-    })
-    const bind = (statement_name: string, portal_name: string, parameters: unknown[] = []): AuditEvent => ({
-      ...{event: `${name}.bind`, statement_name, portal_name, parameters},
-    })
-    const execute = (ei: number, portal_name: string): AuditEvent => ({
-      ...{ei, event: `${name}.execute`, db_name: 'db', portal_name},
-    })
+  it('shows an execution as what it runs, with its parameters', async () => {
+    const parameters = ['a"\\\n\u0001\u00a0é\udcff', null]
     const events = [
-      ...[parse('', 'select $1'), bind('', 'p', ['a"\\\n\u0001\u00a0é\udcff', null]), parse('', 'select 2')],
-      ...[execute(1, 'p'), result(1, rows(2))],
-      ...[parse('s1', 'select 3'), bind('s1', ''), execute(3, '')],
-      ...[result(undefined, {success: false, error: 'ERROR: of a Parse'}), result(3, rows(3))],
-      ...[{event: `${name}.close`, portal_name: 'p'}, execute(4, 'p'), result(4, rows(4))],
-      ...[{event: `${name}.close`, statement_name: ''}, bind('', 'q'), execute(5, 'q'), result(5, rows(5))],
+      query('select $1', {db_query_parameters: parameters, portal_name: 'p', ...rows(2)}),
+      query('select 3', {statement_name: 's1', ...rows(3)}),
+      query('select 4', {execution: 'partial', success: true, affected_records: 4}),
+      query('never executed', {execution: 'none', success: false}),
+      query('select 5', {execution: 'skipped', success: false}),
+      query('select 6', {execution: 'unanswered', success: false}),
+      query('select 7; insert', {success: false, error: 'ERROR: 8', results: [rows(7)]}),
+      query('', {success: true, affected_records: 0}),
     ]
-    expect((await render('text', events)).split('\r\n')).toEqual([
+    expect((await render('text', events)).replaceAll('postgres=>', 'db=>').split('\r\n')).toEqual([
       ...['', String.raw`db=> select $1 ($1 = "a\"\\\n\x01\u00a0é\xff", $2 = NULL)`, 'SUCCESS', '(2 rows affected)'],
-      ...['', 'db=> EXECUTE s1', 'SUCCESS', '(3 rows affected)', ''],
+      ...['', 'db=> EXECUTE s1', 'SUCCESS', '(3 rows affected)'],
+      ...['', 'db=> select 4', 'SUCCESS', '(4 rows affected)'],
+      ...['', 'db=> select 5', '(skipped by the server after an error)'],
+      ...['', 'db=> select 6', '(no answer before the end of the session)'],
+      ...['', 'db=> select 7; insert', 'SUCCESS', '(7 rows affected)', 'ERROR: 8'],
+      ...['', 'db=> ', ''],
     ])
   })
 
   it('takes no line and no escape from what it shows', async () => {
-    const text = await render('text', [
-      query(1, 'select \u001b[2J\u009b\u202e'),
-      result(1, {success: false, error: 'ERROR: x\r\nSUCCESS\r\n'}),
-    ])
+    const text = await render('text', [query('select \u001b[2J\u009b\u202e', failure('ERROR: x\r\nSUCCESS\r\n'))])
     expect(text.split('\r\n')).toHaveLength(4)
     expect(text).toContain('select \\u{1b}[2J\\u{9b}\\u{202e}\r\nERROR: x\\u{d}\\u{a}SUCCESS')
   })
@@ -99,7 +90,7 @@ describe('a recording as text', () => {
 
 describe('a recording as data', () => {
   const nasty = 'select \u001b[2J\u009b\u202e\u{e0041}\u2028 "ä"\n\tfrom t: - #'
-  const events = [query(1, nasty), {z: {b: 1, a: [{d: null, c: true}]}, event: 'db.session.end'}]
+  const events = [query(nasty, rows(1)), {z: {b: 1, a: [{d: null, c: true}]}, event: 'db.session.end'}]
 
   it.each(['json', 'yaml'] as const)(
     'is %s that reads back, with nothing in it that moves a cursor',

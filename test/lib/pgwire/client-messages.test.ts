@@ -1,5 +1,5 @@
 import {describe, expect, it} from '@jest/globals'
-import {renderParameters} from '../../../src/lib/pgwire/bind-parameters.js'
+import {renderParameters} from '../../../src/lib/pgwire/parameter-text.js'
 import {
   decodeBind,
   decodeExecute,

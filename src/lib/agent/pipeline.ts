@@ -1,0 +1,70 @@
+/** What a client has asked and the server has not answered, in order. Two arrays, so that a message costs no object. */
+export class Pipeline<Kind, Subject> {
+  #kinds: Kind[] = []
+  #subjects: Subject[] = []
+  #first = 0
+
+  get length(): number {
+    return this.#kinds.length - this.#first
+  }
+
+  /** What the server works on. */
+  get kind(): Kind | undefined {
+    return this.#kinds[this.#first]
+  }
+
+  get subject(): Subject | undefined {
+    return this.#subjects[this.#first]
+  }
+
+  push(kind: Kind, subject: Subject): void {
+    this.#kinds.push(kind)
+    this.#subjects.push(subject)
+  }
+
+  /** The first one is answered. */
+  shift(): void {
+    this.#first += 1
+    if (this.#first < compactAt && this.#first < this.#kinds.length) return
+    if (this.#first >= this.#kinds.length) {
+      this.#kinds.length = 0
+      this.#subjects.length = 0
+    } else {
+      this.#kinds = this.#kinds.slice(this.#first)
+      this.#subjects = this.#subjects.slice(this.#first)
+    }
+    this.#first = 0
+  }
+
+  /** Place of the next of a kind, counted from the first; -1 for none. */
+  indexOf(kind: Kind, from = 0): number {
+    const index = this.#kinds.indexOf(kind, this.#first + from)
+    return index < 0 ? -1 : index - this.#first
+  }
+
+  at(index: number): {kind: Kind; subject: Subject} | undefined {
+    const place = this.#first + index
+    return place < this.#kinds.length
+      ? {kind: this.#kinds[place] as Kind, subject: this.#subjects[place] as Subject}
+      : undefined
+  }
+
+  /** Takes one out of the order. */
+  take(index: number): Subject | undefined {
+    const place = this.#first + index
+    this.#kinds.splice(place, 1)
+    return this.#subjects.splice(place, 1)[0]
+  }
+
+  /** Takes those before this place that are of this kind out of the order, the first one excepted. */
+  drop(kind: Kind, before: number): void {
+    const stays = (_each: unknown, place: number): boolean =>
+      place <= this.#first || place >= this.#first + before || this.#kinds[place] !== kind
+    const subjects = this.#subjects.filter(stays)
+    this.#kinds = this.#kinds.filter(stays)
+    this.#subjects = subjects
+  }
+}
+
+/** Entries that are done with stay in front until there are so many. */
+const compactAt = 1024

@@ -1,0 +1,122 @@
+import type {Fate, Statement} from '../audit/statement.js'
+import type {TransactionStatus} from '../pgwire/server-messages.js'
+
+/** Statements that wait for the end of their transaction; further ones are recorded without it. */
+const maximumWaiting = 128
+
+/**
+ * Which transaction a statement ran in, and what became of it. A statement outside of a block waits for the ReadyForQuery
+ * that ends its transaction; one inside is recorded as soon as the server is ready, and the statement that ends the block
+ * says for all of the same number what became of them.
+ */
+export class Transactions {
+  status: TransactionStatus = 'I'
+  readonly #record: (statement: Statement) => void
+  #number = 1
+  /** Something ran in the transaction with this number. */
+  #used = false
+  #failed = false
+  #waiting: Statement[] = []
+
+  constructor(record: (statement: Statement) => void) {
+    this.#record = record
+  }
+
+  /** The transaction that is open; undefined when there is none. */
+  get open(): number | undefined {
+    return this.#used || this.status !== 'I' ? this.#number : undefined
+  }
+
+  /** Statements with an outcome and without a record. */
+  get waiting(): readonly Statement[] {
+    return this.#waiting
+  }
+
+  /**
+   * A command of the statement is complete.
+   * @param rollback says whether a ROLLBACK was one of the transaction; undefined for one to a savepoint
+   */
+  completed(
+    statement: Statement,
+    command: string,
+    rollback: (statement: Statement) => 'rollback' | 'unknown' | undefined,
+  ): void {
+    this.#enter(statement)
+    const fate =
+      command === 'COMMIT'
+        ? 'commit'
+        : command === 'ROLLBACK'
+          ? rollback(statement)
+          : command === 'PREPARE TRANSACTION'
+            ? 'prepared'
+            : undefined
+    if (fate !== undefined) this.#end(fate)
+  }
+
+  failed(statement: Statement): void {
+    this.#enter(statement)
+    this.#failed = true
+  }
+
+  /** The server cannot commit: the statement that was the last is told so. */
+  failedToCommit(error: string, sqlState: string): boolean {
+    this.#failed = true
+    const last = this.#waiting.findLast((statement) => statement.transaction === this.#number)
+    if (!last || last.error !== undefined) return false
+    last.error = error
+    last.sqlState = sqlState
+    return true
+  }
+
+  /** A statement without effect, or whose effect is known, in the order of the others. */
+  settled(statement: Statement): void {
+    this.#wait(statement)
+  }
+
+  /** It has run in the transaction, as far as it came. */
+  ran(statement: Statement): void {
+    if (statement.transaction === undefined) this.#enter(statement)
+  }
+
+  ready(status: TransactionStatus): void {
+    this.status = status
+    if (status === 'I' && this.#used) this.#end(this.#failed ? 'rollback' : 'commit')
+    this.#failed = false
+    this.#recordWaiting()
+  }
+
+  /** The session is over. */
+  close(fate: Fate): void {
+    if (this.#used) this.#end(fate)
+    this.#recordWaiting()
+  }
+
+  #enter(statement: Statement): void {
+    this.#used = true
+    if (statement.transaction === this.#number) return
+    statement.transaction = this.#number
+    if (!this.#waiting.includes(statement)) this.#wait(statement)
+  }
+
+  #wait(statement: Statement): void {
+    this.#waiting.push(statement)
+    if (this.#waiting.length <= maximumWaiting) return
+    // The last one stays, to say what becomes of all.
+    const kept = this.#waiting.filter((each) => !each.finished || each === statement)
+    for (const each of this.#waiting) if (!kept.includes(each)) this.#record(each)
+    this.#waiting = kept
+  }
+
+  #end(fate: Fate): void {
+    for (const statement of this.#waiting) if (statement.transaction === this.#number) statement.end(fate)
+    this.#number += 1
+    this.#used = false
+    this.#failed = false
+  }
+
+  #recordWaiting(): void {
+    if (this.#waiting.length === 0) return
+    for (const statement of this.#waiting) this.#record(statement)
+    this.#waiting = []
+  }
+}

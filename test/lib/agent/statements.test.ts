@@ -1,0 +1,407 @@
+import {describe, expect, it} from '@jest/globals'
+import type {AuditEvent} from '../../../src/lib/audit/event.js'
+import {typeIds} from '../../../src/lib/pgwire/type-names.js'
+import {answer, ask, Wire} from './wire.js'
+
+const {bound, parsed, copyDone} = answer
+
+/** What an event says of its statement, without what is the same in all. */
+function told({db_query, db_query_parameters, affected_records, transaction_outcome, ...event}: AuditEvent): unknown[] {
+  return [db_query, db_query_parameters ?? [], event.execution ?? event.success, affected_records, transaction_outcome]
+}
+
+describe.each([65_536, 1])('the statements of a session, read in pieces of %i bytes', (step) => {
+  it('B04: interleaved statements and portals, bound again, closed, read in parts: one record per Bind, all rows', () => {
+    const wire = new Wire(step)
+    wire.client(
+      ...[ask.parse('S1', 'select a from t where x = $1'), ask.parse('S2', 'select b from u')],
+      ...[ask.bind('P2', 'S1', ['one']), ask.bind('P1', 'S2'), ask.execute('P2', 2), ask.execute('P1'), ask.flush],
+    )
+    wire.server(...[parsed, parsed, bound, bound], answer.row(), answer.row(), answer.suspended)
+    wire.server(answer.row(), answer.done('SELECT 1'))
+    wire.client(ask.execute('P2'), ask.close('P', 'P2'), ask.bind('P2', 'S2'), ask.execute('P2', 1), ask.sync)
+    wire.server(
+      answer.row(),
+      answer.done('SELECT 1'),
+      answer.closed,
+      bound,
+      answer.row(),
+      answer.suspended,
+      answer.ready(),
+    )
+    expect(wire.statements.map(told)).toEqual([
+      ['select a from t where x = $1', ['one'], true, 3, 'commit'],
+      ['select b from u', [], true, 1, 'commit'],
+      ['select b from u', [], 'partial', 1, 'commit'],
+    ])
+    expect(wire.statements.map(({statement_name, portal_name}) => [statement_name, portal_name])).toEqual([
+      ['S1', 'P2'],
+      ['S2', 'P1'],
+      ['S2', 'P2'],
+    ])
+    expect(wire.asked).toHaveLength(3)
+  })
+
+  it('B05: what was never prepared or bound is unresolved, with the server’s error', () => {
+    const wire = new Wire(step)
+    wire.client(ask.bind('', 'unknown'), ask.execute(''), ask.sync).server(answer.error('26000'), answer.ready())
+    wire.client(ask.execute('cursor'), ask.sync).server(answer.row(), answer.done('FETCH 1'), answer.ready())
+    expect(wire.statements).toMatchObject([
+      {code: 'TDB02W', unresolved: true, statement_name: 'unknown', sqlstate: '26000', success: false},
+      {code: 'TDB02I', unresolved: true, portal_name: 'cursor', command: 'FETCH', affected_records: 1},
+    ])
+  })
+
+  it('B06: what the server skips after an error is recorded as skipped', () => {
+    const wire = new Wire(step)
+    const all = (sql: string): Buffer[] => [ask.parse('', sql), ask.bind('', ''), ask.execute('')]
+    wire.client(...all('insert into t values (1)'), ...all('select 1/0'), ...all('delete from t'), ask.sync)
+    wire.server(parsed, bound, answer.done('INSERT 0 1'), parsed, bound, answer.error('22012'), answer.ready())
+    wire
+      .client(...all('select 2'), ask.sync)
+      .server(parsed, bound, answer.row(), answer.done('SELECT 1'), answer.ready())
+    expect(wire.statements.map(told)).toEqual([
+      ['insert into t values (1)', [], true, 1, 'rollback'],
+      ['select 1/0', [], false, 0, 'rollback'],
+      ['delete from t', [], 'skipped', 0, undefined],
+      ['select 2', [], true, 1, 'commit'],
+    ])
+    expect(wire.statements[1]).toMatchObject({error: 'ERROR: no (SQLSTATE 22012)', sqlstate: '22012'})
+  })
+
+  it('B06: so is what the client sends before it knows of the error, and names keep what they meant', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('s', 'select 1'), ask.sync).server(parsed, answer.ready())
+    wire.client(ask.parse('x', 'selec'), ask.close('S', 's'), ask.parse('s', 'select 2'), ask.flush)
+    wire.server(answer.error('42601'))
+    wire.client(ask.bind('', 's'), ask.execute(''), ask.sync).server(answer.ready())
+    wire.client(ask.bind('', 's'), ask.execute(''), ask.sync).server(bound, answer.done('SELECT 1'), answer.ready())
+    expect(wire.statements.map(told)).toEqual([
+      ['selec', [], false, 0, 'rollback'],
+      ['select 1', [], 'skipped', 0, undefined],
+      ['select 1', [], true, 1, 'commit'],
+    ])
+  })
+
+  it('a failed Parse is one record together with the Bind that follows it', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('', 'selec $1'), ask.bind('', '', ['7']), ask.describe('P', ''), ask.execute(''), ask.sync)
+    wire.server(answer.error('42601'), answer.ready())
+    expect(wire.statements).toMatchObject([{db_query: 'selec $1', db_query_parameters: ['7'], sqlstate: '42601'}])
+    expect(wire.asked).toHaveLength(1)
+  })
+
+  it('names that are taken away by DEALLOCATE or DISCARD mean nothing any more, and others what they meant', () => {
+    const wire = new Wire(step)
+    const run = (name: string): void => {
+      wire.client(ask.bind('', name), ask.execute(''), ask.sync).server(bound, answer.done('SELECT 1'), answer.ready())
+    }
+    const prepare = (name: string): void => {
+      wire.client(ask.parse(name, `select '${name}'`), ask.sync).server(parsed, answer.ready())
+    }
+    for (const name of ['a', 'b c', 'd']) prepare(name)
+    const deallocate = `select ';' /* deallocate d */; Deallocate Prepare "b c"`
+    wire.client(ask.query(deallocate)).server(answer.done('SELECT 1'), answer.done('DEALLOCATE'), answer.ready())
+    run('b c')
+    run('d')
+    // Sent before the answer to DISCARD ALL comes: this one stays.
+    wire.client(ask.query('discard all'), ask.parse('e', `select 'e'`), ask.sync)
+    wire.server(answer.done('DISCARD ALL'), answer.ready(), parsed, answer.ready())
+    run('a')
+    run('e')
+    wire.client(ask.query('prepare p as select 9')).server(answer.done('PREPARE'), answer.ready())
+    run('p')
+    const bound_ = wire.statements.filter(({statement_name}) => statement_name !== undefined)
+    expect(bound_.map(({statement_name, db_query, unresolved}) => [statement_name, unresolved ?? db_query])).toEqual([
+      ['b c', true],
+      ['d', "select 'd'"],
+      ['a', true],
+      ['e', "select 'e'"],
+      ['p', 'prepare p as select 9'],
+    ])
+  })
+
+  it('parameters are decoded by format and type, and NULL is not the empty text', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('s', 'select $1, $2, $3, $4', [typeIds.int4]), ask.describe('S', 's'), ask.sync)
+    wire.server(parsed, answer.parameters(typeIds.int4, typeIds.text, 0, typeIds.uuid), answer.noData, answer.ready())
+    const number = Buffer.alloc(4)
+    number.writeInt32BE(-7)
+    const uuid = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
+    wire.client(ask.bind('', 's', [number, '', null, uuid]), ask.execute(''), ask.sync)
+    wire.server(bound, answer.done('SELECT 1'), answer.ready())
+    expect(wire.statements[0]?.db_query_parameters).toEqual(['-7', '', null, '00112233-4455-6677-8899-aabbccddeeff'])
+  })
+
+  it('a simple query with several statements is one record with the result of each', () => {
+    const wire = new Wire(step)
+    wire.client(ask.query('select 1; update t set a = 2; select x from u'))
+    wire.server(
+      answer.columns(['?column?', typeIds.int4]),
+      answer.row(),
+      answer.done('SELECT 1'),
+      answer.done('UPDATE 3'),
+    )
+    wire.server(answer.columns(['x', typeIds.text], ['y', 99_999]), answer.error('22012'), answer.ready())
+    expect(wire.statements).toMatchObject([
+      {
+        success: false,
+        sqlstate: '22012',
+        affected_records: 4,
+        results: [
+          {command: 'SELECT', affected_records: 1, columns: [{name: '?column?', type: 'int4'}]},
+          {command: 'UPDATE', affected_records: 3},
+        ],
+        columns: [
+          {name: 'x', type: 'text'},
+          {name: 'y', type: '99999'},
+        ],
+        transaction_outcome: 'rollback',
+      },
+    ])
+  })
+
+  it('measures what a statement moved, each way, and of a COPY the bytes and nothing else', () => {
+    const wire = new Wire(step)
+    const copy = ask.query('copy t from stdin')
+    wire.client(copy).server(answer.copyIn)
+    wire.client(ask.copyData('1\n2\n'), ask.copyData('3\n'), ask.copyDone).server(answer.done('COPY 3'), answer.ready())
+    const out = [answer.copyOut, answer.copyData('1\n'), answer.copyData('22\n'), copyDone, answer.done('COPY 2')]
+    wire.client(ask.query('copy t to stdout')).server(...out, answer.ready())
+    expect(wire.statements).toMatchObject([
+      {copy: 'in', copy_bytes: 6, affected_records: 3, command: 'COPY', bytes_from_client: copy.length},
+      {
+        copy: 'out',
+        copy_bytes: 5,
+        affected_records: 2,
+        bytes_from_server: Buffer.concat([...out, answer.ready()]).length,
+      },
+    ])
+    expect(JSON.stringify(wire.events)).not.toContain('22\\n')
+  })
+
+  it('B08: a COPY that fails, on either side, and what came behind it', () => {
+    const wire = new Wire(step)
+    wire.client(ask.query('copy t from stdin')).server(answer.copyIn)
+    wire.client(ask.copyData('1\n'), ask.copyFail).server(answer.error('57014'), answer.ready())
+    wire.client(ask.parse('', 'copy t from stdin'), ask.bind('', ''), ask.execute(''), ask.sync)
+    wire.client(ask.copyData('x'), ask.copyDone, ask.sync)
+    wire.server(parsed, bound, answer.copyIn, answer.error('22P02'), answer.ready())
+    wire.client(ask.query('select 1')).server(answer.done('SELECT 1'), answer.ready())
+    expect(wire.statements).toMatchObject([
+      {success: false, sqlstate: '57014', copy: 'in', copy_bytes: 2},
+      {success: false, sqlstate: '22P02', copy: 'in', copy_bytes: 1},
+      {success: true, db_query: 'select 1'},
+    ])
+  })
+
+  it('a query in the place of COPY data is the error of the COPY, and not executed', () => {
+    const wire = new Wire(step)
+    wire.client(ask.query('copy t from stdin')).server(answer.copyIn)
+    wire.client(ask.query('drop table t'), ask.copyDone, ask.query('select 1'))
+    wire.server(answer.error('08P01'), answer.ready(), answer.done('SELECT 1'), answer.ready())
+    expect(wire.statements.map(told)).toEqual([
+      ['copy t from stdin', [], false, 0, 'rollback'],
+      ['drop table t', [], 'skipped', 0, undefined],
+      ['select 1', [], true, 1, 'commit'],
+    ])
+  })
+
+  it('B08: function calls have their arguments and their outcome', () => {
+    const wire = new Wire(step)
+    wire.client(ask.call(1598, ['a', null])).server(answer.result, answer.ready())
+    wire.client(ask.call(1598, [])).server(answer.error('42883'), answer.ready())
+    expect(wire.statements).toMatchObject([
+      {code: 'TPG04I', function_oid: 1598, function_args: ['a', null], success: true, transaction_outcome: 'commit'},
+      {code: 'TPG04W', success: false, sqlstate: '42883', transaction_outcome: 'rollback'},
+    ])
+  })
+})
+
+describe('the fate of a transaction', () => {
+  const run = (wire: Wire, sql: string, tag: string, status: 'I' | 'T' | 'E'): void => {
+    wire.client(ask.query(sql)).server(...tag.split(', ').map(answer.done), answer.ready(status))
+  }
+  const fates = ({statements}: Wire): unknown[] =>
+    statements.map(({transaction, transaction_outcome: fate}) => [transaction, fate])
+
+  it('is said by the statement that ends the block', () => {
+    const wire = new Wire()
+    run(wire, 'begin', 'BEGIN', 'T')
+    run(wire, 'delete from t', 'DELETE 5', 'T')
+    run(wire, 'rollback to savepoint s', 'ROLLBACK', 'T')
+    run(wire, 'rollback', 'ROLLBACK', 'I')
+    run(wire, 'begin', 'BEGIN', 'T')
+    run(wire, 'commit and chain', 'COMMIT', 'T')
+    run(wire, "prepare transaction 'x'", 'PREPARE TRANSACTION', 'I')
+    run(wire, 'select 1', 'SELECT 1', 'I')
+    expect(fates(wire)).toEqual([
+      ...[
+        [1, undefined],
+        [1, undefined],
+        [1, undefined],
+        [1, 'rollback'],
+      ],
+      ...[
+        [2, undefined],
+        [2, 'commit'],
+        [3, 'prepared'],
+        [4, 'commit'],
+      ],
+    ])
+  })
+
+  it('is that of each transaction in one query, and never a commit when that is not certain', () => {
+    const wire = new Wire()
+    run(wire, 'insert; commit; insert; rollback', 'INSERT 0 1, COMMIT, INSERT 0 1, ROLLBACK', 'I')
+    run(wire, 'begin; delete; rollback /* to */', 'BEGIN, DELETE 1, ROLLBACK', 'I')
+    run(wire, 'begin; savepoint s; delete; rollback to s; commit', 'BEGIN, SAVEPOINT, DELETE 1, ROLLBACK, COMMIT', 'I')
+    wire.client(ask.query('begin; commit; select 1/0'))
+    wire.server(answer.done('BEGIN'), answer.done('COMMIT'), answer.error('22012'), answer.ready())
+    expect(wire.statements.map(({transaction_outcome: fate}) => fate)).toEqual(['mixed', 'rollback', 'commit', 'mixed'])
+  })
+
+  it('is a rollback when the server cannot commit what is complete', () => {
+    const wire = new Wire()
+    wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.sync)
+    wire.server(parsed, bound, answer.done('INSERT 0 1'), answer.error('23503'), answer.ready())
+    expect(wire.statements).toMatchObject([{success: false, sqlstate: '23503', transaction_outcome: 'rollback'}])
+  })
+
+  it('is in doubt when the session ends before the answer, and a rollback where nothing could commit', () => {
+    const autocommit = new Wire()
+    autocommit.client(ask.query('delete from t'))
+    expect(autocommit.end()).toBeUndefined()
+    expect(autocommit.statements).toMatchObject([
+      {code: 'TDB02W', execution: 'unanswered', transaction_outcome: 'in doubt'},
+    ])
+
+    const block = new Wire()
+    run(block, 'begin', 'BEGIN', 'T')
+    block.client(ask.query('delete from t'))
+    expect(block.end()).toEqual({transaction: 1, fate: 'rollback'})
+    expect(block.statements[1]).toMatchObject({execution: 'unanswered', transaction_outcome: 'rollback'})
+
+    const committing = new Wire()
+    run(committing, 'begin', 'BEGIN', 'T')
+    committing.client(ask.query('COMMIT'))
+    expect(committing.end()).toEqual({transaction: 1, fate: 'in doubt'})
+
+    const pipeline = new Wire()
+    pipeline.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.flush)
+    pipeline.server(parsed, bound, answer.done('INSERT 0 1'))
+    pipeline.end()
+    expect(pipeline.statements).toMatchObject([{success: true, transaction_outcome: 'rollback'}])
+  })
+
+  it('an end without a word records what was bound and what was asked', () => {
+    const wire = new Wire()
+    wire.client(ask.parse('', 'select 1'), ask.bind('never', ''), ask.bind('', ''), ask.execute('', 1), ask.flush)
+    wire.server(parsed, bound, bound, answer.row(), answer.suspended)
+    wire.end()
+    expect(wire.statements.map(({portal_name, execution}) => [portal_name, execution])).toEqual([
+      [undefined, 'partial'],
+      ['never', 'none'],
+    ])
+  })
+})
+
+describe('a client that means no good', () => {
+  it('gets no event that is larger than the control plane takes', () => {
+    const wire = new Wire()
+    const worst = '\u0001'.repeat(70_000)
+    const names = worst.slice(0, 4000)
+    const columns = Array.from({length: 1000}, (_, index): [string, number] => [`${worst.slice(0, 60)}${index}`, index])
+    wire
+      .client(ask.query(worst))
+      .server(answer.columns(...columns), answer.done(worst), answer.error('XXXXXXXXX', worst))
+    wire.server(answer.ready())
+    wire.client(
+      ask.parse(names, worst),
+      ask.bind(names, names, ['first', worst, 'third']),
+      ask.execute(names),
+      ask.sync,
+    )
+    wire.server(parsed, bound, answer.error('XXXXX', worst), answer.ready())
+    const several = Array.from({length: 300}, () => [answer.columns(...columns), answer.done('SELECT 1')]).flat()
+    wire.client(ask.query(worst)).server(...several, answer.ready())
+    wire.client(ask.call(1, [null, worst])).server(answer.result, answer.ready())
+    for (const event of wire.events) expect(Buffer.byteLength(JSON.stringify(event))).toBeLessThan(250_000)
+    expect(wire.statements).toHaveLength(4)
+    expect(wire.statements).toMatchObject([
+      {db_query_truncated: true, sqlstate: 'XXXXX'},
+      {db_query_parameters_truncated: true},
+      {results_truncated: true, affected_records: 300},
+      {function_args_truncated: true},
+    ])
+    expect((wire.statements[1]?.db_query_parameters as string[])[0]).toBe('first')
+  })
+
+  it('gets no parameter that is cut within a character', () => {
+    const wire = new Wire()
+    wire.client(ask.parse('', 'select $1'), ask.bind('', '', ['😀'.repeat(100_000)]), ask.execute(''), ask.sync)
+    wire.server(parsed, bound, answer.done('SELECT 1'), answer.ready())
+    expect(JSON.stringify(wire.statements)).not.toContain('\\ud')
+  })
+
+  it('is held to so much that it prepares', () => {
+    const wire = new Wire()
+    const sql = 'x'.repeat(60_000)
+    let prepared = 0
+    for (; !wire.requests.overloaded && prepared < 1000; prepared += 1) {
+      wire.client(ask.parse(`s${prepared}`, sql), ask.sync).server(parsed, answer.ready())
+    }
+    expect(prepared).toBeGreaterThan(200)
+    expect(prepared).toBeLessThan(300)
+  })
+
+  it('may prepare and close for ever', () => {
+    const wire = new Wire()
+    const sql = 'x'.repeat(60_000)
+    for (let index = 0; index < 400; index += 1) {
+      wire.client(ask.parse('', sql), ask.parse(`s${index}`, sql), ask.close('S', `s${index}`), ask.sync)
+      wire.server(parsed, parsed, answer.closed, answer.ready())
+    }
+    for (let index = 0; index < 400; index += 1) {
+      wire.client(ask.parse('x', sql), ask.parse('y', 'y'), ask.sync).server(answer.error('42601'), answer.ready())
+    }
+    expect(wire.requests.overloaded).toBe(false)
+  })
+
+  it('gets a record for each of a thousand statements in one pipeline', () => {
+    const wire = new Wire()
+    const many = Array.from({length: 1000}, (_, index) => [ask.bind('', 's', [String(index)]), ask.execute('')]).flat()
+    wire.client(ask.parse('s', 'insert into t values ($1)'), ...many, ask.sync)
+    for (let index = 0; index < 1000; index += 1)
+      wire.server(...(index === 0 ? [parsed] : []), bound, answer.done('INSERT 0 1'))
+    wire.server(answer.ready())
+    expect(wire.statements.map(({db_query_parameters}) => db_query_parameters)).toEqual(
+      Array.from({length: 1000}, (_, index) => [String(index)]),
+    )
+    expect(wire.statements.at(-1)).toMatchObject({transaction: 1, transaction_outcome: 'commit'})
+    expect(new Set(wire.statements.map(({transaction}) => transaction))).toEqual(new Set([1]))
+  })
+})
+
+describe('what a server says out of turn', () => {
+  it('B09: an error that answers nothing is an event of its own', () => {
+    const wire = new Wire()
+    wire.server(answer.error('57P01'))
+    expect(wire.events).toMatchObject([{code: 'TDB10I', success: false, sqlstate: '57P01'}])
+  })
+
+  it('B09: answers to nothing are no statements', () => {
+    const wire = new Wire()
+    wire.server(
+      answer.done('SELECT 1'),
+      answer.suspended,
+      answer.empty,
+      answer.copyIn,
+      parsed,
+      answer.ready(),
+      answer.ready('T'),
+    )
+    wire.server(answer.columns(['a', 23]), answer.parameters(23), answer.copyBoth, answer.noData)
+    expect(wire.events).toEqual([])
+  })
+})
