@@ -2,14 +2,14 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
-import {createResources, type CreatedResource} from '../lib/cli/creation.js'
 import {adminFlags, formats} from '../lib/cli/flags.js'
 import {readResourceText} from '../lib/cli/input.js'
 import {describeResource} from '../lib/cli/resource-text.js'
+import {createOrReplace, createResource, writeResources, type WrittenResource} from '../lib/cli/resource-writing.js'
 
 export default class Create extends BaseCommand {
   static override summary = 'Create resources from YAML or JSON.'
-  static override description = `Several documents are separated by ---. They are created in their order; the first that fails ends the command, those before it stay.`
+  static override description = `With -f it also replaces what exists; a document with metadata.revision, as \`<%= config.bin %> get\` prints it, is then refused when somebody else has changed the resource since. Several documents are separated by ---. They are created in their order; the first that fails ends the command, those before it stay.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> role.yaml',
     {
@@ -24,20 +24,20 @@ export default class Create extends BaseCommand {
     format: Flags.option({options: formats, default: 'text', description: 'how to print the answer'})(),
   }
 
-  async run(): Promise<CreatedResource[]> {
+  async run(): Promise<WrittenResource[]> {
     const {args, flags} = await this.parse(Create)
     const text = await readResourceText(args.file)
     const {parseDocuments} = await import('../lib/resources/document.js')
     const resources = parseDocuments(text)
     const connection = await openAdminConnection(flags, this.surroundings)
-    const created = await connection.ask((client) =>
-      createResources(client, resources, {
-        force: flags.force,
-        onCreated: ({kind, name, action}) => {
+    const written = await connection.ask((client) =>
+      writeResources(client, resources, {
+        write: flags.force ? createOrReplace : createResource,
+        onWritten: ({kind, name, action}) => {
           if (flags.format === 'text') this.print(`${describeResource(kind, name)} has been ${action}`)
         },
       }),
     )
-    return flags.format === 'text' ? created : this.show(flags.format, created, () => '')
+    return flags.format === 'text' ? written : this.show(flags.format, written, () => '')
   }
 }

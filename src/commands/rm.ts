@@ -3,8 +3,7 @@ import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
 import {adminFlags} from '../lib/cli/flags.js'
 import {describeResource} from '../lib/cli/resource-text.js'
-import {PosternError} from '../lib/core/errors.js'
-import {parseReference} from '../lib/resources/kinds.js'
+import {parseNamed} from '../lib/resources/kinds.js'
 
 export default class Rm extends BaseCommand {
   static override summary = 'Delete a resource.'
@@ -13,6 +12,7 @@ export default class Rm extends BaseCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> role/db',
     '<%= config.bin %> <%= command.id %> db/aurora',
+    '<%= config.bin %> <%= command.id %> lock/8f1c9bd8-9e0f-4f1d-a5a7-6a1c1c6b2a77',
   ]
   static override args = {
     resource: Args.string({
@@ -25,12 +25,7 @@ export default class Rm extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Rm)
-    const {kind, name} = parseReference(args.resource)
-    if (name === undefined) {
-      throw new PosternError('USAGE', 'The name of the resource is missing.', {
-        hint: `Write it as ${kind}/NAME; \`postern get ${kind}\` lists them.`,
-      })
-    }
+    const {kind, name} = parseNamed(args.resource)
     const connection = await openAdminConnection(flags, this.surroundings)
     await connection.ask((client) => client.deleteResource(kind, name))
     this.print(`${describeResource(kind, name)} has been deleted`)

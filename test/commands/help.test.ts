@@ -33,6 +33,7 @@ const withoutData = [
   'db configure create',
   'auth sign',
   'install systemd',
+  'edit',
   'rm',
   'tokens rm',
   'users rm',

@@ -85,6 +85,38 @@ describe('users', () => {
     })
   })
 
+  it('update replaces the lists that are named, and nothing else', async () => {
+    await cluster.admin(['users', 'add', '--roles=access', '--db-users=a', '--db-names=shop', 'frank'])
+    const update = (...words: string[]) => cluster.admin(['users', 'update', 'frank', ...words])
+    expect(await update('--set-roles=access,auditor', '--set-db-users', '*')).toEqual({
+      code: 0,
+      stdout: 'User frank has been updated:\n\tNew roles: access,auditor\n\tNew database users: *\n',
+      stderr: '',
+    })
+    const spec = async (): Promise<unknown> => {
+      const {stdout} = await cluster.admin(['get', 'user/frank', '--format=json'])
+      return (JSON.parse(stdout) as {spec: unknown}[])[0]?.spec
+    }
+    expect(await spec()).toMatchObject({roles: ['access', 'auditor'], traits: {db_users: ['*'], db_names: ['shop']}})
+    expect((await update('--set-db-users=', '--set-db-roles=reader')).stdout).toContain(
+      '\tNew database users: (none)\n',
+    )
+    expect(await spec()).toMatchObject({traits: {db_names: ['shop'], db_roles: ['reader']}})
+    // Two at the same time change two things.
+    await Promise.all([update('--set-db-users=x'), update('--set-db-names=y'), update('--set-logins=z')])
+    expect(await spec()).toMatchObject({traits: {db_users: ['x'], db_names: ['y'], logins: ['z']}})
+  })
+
+  it('update changes nothing that it cannot change whole', async () => {
+    await cluster.admin(['users', 'add', '--roles=access', 'grace'])
+    expect((await cluster.admin(['users', 'update', 'grace'])).code).toBe(2)
+    expect((await cluster.admin(['users', 'update', 'grace', '--set-db-roles=*'])).code).toBe(2)
+    expect((await cluster.admin(['users', 'update', 'grace', '--set-roles=nope', '--set-db-users=x'])).code).toBe(5)
+    expect((await cluster.admin(['users', 'update', 'grace', '--set-roles='])).code).toBe(1)
+    expect((await cluster.admin(['users', 'update', 'nobody', '--set-roles=access'])).code).toBe(5)
+    expect((await cluster.admin(['get', 'user/grace'])).stdout).toContain('- access\n  traits: {}')
+  })
+
   it('cannot be given roles that do not exist', async () => {
     expect((await cluster.admin(['users', 'add', '--roles=nope', 'erin'])).code).toBe(5)
   })

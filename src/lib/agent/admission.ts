@@ -1,6 +1,7 @@
 import type {X509Certificate} from 'node:crypto'
 import {decide, findLock, targetOf, type Decision} from '../access/decision.js'
 import {describeLock} from '../access/denial.js'
+import {standingTraits} from '../access/standing-traits.js'
 import {PosternError} from '../core/errors.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseRoute, UserIdentity} from '../pki/identity.js'
@@ -76,8 +77,9 @@ export function effectiveRoles({identity}: Guest, {users}: Pick<Cache, 'users'>)
 /** May this guest reach this database as the user and name of the certificate's route? */
 export function judge(guest: Guest, database: Database, {cache, hostId, now}: AdmissionRules): Decision {
   const {identity, route, dbName} = guest
+  const traits = standingTraits(identity.traits, cache.users.get(identity.user)?.traits ?? {})
   return decide({
-    subject: {user: identity.user, roles: effectiveRoles(guest, cache), traits: identity.traits},
+    subject: {user: identity.user, roles: effectiveRoles(guest, cache), traits},
     roles: cache.roles,
     target: targetOf(database),
     request: {dbUser: route.dbUser, dbName, dbRoles: route.dbRoles},

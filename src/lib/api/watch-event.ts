@@ -8,6 +8,8 @@ import type {AuthorityType} from './responses.js'
 export interface WatchedUser {
   readonly name: string
   readonly roles: readonly string[]
+  /** Absent when there are none. */
+  readonly traits?: Readonly<Record<string, readonly string[]>>
   /** RFC 3339: certificates issued before this moment are void. */
   readonly certsValidFrom?: string
 }

@@ -67,7 +67,7 @@ export class Accounts {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', `There is a user "${name}" already.`, {
         cause: error,
-        hint: `To change it, edit \`postern get user/${name}\` and run \`postern create -f\`.`,
+        hint: `To change it: \`postern users update ${name} --set-roles=...\`.`,
       })
     }
     await audit.append('user.create', changeFields(user, caller))

@@ -3,6 +3,7 @@ import type {TLSSocket} from 'node:tls'
 import {findLock} from '../access/decision.js'
 import {describeLock} from '../access/denial.js'
 import {permits, type About, type Asker} from '../access/rules.js'
+import {standingTraits} from '../access/standing-traits.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {decodeIdentity, type HostIdentity, type UserIdentity} from '../pki/identity.js'
@@ -18,7 +19,9 @@ export interface UserCaller {
   readonly name: string
   /** Those of the certificate that the user still has. */
   readonly roles: readonly string[]
-  /** Their current definitions. */
+  /** Those of the certificate that the user still has. */
+  readonly traits: UserIdentity['traits']
+  /** The current definitions of the roles. */
   readonly definitions: ReadonlyMap<string, Role>
   readonly identity: UserIdentity
   readonly user: User
@@ -128,6 +131,7 @@ export class CallerVerifier {
       kind: 'user',
       name: identity.user,
       roles,
+      traits: standingTraits(identity.traits, user.spec.traits),
       definitions: await this.#stores.rolesNamed(roles),
       identity,
       user,

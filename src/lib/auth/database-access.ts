@@ -68,7 +68,8 @@ export class DatabaseAccess {
         hint: 'Check that an agent runs whose db_service selects it by its labels.',
       })
     }
-    const {user: name, traits, loginExpires} = caller.identity
+    const {name, roles, traits} = caller
+    const {loginExpires} = caller.identity
     const route = {
       database: database.metadata.name,
       protocol: database.spec.protocol,
@@ -77,7 +78,7 @@ export class DatabaseAccess {
       dbRoles: request.dbRoles,
     }
     const {certificate, expires} = await issuer.user(
-      {kind: 'user', usage: 'db', user: name, roles: [...caller.roles], traits, route, loginExpires},
+      {kind: 'user', usage: 'db', user: name, roles: [...roles], traits, route, loginExpires},
       request.publicKey,
       Date.parse(loginExpires),
       caller.user.status?.certs_valid_from,
@@ -87,7 +88,7 @@ export class DatabaseAccess {
       cert_type: 'user',
       identity: {
         user: name,
-        roles: caller.roles,
+        roles,
         traits,
         expires,
         usage: ['db'],
@@ -117,8 +118,8 @@ export class DatabaseAccess {
   }
 }
 
-function subjectOf({name, roles, identity}: UserCaller): Subject {
-  return {user: name, roles, traits: identity.traits}
+function subjectOf({name, roles, traits}: UserCaller): Subject {
+  return {user: name, roles, traits}
 }
 
 /** Healthy ones first, then unknown, then unhealthy; equals in random order, so that they share the load. */

@@ -89,7 +89,7 @@ export class DatabaseCertificates {
 
   /** The agent decides too; here an agent that does not cannot get further than the user may. */
   async #checkAllowed(
-    {name: user, roles, definitions, identity}: UserCaller,
+    {name: user, roles, traits, definitions}: UserCaller,
     route: DatabaseRoute,
     host: HostCaller,
   ): Promise<void> {
@@ -97,7 +97,7 @@ export class DatabaseCertificates {
     const {database, dbUser, dbName, dbRoles} = route
     const server = await this.#served(database, host)
     const decision = decide({
-      subject: {user, roles, traits: identity.traits},
+      subject: {user, roles, traits},
       roles: definitions,
       target: targetOf(server.spec.database),
       request: {dbUser, dbName: dbName === '' ? dbUser : dbName, dbRoles},

@@ -111,9 +111,9 @@ export class Joining {
     await this.#auditToken(token, caller)
   }
 
-  /** Other roles, scope or expiry for a secret that is known already, or a new token. @throws PosternError INVALID */
-  async putToken(token: Token, caller: Caller): Promise<void> {
-    await this.#options.stores.tokens.put(hashOf(token.metadata.name), token, expiryOf(token))
+  /** Other roles, scope or expiry for a secret that is known already. @throws PosternError CONFLICT, INVALID */
+  async replaceToken(token: Token, revision: number, caller: Caller): Promise<void> {
+    await this.#options.stores.tokens.swap(hashOf(token.metadata.name), revision, token, expiryOf(token))
     await this.#auditToken(token, caller)
   }
 

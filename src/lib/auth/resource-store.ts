@@ -5,9 +5,10 @@ import type {Resource, ResourceOf} from '../resources/resource.js'
 import type {User} from '../resources/user.js'
 import {hashOf, type Accounts} from './accounts.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
-import {actorFields, mayCall, missingPermission, type Caller} from './caller.js'
+import {actorFields, mayCall, type Caller} from './caller.js'
 import {maskToken, shownName, type Joining} from './joining.js'
 import type {Records, Stored} from './records.js'
+import {replaceResource} from './replacement.js'
 import {databaseKey, type Stores, type UserRecord} from './stores.js'
 
 export interface ResourceStoreOptions {
@@ -63,7 +64,7 @@ export class ResourceStore {
       case 'user':
         return this.#options.accounts.create(withoutStatus(resource), caller)
       case 'token':
-        return this.#options.joining.createToken(resource, caller)
+        return this.#options.joining.createToken(unrevised(resource), caller)
       case 'db_server':
         throw announcedOnly()
       default:
@@ -71,7 +72,10 @@ export class ResourceStore {
     }
   }
 
-  /** Creates or replaces; whether it was created. @throws PosternError CONFLICT when it has another revision by now */
+  /**
+   * Creates or replaces; whether it was created. With a revision it only replaces, and only that revision.
+   * @throws PosternError CONFLICT when it has another revision by now, NOT_FOUND when it is gone
+   */
   async put(resource: Resource, caller: Caller): Promise<boolean> {
     switch (resource.kind) {
       case 'user':
@@ -152,42 +156,35 @@ export class ResourceStore {
     const {kind, metadata} = resource
     const records = this.#records(kind)
     const key = plain[kind].key(metadata.name)
-    const current = await records.get(key)
-    if (!current && metadata.revision === undefined) {
-      checkMayCreate(kind, caller)
-      await this.#createPlain(resource, caller)
-      return true
-    }
-    const revision = metadata.revision === undefined ? (current?.revision ?? 0) : Number(metadata.revision)
-    if (current?.revision !== revision) throw changedMeanwhile(kind, metadata.name)
-    await records.swap(key, revision, prepare(resource), expiryOf(resource))
-    await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
-    return false
+    return replaceResource(resource, {
+      read: () => records.get(key),
+      create: () => this.#createPlain(resource, caller),
+      swap: async ({revision}) => {
+        await records.swap(key, revision, prepare(resource), expiryOf(resource))
+        await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
+      },
+      caller,
+    })
   }
 
-  /** A token's name is its secret, so that it has no revision that anyone could have read. */
-  async #putToken(token: ResourceOf['token'], caller: Caller): Promise<boolean> {
+  #putToken(token: ResourceOf['token'], caller: Caller): Promise<boolean> {
     const {stores, joining} = this.#options
-    const isNew = (await stores.tokens.get(hashOf(token.metadata.name))) === undefined
-    if (isNew) checkMayCreate('token', caller)
-    await joining.putToken(token, caller)
-    return isNew
+    return replaceResource(token, {
+      read: () => stores.tokens.get(hashOf(token.metadata.name)),
+      create: () => joining.createToken(unrevised(token), caller),
+      swap: ({revision}) => joining.replaceToken(unrevised(token), revision, caller),
+      caller,
+    })
   }
 
-  async #putUser(user: User, caller: Caller): Promise<boolean> {
+  #putUser(user: User, caller: Caller): Promise<boolean> {
     const {stores, accounts} = this.#options
-    const current = await stores.users.get(user.metadata.name)
-    const {revision} = user.metadata
-    if (!current && revision === undefined) {
-      checkMayCreate('user', caller)
-      await accounts.create(withoutStatus(user), caller)
-      return true
-    }
-    if (!current || (revision !== undefined && Number(revision) !== current.revision)) {
-      throw changedMeanwhile('user', user.metadata.name)
-    }
-    await accounts.update(withoutStatus(user), current, caller)
-    return false
+    return replaceResource(user, {
+      read: () => stores.users.get(user.metadata.name),
+      create: () => accounts.create(withoutStatus(user), caller),
+      swap: (current) => accounts.update(withoutStatus(user), current, caller),
+      caller,
+    })
   }
 
   async #checkUnused(role: string): Promise<void> {
@@ -198,7 +195,7 @@ export class ResourceStore {
       'CONFLICT',
       `Role "${role}" is held by ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' and others' : ''}.`,
       {
-        hint: 'Take it from these users first.',
+        hint: 'Take it from these users first: `postern users update NAME --set-roles=...`.',
       },
     )
   }
@@ -241,6 +238,8 @@ function withoutStatus(user: User): User {
   return {kind: user.kind, version: user.version, metadata: withoutRevision(user.metadata), spec: user.spec}
 }
 
+const unrevised = <T extends Resource>(resource: T): T => ({...resource, metadata: withoutRevision(resource.metadata)})
+
 /** A revision belongs to the storage, not to the value. */
 function withoutRevision<T extends {revision?: string | undefined}>(metadata: T): Omit<T, 'revision'> {
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => key !== 'revision')) as Omit<T, 'revision'>
@@ -261,20 +260,9 @@ function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly
   }
 }
 
-/** The route of a replacement asks for `update` only. @throws PosternError ACCESS_DENIED */
-function checkMayCreate(kind: Kind, caller: Caller): void {
-  if (!mayCall(caller, kind, 'create')) throw missingPermission(kind, 'create')
-}
-
 function notFound(kind: Kind, name: string): PosternError {
   return new PosternError('NOT_FOUND', `There is no ${kindNouns[kind]} "${name}".`, {
     hint: `List what there is with \`postern get ${kind}\`.`,
-  })
-}
-
-function changedMeanwhile(kind: Kind, name: string): PosternError {
-  return new PosternError('CONFLICT', `The ${kindNouns[kind]} "${name}" was changed or removed meanwhile.`, {
-    hint: 'Get it again, make your change there, and send that.',
   })
 }
 

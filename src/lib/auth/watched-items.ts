@@ -22,7 +22,12 @@ export function watchedBy(identity: HostIdentity, stores: Stores): Projection[] 
   const role = projection('role', stores.roles, (name, item) => ({type: 'put', kind: 'role', name, item}))
   const user = projection('user', stores.users, (name, {user: {spec, status}}) => {
     const from = status?.certs_valid_from
-    const item = {name, roles: spec.roles, ...(from === undefined ? {} : {certsValidFrom: from})}
+    const item = {
+      name,
+      roles: spec.roles,
+      ...(Object.keys(spec.traits).length > 0 && {traits: spec.traits}),
+      ...(from !== undefined && {certsValidFrom: from}),
+    }
     return {type: 'put', kind: 'user', name, item}
   })
   // An agent hears of the databases that its join token lets it serve.

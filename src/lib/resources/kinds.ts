@@ -49,3 +49,21 @@ export function parseReference(text: string): Reference {
   const name = text.slice(slash + 1)
   return {kind: parseKind(text.slice(0, slash)), ...(name ? {name} : {})}
 }
+
+/** Kinds that a file can create again, in the order that needs none that comes later. */
+const creatable = ['role', 'user', 'token', 'db', 'lock'] as const satisfies readonly Kind[]
+
+/** `kind`, `kind/name`, several of them separated by commas, or `all`: every kind that can be created. @throws PosternError USAGE */
+export function parseReferences(text: string): readonly Reference[] {
+  if (text.toLowerCase() === 'all') return creatable.map((kind) => ({kind}))
+  return text.split(',').map((each) => parseReference(each.trim()))
+}
+
+/** `kind/name` and nothing less. @throws PosternError USAGE */
+export function parseNamed(text: string): Required<Reference> {
+  const {kind, name} = parseReference(text)
+  if (name !== undefined) return {kind, name}
+  throw new PosternError('USAGE', 'The name of the resource is missing.', {
+    hint: `Write it as ${kind}/NAME; \`postern get ${kind}\` lists them.`,
+  })
+}

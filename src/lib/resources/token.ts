@@ -58,6 +58,10 @@ export const tokenSchema = z
       return
     }
     if (spec.allow) issue(['spec', 'allow'], 'is for the join method iam')
+    // What listings show of a token: the few characters that are left could be guessed.
+    if (metadata.name.startsWith('***')) {
+      issue(['metadata', 'name'], 'is the masked form of a secret; `postern get token --with-secrets` prints it whole')
+    }
     if (metadata.name.length < minimumSecretLength) {
       issue(['metadata', 'name'], `must have at least ${minimumSecretLength} characters: it is the secret`)
     }

@@ -129,6 +129,29 @@ describe('a change at the control plane', () => {
     await until(async () => !(await isRunning(what)), 'the database gave up the query')
   })
 
+  it('of the traits of the user ends what they no longer allow, though the certificate names them', async () => {
+    const traits = {db_users: ['alice']}
+    const ofTraits = role('access', {
+      db_labels: {'*': ['*']},
+      db_users: ['{{internal.db_users}}'],
+      db_names: ['*'],
+    })
+    plane.put({kind: 'role', name: 'access', item: ofTraits})
+    plane.put({kind: 'user', name: 'alice', item: {name: 'alice', roles: ['access'], traits}})
+    const guest = await rig.guest({traits})
+    let reader: MessageReader | undefined
+    const open = async (): Promise<boolean> => {
+      const session = await openSession(rig, guest)
+      if (session.opening[0]?.type === 'R') ({reader} = session)
+      return reader !== undefined
+    }
+    await until(open, 'the agent knows them')
+    plane.put({kind: 'user', name: 'alice', item: {name: 'alice', roles: ['access'], traits: {db_users: ['bob']}}})
+    const error = await reader?.error()
+    expect(error).toMatchObject({code: '57P01', message: expect.stringContaining('database user') as unknown})
+    expect(await reader?.next()).toBeUndefined()
+  })
+
   it('leaves the others alone', async () => {
     const {socket, reader} = await openSession(rig, await rig.guest())
     plane.put({kind: 'role', name: 'access', item: {...accessRole, metadata: {name: 'access', description: 'new'}}})

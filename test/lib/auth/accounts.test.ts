@@ -3,6 +3,7 @@ import {stat} from 'node:fs/promises'
 import {request} from 'node:https'
 import {startAuth} from '../../../src/lib/auth/auth.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
+import type {Resource} from '../../../src/lib/resources/resource.js'
 import {startTestAuth, testPassword, type TestAuth} from '../../helpers/auth.js'
 
 let plane: TestAuth
@@ -163,5 +164,47 @@ describe('the control plane', () => {
     if (!role) throw new Error('the preset is gone')
     await plane.admin.putResource({...role, metadata: {...role.metadata, description: 'changed'}})
     await expect(plane.admin.putResource(role)).rejects.toMatchObject({code: 'CONFLICT'})
+  })
+
+  it('names both revisions in a conflict, for every kind that can be written', async () => {
+    const metadata = {name: 'contested-0123456789'}
+    const resources: Resource[] = [
+      {kind: 'role', version: 'v7', metadata, spec: {}},
+      {kind: 'user', version: 'v2', metadata, spec: {roles: ['auditor'], traits: {}}},
+      {kind: 'token', version: 'v2', metadata, spec: {roles: ['Db'], join_method: 'token'}},
+      {kind: 'db', version: 'v3', metadata: {name: 'contested'}, spec: {protocol: 'postgres', uri: 'db:5432'}},
+      {kind: 'lock', version: 'v2', metadata, spec: {target: {user: 'nobody'}}},
+    ]
+    for (const resource of resources) {
+      const {kind} = resource
+      const {name} = resource.metadata
+      const read = async (): Promise<Resource> =>
+        (await plane.admin.getResource(kind, name)).items[0] ?? Promise.reject(new Error(`no ${kind}`))
+      await plane.admin.createResource(resource)
+      const mine = await read()
+      await plane.admin.putResource(mine)
+      const theirs = await read()
+      await expect(plane.admin.putResource(mine)).rejects.toMatchObject({
+        code: 'CONFLICT',
+        message: expect.stringMatching(
+          new RegExp(` revision ${mine.metadata.revision}\\b.* revision ${theirs.metadata.revision}\\b`),
+        ),
+      })
+      expect(await read()).toEqual(theirs)
+      // Of two at the same time, one is told that it came too late.
+      const both = await Promise.allSettled([plane.admin.putResource(theirs), plane.admin.putResource(theirs)])
+      expect(both.map(({status}) => status).sort()).toEqual(['fulfilled', 'rejected'])
+      await plane.admin.deleteResource(kind, name)
+      await expect(plane.admin.putResource(theirs)).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+        message: expect.stringContaining(`revision ${theirs.metadata.revision}`),
+      })
+    }
+  })
+
+  it('takes no masked token: its few visible characters could be guessed', async () => {
+    const masked = `${'*'.repeat(24)}0123abcd`
+    const token = {kind: 'token', version: 'v2', metadata: {name: masked}, spec: {roles: ['Db'], join_method: 'token'}}
+    await expect(plane.admin.createResource(token as Resource)).rejects.toMatchObject({code: 'INVALID'})
   })
 })
