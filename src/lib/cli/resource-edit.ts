@@ -55,5 +55,5 @@ async function readEdited(text: string, {kind, metadata}: Resource): Promise<Res
       hint: 'Kind and name stay as they are. To copy or rename, give a file to `postern create`.',
     })
   }
-  return {...edited, metadata: {...edited.metadata, revision: metadata.revision}} as Resource
+  return {...edited, metadata: {...edited.metadata, revision: metadata.revision}}
 }

@@ -68,7 +68,7 @@ export const replaceResource: Write = async (client, resource) => {
   if (resource.kind === 'db_server') throw announcedOnly()
   const {kind, metadata} = resource
   const revision = metadata.revision ?? (await currentRevision(client, kind, metadata.name))
-  await client.putResource({...resource, metadata: {...metadata, revision}} as Resource)
+  await client.putResource({...resource, metadata: {...metadata, revision}})
   return 'updated'
 }
 
