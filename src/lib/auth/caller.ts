@@ -45,8 +45,8 @@ export function isAdmin(caller: Caller): boolean {
 }
 
 /** A user as the rules of their roles see them. */
-export function askerOf({name, identity, definitions}: UserCaller): Asker {
-  return {user: name, traits: identity.traits, roles: [...definitions.values()]}
+export function askerOf({name, traits, definitions}: UserCaller): Asker {
+  return {user: name, traits, roles: [...definitions.values()]}
 }
 
 /**
