@@ -23,7 +23,7 @@ import {startTunnel, type Tunnel} from '../tunnel/dialer.js'
 import {AbandonedSpools} from './abandoned-spools.js'
 import type {AwsRules} from './aws-databases.js'
 import type {Served} from './catalog.js'
-import {defaultHealthPolicy, HealthChecks, type HealthPolicy} from './health.js'
+import {HealthChecks} from './health.js'
 import {Heartbeat} from './heartbeat.js'
 import type {CredentialsText, SharedState} from './session-messages.js'
 import {atMost, SessionServer, spoolDirectory, type SessionSettings, type SessionStatistics} from './session-server.js'
@@ -52,7 +52,6 @@ export interface AgentOptions {
   readonly maxStaleMilliseconds?: number | undefined
   /** 30 s unless told. */
   readonly heartbeatMilliseconds?: number | undefined
-  readonly healthCheck?: Partial<HealthPolicy> | undefined
   /** Lets databases that users created be at loopback and link-local addresses. */
   readonly allowLoopback?: boolean | undefined
   /** Where to dial instead of registered endpoints. */
@@ -149,17 +148,22 @@ class DatabaseService implements Agent {
       onServed: (name, served) => {
         this.#serve(name, served)
       },
+      onHealthChecks: (configurations) => {
+        this.#health.configure(configurations)
+      },
       onDescribed: () => {
+        // What AWS says may have changed labels.
+        for (const served of this.#server.catalog.served) this.#health.update(served)
         this.#heartbeat.hurry()
       },
       logger,
       clock,
     })
     this.#health = new HealthChecks({
-      policy: {...defaultHealthPolicy, ...options.healthCheck},
       allowLoopback: this.#settings.allowLoopback,
       connectAddresses: options.connectAddresses ?? new Map(),
       clock,
+      logger,
       onChange: () => {
         this.#heartbeat.hurry()
       },

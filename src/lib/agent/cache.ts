@@ -5,6 +5,7 @@ import type {WatchedItems, WatchedUser, WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
 import type {Database} from '../resources/database.js'
+import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
 import type {Role} from '../resources/role.js'
 
@@ -14,6 +15,7 @@ class Snapshot {
   readonly user = new Map<string, WatchedUser>()
   readonly lock = new Map<string, Lock>()
   readonly db = new Map<string, Database>()
+  readonly health_check_config = new Map<string, HealthCheckConfig>()
   readonly authority = new Map<string, WatchedItems['authority']>()
 }
 
@@ -76,6 +78,11 @@ export class Cache {
     return this.#current.db
   }
 
+  /** How agents check databases, by name. */
+  get healthChecks(): ReadonlyMap<string, HealthCheckConfig> {
+    return this.#current.health_check_config
+  }
+
   /** PEM certificates of an authority. */
   authorities(type: AuthorityType): readonly string[] {
     return [...this.#current.authority.values()].find((authority) => authority.type === type)?.certificates ?? []
@@ -131,6 +138,9 @@ function put(snapshot: Snapshot, event: Put): void {
       break
     case 'db':
       snapshot.db.set(event.name, event.item)
+      break
+    case 'health_check_config':
+      snapshot.health_check_config.set(event.name, event.item)
       break
     case 'authority':
       snapshot.authority.set(event.name, event.item)

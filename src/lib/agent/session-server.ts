@@ -20,6 +20,7 @@ import type {Logger} from '../core/log.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Credentials} from '../pki/credentials.js'
 import type {Database} from '../resources/database.js'
+import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Address} from '../resources/endpoint.js'
 import type {SessionSource} from '../tunnel/data-connections.js'
 import {AwsDatabases, type AwsRules} from './aws-databases.js'
@@ -66,6 +67,8 @@ export interface SessionServerOptions extends SessionSettings {
   readonly refusedDatabases: () => ReadonlyMap<string, string>
   /** A database is served from now on, no longer, or elsewhere. */
   readonly onServed?: (name: string, served: Served | undefined) => void
+  /** The control plane's rules for health checks, whenever something there changed. */
+  readonly onHealthChecks?: (configurations: ReadonlyMap<string, HealthCheckConfig>) => void
   /** AWS said something new about a database. */
   readonly onDescribed?: () => void
   /** Takes a cancel request to where the session may be; without, it is here. */
@@ -147,6 +150,7 @@ export class SessionServer {
       onChange: () => {
         this.catalog.reconcile(this.#cache.databases.values())
         this.#sessions.recheck(this.#gate)
+        options.onHealthChecks?.(this.#cache.healthChecks)
       },
     })
     this.#gate = new Gate({

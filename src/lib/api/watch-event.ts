@@ -1,5 +1,6 @@
 import type {Database} from '../resources/database.js'
 import type {DatabaseServer} from '../resources/database-server.js'
+import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
 import type {Role} from '../resources/role.js'
 import type {AuthorityType} from './responses.js'
@@ -19,6 +20,7 @@ export interface WatchedItems {
   role: Role
   user: WatchedUser
   lock: Lock
+  health_check_config: HealthCheckConfig
   /** Dynamic databases. */
   db: Database
   /** Heartbeats, for proxies: which host serves which database; named `<host id>/<database>`. */

@@ -24,6 +24,9 @@ const codes = {
   'db.create': {done: 'TDB03I'},
   'db.update': {done: 'TDB04I'},
   'db.delete': {done: 'TDB05I'},
+  'health_check_config.create': {done: 'THCC001I'},
+  'health_check_config.update': {done: 'THCC002I'},
+  'health_check_config.delete': {done: 'THCC003I'},
   // ―――
   'join_token.delete': {done: 'PJT01I'},
   'user.logout_everywhere': {done: 'PUS01I'},

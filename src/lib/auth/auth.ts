@@ -34,7 +34,7 @@ import {Listener} from './listener.js'
 import {LoginLimits} from './login-limits.js'
 import {PackageArchives} from './package-archive.js'
 import {Passwords} from './passwords.js'
-import {createPresets} from './presets.js'
+import {createHealthCheckPreset, createPresets} from './presets.js'
 import {Records} from './records.js'
 import {ResourceStore} from './resource-store.js'
 import {Recordings} from './recordings.js'
@@ -259,6 +259,10 @@ async function settleCluster(stores: Stores, cluster: string): Promise<void> {
       hint: 'A cluster cannot be renamed: its name is in every certificate. Set auth_service.cluster_name back.',
     })
   }
+  const checked = 'health_check_preset'
+  if (await known.get(checked)) return
+  await createHealthCheckPreset(stores)
+  await known.put(checked, 'made')
 }
 
 /** Names by which people, proxies and tests on this machine may reach the web endpoint. */

@@ -1,10 +1,11 @@
+import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Role} from '../resources/role.js'
 import type {Stores} from './stores.js'
 
 const resourceTypeLabel = 'postern.internal/resource-type'
 
 /** Kinds that editors change as they like. */
-const editable = ['role', 'user', 'token', 'db', 'lock', 'db_certificate', 'cert_authority']
+const editable = ['role', 'user', 'token', 'db', 'lock', 'health_check_config', 'db_certificate', 'cert_authority']
 
 function preset(name: string, description: string, allow: NonNullable<Role['spec']['allow']>): Role {
   return {
@@ -46,7 +47,30 @@ const presets: readonly Role[] = [
   preset('reviewer', 'Decide about requests for access; opens nothing by itself', {}),
 ]
 
+/** Every database is checked, until an administrator decides otherwise. */
+const healthCheckPreset: HealthCheckConfig = {
+  kind: 'health_check_config',
+  version: 'v1',
+  metadata: {
+    name: 'default',
+    description: 'Every agent checks all of its databases',
+    labels: {[resourceTypeLabel]: 'preset'},
+  },
+  spec: {
+    interval: '30s',
+    timeout: '5s',
+    healthy_threshold: 2,
+    unhealthy_threshold: 1,
+    match: {db_labels: [{name: '*', values: ['*']}]},
+  },
+}
+
 /** Makes the presets at a cluster's first start. Later they are the administrators' to change or to remove. */
 export async function createPresets(stores: Stores): Promise<void> {
   for (const role of presets) await stores.roles.create(role.metadata.name, role)
+}
+
+/** Clusters from before there were any get it at their next start. */
+export async function createHealthCheckPreset(stores: Stores): Promise<void> {
+  await stores.healthChecks.put(healthCheckPreset.metadata.name, healthCheckPreset)
 }

@@ -1,3 +1,4 @@
+import {compileMatch} from '../access/health-check-match.js'
 import {checkRole} from '../access/role-check.js'
 import {PosternError} from '../core/errors.js'
 import {kindNouns, type Kind} from '../resources/kinds.js'
@@ -23,6 +24,12 @@ const plain = {
   role: {key: (name: string) => name, created: 'role.created', updated: 'role.updated', deleted: 'role.deleted'},
   db: {key: databaseKey, created: 'db.create', updated: 'db.update', deleted: 'db.delete'},
   lock: {key: (name: string) => name, created: 'lock.created', updated: 'lock.created', deleted: 'lock.deleted'},
+  health_check_config: {
+    key: (name: string) => name,
+    created: 'health_check_config.create',
+    updated: 'health_check_config.update',
+    deleted: 'health_check_config.delete',
+  },
 } as const satisfies Readonly<
   Record<string, {key: (name: string) => string; created: OwnEventName; updated: OwnEventName; deleted: OwnEventName}>
 >
@@ -133,9 +140,9 @@ export class ResourceStore {
   }
 
   #records(kind: PlainKind): Records<ResourceOf[PlainKind]> {
-    const {roles, databases, locks} = this.#options.stores
+    const {roles, databases, locks, healthChecks} = this.#options.stores
     // Each is used for resources of its own kind only, which its caller has in hand.
-    return {role: roles, db: databases, lock: locks}[kind]
+    return {role: roles, db: databases, lock: locks, health_check_config: healthChecks}[kind]
   }
 
   async #createPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<void> {
@@ -204,6 +211,7 @@ export class ResourceStore {
 /** As it is stored: a role whose patterns were checked; a database that says where it comes from. */
 function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
   if (resource.kind === 'role') checkRole(resource)
+  if (resource.kind === 'health_check_config') compileMatch(resource)
   const metadata = withoutRevision(resource.metadata)
   const labels = resource.kind === 'db' ? {labels: {...metadata.labels, 'postern.dev/origin': 'dynamic'}} : {}
   return {...resource, metadata: {...metadata, ...labels}}

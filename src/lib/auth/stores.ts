@@ -1,6 +1,7 @@
 import type {SystemRole} from '../pki/identity.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseServer} from '../resources/database-server.js'
+import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
 import type {Role} from '../resources/role.js'
 import type {Token} from '../resources/token.js'
@@ -39,6 +40,7 @@ export class Stores {
   readonly users: Records<UserRecord>
   readonly roles: Records<Role>
   readonly locks: Records<Lock>
+  readonly healthChecks: Records<HealthCheckConfig>
   /** By the hash of the secret. */
   readonly tokens: Records<Token>
   /** Dynamic databases, by `databaseKey`. */
@@ -55,6 +57,7 @@ export class Stores {
     this.users = new Records(backend, 'user/')
     this.roles = new Records(backend, 'role/')
     this.locks = new Records(backend, 'lock/')
+    this.healthChecks = new Records(backend, 'health_check_config/')
     this.tokens = new Records(backend, 'token/')
     this.databases = new Records(backend, 'db/')
     this.databaseServers = new Records(backend, 'db_server/')

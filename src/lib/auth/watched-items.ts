@@ -34,11 +34,17 @@ export function watchedBy(identity: HostIdentity, stores: Stores): Projection[] 
   const db = projection('db', stores.databases, (_name, item) =>
     outsideScope(item, identity) === undefined ? {type: 'put', kind: 'db', name: item.metadata.name, item} : undefined,
   )
+  const healthCheck = projection('health_check_config', stores.healthChecks, (name, item) => ({
+    type: 'put',
+    kind: 'health_check_config',
+    name,
+    item,
+  }))
   const server = projection('db_server', stores.databaseServers, (_name, item) => {
     const name = `${item.spec.host_id}/${item.metadata.name}`
     return {type: 'put', kind: 'db_server', name, item}
   })
-  return identity.systemRoles.includes('Proxy') ? [lock, host, server] : [lock, host, role, user, db]
+  return identity.systemRoles.includes('Proxy') ? [lock, host, server] : [lock, host, role, user, db, healthCheck]
 }
 
 function projection<T>(

@@ -2,6 +2,7 @@ import {formatLabels} from '../core/labels.js'
 import {kindNouns, type Kind} from '../resources/kinds.js'
 import type {DatabaseServer} from '../resources/database-server.js'
 import type {Database} from '../resources/database.js'
+import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
 import type {Resource} from '../resources/resource.js'
 import type {Role} from '../resources/role.js'
@@ -43,6 +44,8 @@ export async function renderResources(kind: Kind, resources: readonly Resource[]
       return renderServers(of<DatabaseServer>('db_server'), false)
     case 'lock':
       return renderLocks(of<Lock>('lock'))
+    case 'health_check_config':
+      return renderHealthChecks(of<HealthCheckConfig>('health_check_config'))
   }
 }
 
@@ -75,6 +78,19 @@ function renderDatabases(databases: readonly Database[]): Promise<string> {
     formatLabels(metadata.labels ?? {}),
   ])
   return renderTable(['Name', 'Protocol', 'URI', 'Labels'], rows)
+}
+
+function renderHealthChecks(configurations: readonly HealthCheckConfig[]): Promise<string> {
+  const rows = configurations.map(({metadata, spec}) => [
+    metadata.name,
+    spec.interval,
+    spec.timeout,
+    `${spec.healthy_threshold}/${spec.unhealthy_threshold}`,
+    (spec.match.db_labels ?? []).map(({name, values}) => `${name}=${values.join('|')}`).join(','),
+    spec.match.db_labels_expression ?? '',
+  ])
+  const head = ['Name', 'Interval', 'Timeout', 'Healthy/Unhealthy', 'Database Labels', 'Expression']
+  return renderTable(head, rows)
 }
 
 function renderLocks(locks: readonly Lock[]): Promise<string> {

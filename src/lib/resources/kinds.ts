@@ -1,7 +1,7 @@
 import {PosternError} from '../core/errors.js'
 
 /** Resources that administrators read and write; light on purpose, so that commands need no schema to name a kind. */
-export const kinds = ['role', 'user', 'token', 'db', 'db_server', 'lock'] as const
+export const kinds = ['role', 'user', 'token', 'db', 'db_server', 'lock', 'health_check_config'] as const
 export type Kind = (typeof kinds)[number]
 
 const aliases: Readonly<Record<string, Kind>> = {
@@ -16,6 +16,7 @@ const aliases: Readonly<Record<string, Kind>> = {
   database_server: 'db_server',
   database_servers: 'db_server',
   locks: 'lock',
+  health_check_configs: 'health_check_config',
 }
 
 /** What people call a kind in sentences. */
@@ -26,6 +27,7 @@ export const kindNouns: Readonly<Record<Kind, string>> = {
   db: 'database',
   db_server: 'database server',
   lock: 'lock',
+  health_check_config: 'health check configuration',
 }
 
 /** @throws PosternError USAGE when the word names no kind. */

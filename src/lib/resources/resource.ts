@@ -2,6 +2,7 @@ import type {z} from 'zod'
 import {PosternError} from '../core/errors.js'
 import {databaseServerSchema, type DatabaseServer} from './database-server.js'
 import {databaseSchema, type Database} from './database.js'
+import {healthCheckConfigSchema, type HealthCheckConfig} from './health-check-config.js'
 import type {Kind} from './kinds.js'
 import {lockSchema, type Lock} from './lock.js'
 import {roleSchema, type Role} from './role.js'
@@ -15,6 +16,7 @@ export interface ResourceOf {
   db: Database
   db_server: DatabaseServer
   lock: Lock
+  health_check_config: HealthCheckConfig
 }
 
 export type Resource = ResourceOf[Kind]
@@ -26,6 +28,7 @@ const schemas: {readonly [K in Kind]: z.ZodType<ResourceOf[K]>} = {
   db: databaseSchema,
   db_server: databaseServerSchema,
   lock: lockSchema,
+  health_check_config: healthCheckConfigSchema,
 }
 
 /**

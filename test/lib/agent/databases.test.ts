@@ -5,6 +5,8 @@ import {Catalog} from '../../../src/lib/agent/catalog.js'
 import {isForbiddenAddress, resolveTarget} from '../../../src/lib/agent/target-address.js'
 import type {HeartbeatRequest} from '../../../src/lib/api/requests.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
+import type {TargetHealth} from '../../../src/lib/resources/database-server.js'
+import {healthCheckConfig, Plane} from './plane.js'
 import {database, databaseResource, refusal, startRig, until, type Rig, type RigOptions} from './rig.js'
 
 /** Something that can be connected to. */
@@ -175,16 +177,20 @@ describe('heartbeats', () => {
 })
 
 describe('health checks', () => {
-  const healthCheck = {intervalMilliseconds: 20, timeoutMilliseconds: 500, healthyThreshold: 3, unhealthyThreshold: 2}
+  const often = {interval: '20ms', timeout: '500ms', healthy_threshold: 3, unhealthy_threshold: 2} as const
+  const configure = (name: string, spec: Parameters<typeof healthCheckConfig>[1]): void => {
+    rig.plane.put({kind: 'health_check_config', name, item: healthCheckConfig(name, spec)})
+  }
+  const health = (): TargetHealth => {
+    const first = rig.agent.databases()[0]
+    if (!first) throw new Error('no database')
+    return first.health
+  }
 
   it('change the status after as many results in a row as the threshold says', async () => {
-    rig = await start({uri: uri(), agent: {healthCheck}})
-    const health = (): {status: string; message?: string | undefined} => {
-      const first = rig.agent.databases()[0]
-      if (!first) throw new Error('no database')
-      return first.health
-    }
+    rig = await start({uri: uri()})
     await until(() => health().status === 'healthy', 'the first check decides')
+    configure('default', often)
     expect(health().message).toBe('1 health check passed')
     await target.close()
     await until(() => health().status === 'unhealthy', 'two checks failed')
@@ -193,6 +199,53 @@ describe('health checks', () => {
     await target.open()
     await until(() => health().status === 'healthy', 'three checks passed')
     expect(health().message).toBe('3 health checks passed')
+    expect(health()).not.toHaveProperty('transition_error')
+  })
+
+  it('are for databases by their labels, and the first configuration by name counts', async () => {
+    rig = await start({uri: uri()})
+    await until(() => health().status === 'healthy', 'the first check decides')
+    await target.close()
+    configure('default', {...often, match: {db_labels: [{name: 'env', values: ['pro*']}]}})
+    await until(() => health().transition_reason === 'disabled', 'nothing is for this database any more')
+    expect(health()).toMatchObject({status: 'unknown', address: uri()})
+    expect(health()).not.toHaveProperty('message')
+    configure('by-expression', {...often, match: {db_labels_expression: 'labels["env"] == "dev"'}})
+    await until(() => health().status === 'unhealthy', 'it is checked again')
+    // Of two the first by name counts: this one takes more passes than there will be.
+    const never = {...often, healthy_threshold: 1_000_000}
+    configure('a-first', {...never, match: {db_labels: [{name: 'env', values: ['dev']}]}})
+    target.accepted = 0
+    await target.open()
+    await until(() => target.accepted > 10, 'it is checked by the first')
+    expect(health().status).toBe('unhealthy')
+    rig.plane.delete('health_check_config', 'by-expression')
+    rig.plane.delete('health_check_config', 'a-first')
+    await until(() => health().status === 'unknown', 'nothing is for this database any more')
+    await until(() => rig.plane.heartbeats.at(-1)?.databases[0]?.health.transition_reason === 'disabled', 'it is told')
+  })
+
+  it('begin only when the control plane has said how', async () => {
+    const plane = await Plane.create()
+    plane.delete('health_check_config', 'default')
+    rig = await start({plane, uri: uri()})
+    await until(() => health().transition_reason === 'disabled', 'there is no configuration')
+    plane.put({kind: 'health_check_config', name: 'late', item: healthCheckConfig('late', often)})
+    await until(() => health().status === 'healthy', 'it is switched on')
+  })
+
+  it('take a lower threshold at once', async () => {
+    await target.close()
+    rig = await start({uri: uri()})
+    await until(() => health().status === 'unhealthy', 'the first check decides')
+    configure('default', {...often, healthy_threshold: 1_000_000})
+    target.accepted = 0
+    await target.open()
+    await until(() => target.accepted > 3, 'it is checked')
+    expect(health().status).toBe('unhealthy')
+    // No other check comes before the end of the test.
+    configure('default', {...often, healthy_threshold: 2, interval: '1h'})
+    await until(() => health().status === 'healthy', 'the streak is judged anew')
     expect(health()).not.toHaveProperty('transition_error')
   })
 })

@@ -5,10 +5,18 @@ import type {WatchEvent, WatchedItems, WatchedKind} from '../../../src/lib/api/w
 import {PosternError} from '../../../src/lib/core/errors.js'
 import {decodeIdentity} from '../../../src/lib/pki/identity.js'
 import {createAuthority, issueCertificate, type Authority} from '../../../src/lib/pki/issuing.js'
+import type {HealthCheckConfig} from '../../../src/lib/resources/health-check-config.js'
 import {databaseServerName} from '../../../src/lib/resources/route.js'
 
 export const cluster = 'example.com'
 export const minute = 60_000
+
+/** As an administrator would write it; intervals may be shorter than the control plane allows. */
+export function healthCheckConfig(name: string, spec: Partial<HealthCheckConfig['spec']> = {}): HealthCheckConfig {
+  const match = {db_labels: [{name: '*', values: ['*']}]}
+  const usual = {interval: '30s', timeout: '5s', healthy_threshold: 2, unhealthy_threshold: 1, match}
+  return {kind: 'health_check_config', version: 'v1', metadata: {name}, spec: {...usual, ...spec}}
+}
 
 type Put = {[K in WatchedKind]: {kind: K; name: string; item: WatchedItems[K]}}[WatchedKind]
 
@@ -40,6 +48,7 @@ export class Plane {
     this.db = db
     this.dbClient = dbClient
     this.put({kind: 'authority', name: 'user', item: {type: 'user', certificates: [user.certificate]}})
+    this.put({kind: 'health_check_config', name: 'default', item: healthCheckConfig('default')})
   }
 
   static async create(): Promise<Plane> {

@@ -2,6 +2,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {HealthStatus} from '../../../src/lib/resources/database-server.js'
+import type {HealthCheckConfig} from '../../../src/lib/resources/health-check-config.js'
 import type {Role, Verb} from '../../../src/lib/resources/role.js'
 import type {Token} from '../../../src/lib/resources/token.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
@@ -156,5 +157,44 @@ describe('a database', () => {
     // What an administrator declares decides: so agents can follow when its address changes.
     await plane.admin.createResource(database('twice', 'elsewhere:5432'))
     expect((await beat(other, 'healthy', database('twice', 'elsewhere:5432'))).refused).toEqual([])
+  })
+})
+
+describe('a health check configuration', () => {
+  const document = (name: string, spec: object): HealthCheckConfig =>
+    ({kind: 'health_check_config', version: 'v1', metadata: {name}, spec}) as unknown as HealthCheckConfig
+  const everything = {db_labels: [{name: '*', values: ['*']}]}
+
+  it('is there for every database from the start, and has defaults', async () => {
+    const {items} = await plane.admin.listResources('health_check_config')
+    const usual = {interval: '30s', timeout: '5s', healthy_threshold: 2, unhealthy_threshold: 1}
+    expect(items).toMatchObject([{metadata: {name: 'default'}, spec: {...usual, match: everything}}])
+    await plane.admin.createResource(document('slow', {interval: '10m', match: {db_labels_expression: 'true'}}))
+    expect((await plane.admin.getResource('health_check_config', 'slow')).items).toMatchObject([
+      {spec: {...usual, interval: '10m'}},
+    ])
+    await plane.admin.deleteResource('health_check_config', 'slow')
+    await plane.admin.deleteResource('health_check_config', 'default')
+    const events = await plane.admin.events({limit: 10})
+    expect(events.events.map(({code}) => code)).toEqual(expect.arrayContaining(['THCC001I', 'THCC003I', 'THCC003I']))
+  })
+
+  it.each<[string, object, RegExp]>([
+    ['without a match', {}, /spec\.match/],
+    ['more often than each 30 s', {interval: '29s', match: everything}, /interval: must be between 30s and 10m/],
+    ['less often than each 10 minutes', {interval: '601s', match: everything}, /interval: must be between 30s and 10m/],
+    ['with no patience', {timeout: '999ms', match: everything}, /timeout: must be at least 1s/],
+    ['with more patience than time', {timeout: '31s', match: everything}, /must not be longer than the interval, 30s/],
+    ['with a threshold of none', {healthy_threshold: 0, match: everything}, /healthy_threshold/],
+    ['with a threshold above ten', {unhealthy_threshold: 11, match: everything}, /unhealthy_threshold/],
+    ['of every name and some values', {match: {db_labels: [{name: '*', values: ['a']}]}}, /takes only the value/],
+    ['in words that are no duration', {interval: 'often', match: everything}, /must be a duration such as 30s/],
+    ['with an expression that cannot be read', {match: {db_labels_expression: 'labels['}}, /cannot be|expect|end/],
+    ['with a pattern that cannot be read', {match: {db_labels: [{name: 'a', values: ['^($']}]}}, /regular expression/],
+  ])('is refused %s', async (_how, spec, message) => {
+    await expect(plane.admin.createResource(document('bad', spec))).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringMatching(message),
+    })
   })
 })
