@@ -249,7 +249,7 @@ describe('a session', () => {
     socket.destroy()
   })
 
-  it('carries bulk in', async () => {
+  it('B08: carries bulk in', async () => {
     const {socket, reader} = await openSession(rig, await rig.guest())
     socket.write(query('copy products from stdin'))
     await reader.until('G')
