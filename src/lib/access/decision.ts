@@ -62,6 +62,8 @@ export interface Allowed extends Trace {
   readonly by: string
   /** What the roles of the user say about the session. */
   readonly options: SessionOptions
+  /** Whether it may be a replication connection. */
+  readonly replication: boolean
   /** Only `decide` can make one. */
   readonly [allowedBrand]: true
 }
@@ -123,11 +125,19 @@ export function decide(question: Question): Decision {
     return deny('no-role', describeMissing(nearest, missingRole, seen), nearest ? {role: nearest.role} : {})
   }
   const {role: by} = allowing
+  const specs = (names: readonly string[]): Role['spec'][] =>
+    names.flatMap((name) => question.roles.get(name)?.spec ?? [])
+  const allowingRoles = findings
+    .filter(({allow: {labels, user, name}}) => labels.matched && user.matched && name.matched)
+    .map(({role}) => role)
   const message = `Your role "${by}" allows access to database "${target.name}".`
   return {
     allowed: true,
     by,
     options: combineOptions(subject.roles.flatMap((name) => question.roles.get(name) ?? [])),
+    replication:
+      specs(allowingRoles).some(({allow}) => allow?.db_replication === true) &&
+      !specs(subject.roles).some(({deny}) => deny?.db_replication === true),
     explanation: {allowed: true, reason: 'allowed', message, role: by, ...seen},
     [allowedBrand]: true,
   }

@@ -18,6 +18,7 @@
  * A failure at any step reaches the client as an ErrorResponse and the audit log as TDB00W.
  */
 import {randomUUID} from 'node:crypto'
+import type {SessionOptions} from '../access/session-options.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
 import type {Clock} from '../core/clock.js'
@@ -48,7 +49,8 @@ import {greetingOf, type Gate} from './gate.js'
 import {Relay} from './relay.js'
 import {sessionFacts, type Self} from './session-facts.js'
 import type {LiveSession, Sessions} from './sessions.js'
-import {forwardedParameters, refuseStartup} from './startup.js'
+import {SessionLimits} from './session-limits.js'
+import {forwardedParameters, refuseReplication, refuseStartup} from './startup.js'
 
 export interface EngineOptions {
   readonly self: Self
@@ -103,7 +105,7 @@ interface Attempt {
 
 /** A session that has begun. */
 interface OpenSession {
-  readonly guest: Guest
+  readonly session: LiveSession
   readonly audit: SessionAudit
   readonly relay: Relay
   readonly forgetCancel: () => void
@@ -150,7 +152,7 @@ export class Engine {
 
   async #serve(attempt: Attempt): Promise<void> {
     const open = await this.#admit(attempt)
-    if (open) await this.#runSession(attempt, open)
+    if (open) await this.#runSession(open, attempt.logger)
   }
 
   /** From the handshake to a session that has begun; undefined when the connection was for something else, or refused. */
@@ -222,6 +224,11 @@ export class Engine {
         this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
         return undefined
       }
+      const limited = refuseReplication(startup, decision) ?? this.#refuseAnother(guest, decision.options)
+      if (limited) {
+        this.#refuse(attempt, limited, guest, served)
+        return undefined
+      }
       if (!opening.knowsLabels(served) && gate.needsAllLabels(guest)) throw tagsUnknown(served)
       const database = await opening.open({
         decision,
@@ -246,16 +253,14 @@ export class Engine {
     startup: StartupMessage,
     {socket, signedIn, cancel}: DatabaseSession,
   ): OpenSession | undefined {
-    const {gate, cancels, clock} = this.#options
+    const {cancels, clock} = this.#options
     const {arrival, logger} = attempt
     const {backendKey} = signedIn
     // The world may have changed while the database was dialled.
-    const passage = gate.check(arrival)
-    const objection = passage.ok ? gate.objection(guest) : undefined
-    if (!passage.ok || objection !== undefined) {
+    const standing = this.#standing(attempt, guest)
+    if ('error' in standing) {
       socket.destroy()
-      const error = passage.ok ? fatal(sqlStates.notAuthorized, objection ?? '') : describeFailure(passage.error)
-      this.#refuse(attempt, error, guest, served)
+      this.#refuse(attempt, standing.error, guest, served)
       return undefined
     }
     const audit = this.#auditOf(attempt, guest, served)
@@ -288,33 +293,55 @@ export class Engine {
       ]),
     )
     arrival.socket.off('error', ignore)
-    return {
-      guest,
+    const relay = new Relay({
+      client: arrival.socket,
+      database: socket,
       audit,
-      relay: new Relay({
-        client: arrival.socket,
-        database: socket,
-        audit,
-        clock,
-        longestName: longestName(type),
-        cancel,
-      }),
-      forgetCancel: () => cancellable?.forget(),
-    }
-  }
-
-  /** To the end of the session. What the start of it needed is gone by now: idle sessions are many, and memory counts. */
-  async #runSession({sid, arrival, logger}: Attempt, {guest, audit, relay, forgetCancel}: OpenSession): Promise<void> {
-    const {sessions} = this.#options
+      clock,
+      longestName: longestName(type),
+      cancel,
+    })
     const session: LiveSession = {
-      sid,
+      sid: attempt.sid,
       nonce: arrival.nonce,
       guest,
+      limits: new SessionLimits(guest, standing.options, () => relay.clientActivity),
       end: (error, reason) => {
         relay.end(error, reason)
       },
+      disconnect: ({error, reason}) => {
+        audit.disconnected(reason)
+        relay.end(error, reason)
+      },
     }
-    sessions.add(session)
+    this.#options.sessions.add(session)
+    return {session, audit, relay, forgetCancel: () => cancellable?.forget()}
+  }
+
+  /** Whether the guest may still begin a session, and within which limits. */
+  #standing({arrival}: Attempt, guest: Guest): {readonly options: SessionOptions} | {readonly error: ServerError} {
+    const {gate} = this.#options
+    const passage = gate.check(arrival)
+    if (!passage.ok) return {error: describeFailure(passage.error)}
+    const verdict = gate.verdict(guest)
+    if ('objection' in verdict) return {error: fatal(sqlStates.notAuthorized, verdict.objection)}
+    const error = this.#refuseAnother(guest, verdict.options)
+    return error ? {error} : verdict
+  }
+
+  /** Why the guest may not have one more session here; undefined when they may. */
+  #refuseAnother({identity}: Guest, {maxConnections}: SessionOptions): ServerError | undefined {
+    if (maxConnections === undefined || this.#options.sessions.countOf(identity.user) < maxConnections) return undefined
+    return fatal(
+      sqlStates.tooManyConnections,
+      `Your roles allow ${maxConnections} ${maxConnections === 1 ? 'session' : 'sessions'} at a time, and you have as many.`,
+      'Close one of them first.',
+    )
+  }
+
+  /** To the end of the session. What the start of it needed is gone by now: idle sessions are many, and memory counts. */
+  async #runSession({session, audit, relay, forgetCancel}: OpenSession, logger: Logger): Promise<void> {
+    const {sessions} = this.#options
     const end = await relay.finished
     forgetCancel()
     this.counters.bytesFromClients += end.bytesFromClient
@@ -339,7 +366,9 @@ export class Engine {
     // Of somebody unknown, or for a database that is not here, there is nothing true to say.
     if (!guest || !where) return
     try {
-      this.#auditOf(attempt, guest, where).refused({error: error.message, message: error.message})
+      const audit = this.#auditOf(attempt, guest, where)
+      audit.refused({error: error.message, message: error.message})
+      if (error.code === sqlStates.tooManyConnections) audit.rejected(error.message)
     } catch (failure) {
       attempt.logger.error('A refusal could not be audited.', {reason: messageOf(failure)})
     }

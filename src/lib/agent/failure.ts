@@ -13,6 +13,8 @@ export const sqlStates = {
   insufficientPrivilege: '42501',
   programLimitExceeded: '54000',
   endedByAdministrator: '57P01',
+  idleTooLong: '57P05',
+  tooManyConnections: '53300',
   auditFailed: '58030',
   internalError: 'XX000',
 } as const

@@ -45,6 +45,11 @@ export class Flow {
     this.#from.resume()
   }
 
+  /** Nothing is read because the other end does not take what is there. */
+  get blocked(): boolean {
+    return this.#queueFull
+  }
+
   /** Reads nothing more, until `release`. */
   hold(): void {
     if (this.#stopped) return

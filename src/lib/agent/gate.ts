@@ -1,4 +1,5 @@
 import type {X509Certificate} from 'node:crypto'
+import type {SessionOptions} from '../access/session-options.js'
 import {compileRole} from '../access/compiled-role.js'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Clock} from '../core/clock.js'
@@ -123,17 +124,17 @@ export class Gate {
     })
   }
 
-  /** Why a session that is under way must end; undefined as long as it may go on. Its certificate may have expired. */
-  objection(guest: Guest): string | undefined {
+  /** Whether a session may go on, and within which limits. Its certificate may have expired. */
+  verdict(guest: Guest): {readonly options: SessionOptions} | {readonly objection: string} {
     try {
       const served = this.#options.catalog.find(guest.route.database)
-      if (!served) return `The database "${guest.route.database}" is no longer served here.`
+      if (!served) return {objection: `The database "${guest.route.database}" is no longer served here.`}
       this.#identify(guest.certificate)
       checkStanding(guest, this.#rules())
       const decision = this.judge(guest, served)
-      return decision.allowed ? undefined : decision.message
+      return decision.allowed ? {options: decision.options} : {objection: decision.message}
     } catch (error) {
-      return messageOf(error)
+      return {objection: messageOf(error)}
     }
   }
 

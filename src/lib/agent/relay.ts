@@ -97,6 +97,16 @@ export class Relay {
     this.#serverFlow.start()
   }
 
+  /**
+   * Changes whenever the client does something, also when it only takes what was sent to it; undefined while it is not its
+   * turn, because the server works.
+   */
+  get clientActivity(): number | undefined {
+    const takes = this.#serverFlow.blocked
+    if (this.#requests.busy && !takes) return undefined
+    return this.#clientFlow.bytes + (takes ? this.#serverFlow.bytes - this.#options.client.writableLength : 0)
+  }
+
   /** Ends the session with an error for the client. */
   end(error: ServerError, reason: string): void {
     if (this.#reason !== undefined) return

@@ -51,6 +51,11 @@ export class Requests {
     return this.pipeline.length
   }
 
+  /** The server works on something and is not waiting for the client's COPY data. */
+  get busy(): boolean {
+    return this.pipeline.length > 0 && !this.#copying
+  }
+
   /** Statements that were asked for and are not recorded. */
   *unrecorded(): Generator<Statement> {
     for (let index = 0; ; index += 1) {

@@ -89,6 +89,7 @@ export interface SessionStatistics extends Readonly<EngineCounters> {
 }
 
 const staleCheckMilliseconds = 1000
+const limitCheckMilliseconds = 250
 /** Sessions that we end get this long to say farewell. */
 const farewellMilliseconds = 3000
 /** A proxy's deadline includes our farewell. */
@@ -110,6 +111,7 @@ export class SessionServer {
   readonly #entrance: Entrance
   #listener: Listener | undefined
   readonly #staleCheck: NodeJS.Timeout
+  readonly #limitCheck: NodeJS.Timeout
 
   constructor(options: SessionServerOptions) {
     const {self, spool, api, credentials, refusedDatabases, clock, logger} = options
@@ -199,6 +201,11 @@ export class SessionServer {
       this.#endStale()
     }, staleCheckMilliseconds)
     this.#staleCheck.unref()
+    this.#limitCheck = setInterval(() => {
+      const stale = this.#cache.staleness() > options.cacheTtlMilliseconds
+      this.#sessions.checkLimits({now: clock.now(), monotonic: clock.monotonic(), stale})
+    }, limitCheckMilliseconds)
+    this.#limitCheck.unref()
   }
 
   /** Whether somebody could get in: what is known here is fresh, and it is not about to end. */
@@ -261,6 +268,7 @@ export class SessionServer {
   /** Ends everything; resolves when the audit is on disk and sent as far as that goes quickly. Drain first. */
   async close(): Promise<void> {
     clearInterval(this.#staleCheck)
+    clearInterval(this.#limitCheck)
     this.#awsDatabases.stop()
     this.#entrance.close()
     this.#listener?.close()

@@ -2,6 +2,7 @@ import type {ServerError} from '../pgwire/server-error.js'
 import type {Guest} from './admission.js'
 import {fatal, sqlStates} from './failure.js'
 import type {Gate} from './gate.js'
+import type {Limit, Moment, SessionLimits} from './session-limits.js'
 
 /** A session that is under way. */
 export interface LiveSession {
@@ -9,7 +10,10 @@ export interface LiveSession {
   /** Its name between proxy and agent. */
   readonly nonce: string
   readonly guest: Guest
+  readonly limits: SessionLimits
   end(error: ServerError, reason: string): void
+  /** Ends it because it has exceeded a limit. */
+  disconnect(limit: Limit): void
 }
 
 /** The sessions of this agent. */
@@ -34,10 +38,28 @@ export class Sessions {
   /** Ends the sessions that what is known now forbids. */
   recheck(gate: Gate): void {
     for (const session of this.#live) {
-      const objection = gate.objection(session.guest)
-      if (objection === undefined) continue
-      const reason = `Access was withdrawn: ${objection}`
+      const verdict = gate.verdict(session.guest)
+      if ('options' in verdict) {
+        session.limits.options = verdict.options
+        continue
+      }
+      const reason = `Access was withdrawn: ${verdict.objection}`
       session.end(fatal(sqlStates.endedByAdministrator, reason), reason)
+    }
+  }
+
+  /** Sessions of a user. */
+  countOf(user: string): number {
+    let count = 0
+    for (const {guest} of this.#live) if (guest.identity.user === user) count += 1
+    return count
+  }
+
+  /** Ends the sessions that exceed a limit of their user's roles. */
+  checkLimits(moment: Moment): void {
+    for (const session of this.#live) {
+      const limit = session.limits.exceeded(moment)
+      if (limit) session.disconnect(limit)
     }
   }
 

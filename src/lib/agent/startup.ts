@@ -1,3 +1,4 @@
+import type {Allowed} from '../access/decision.js'
 import type {DatabaseType} from '../resources/endpoint.js'
 import {longestName, readDatabaseUser} from '../resources/database-user.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
@@ -41,9 +42,6 @@ export function refuseStartup(
       `The name "${cut}" is longer than the ${longestName(type)} bytes that the server keeps of a name.`,
     )
   }
-  if (parameters.has('replication')) {
-    return fatal(sqlStates.notAuthorized, 'Replication connections are not allowed.')
-  }
   const read = readStartupSettings(parameters)
   if (!read.ok) return fatal(read.sqlState, read.reason)
   const special = read.settings.find(({name}) => identitySettings.has(name))
@@ -52,6 +50,22 @@ export function refuseStartup(
     sqlStates.insufficientPrivilege,
     `A connection may not set "${special.name}" in its startup message.`,
     'Log in to the database as the user you want to be.',
+  )
+}
+
+/** Values of `replication` that ask for an ordinary connection (PostgreSQL documentation, "Streaming Replication Protocol"). */
+const noReplication: ReadonlySet<string | undefined> = new Set([undefined, 'false', 'off', 'no', '0'])
+
+/** Why a replication connection is refused: it reads everything, whatever the database user may read. */
+export function refuseReplication(
+  {parameters}: StartupMessage,
+  {replication}: Pick<Allowed, 'replication'>,
+): ServerError | undefined {
+  if (replication || noReplication.has(parameters.get('replication')?.toLowerCase())) return undefined
+  return fatal(
+    sqlStates.notAuthorized,
+    'Replication connections are not allowed by your roles.',
+    'A role that allows this database must say db_replication: true.',
   )
 }
 

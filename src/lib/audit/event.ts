@@ -13,6 +13,8 @@ const events = {
   'db.session.postgres.function': 'TPG04I',
   // An error that answers no statement.
   'db.session.result': 'TDB10I',
+  'client.disconnect': 'T3006I',
+  'session.rejected': 'T1006W',
   // Our own: a piece of SQL that is too long for the event behind it.
   'db.session.sql.part': 'PDB00I',
 } as const

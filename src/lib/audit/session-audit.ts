@@ -101,6 +101,17 @@ export class SessionAudit implements OpenSession {
     this.flush()
   }
 
+  /** It did not come about because the user has as many sessions as the roles allow. */
+  rejected(reason: string): void {
+    this.#add(this.#event('session.rejected', boundaryFields(this.facts), {reason}))
+    this.flush()
+  }
+
+  /** The session ends because its client was idle for too long, or may not go on. */
+  disconnected(reason: string): void {
+    this.#add(this.#event('client.disconnect', boundaryFields(this.facts), {reason}))
+  }
+
   /** The number of the session's next statement. */
   nextStatement(): number {
     this.#statements += 1

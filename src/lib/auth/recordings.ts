@@ -114,7 +114,7 @@ export class Recordings {
 /** Whether an event of an agent belongs into a recording. */
 export function isRecorded(event: string, code: string): boolean {
   // A session that did not come about has nothing to play.
-  return event.startsWith('db.session.') && code !== startRefused
+  return (event.startsWith('db.session.') && code !== startRefused) || event === 'client.disconnect'
 }
 
 /** Whether an event of an agent belongs into the audit log. */

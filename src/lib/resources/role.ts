@@ -39,12 +39,20 @@ const rule = z.strictObject({
   where: expression.optional(),
 })
 
+/** YAML 1.2 reads `yes` and `no` as texts. */
+const flag = z.union([
+  z.boolean(),
+  z.enum(['yes', 'no', 'true', 'false'], 'must be yes or no').transform((word) => word === 'yes' || word === 'true'),
+])
+
 const conditions = z.strictObject({
   db_labels: selector.optional(),
   db_labels_expression: expression.optional(),
   db_users: strings.optional(),
   db_names: strings.optional(),
   db_roles: strings.optional(),
+  /** Whether connections may speak the replication protocol. */
+  db_replication: flag.optional(),
   rules: z.array(rule).max(1024).optional(),
   // Carried by roles of other systems; they open nothing here, since there is nothing of theirs to open.
   db_service_labels: selector.optional(),
@@ -54,12 +62,6 @@ const conditions = z.strictObject({
   app_labels: selector.optional(),
   kubernetes_labels: selector.optional(),
 })
-
-/** YAML 1.2 reads `yes` and `no` as texts. */
-const flag = z.union([
-  z.boolean(),
-  z.enum(['yes', 'no', 'true', 'false'], 'must be yes or no').transform((word) => word === 'yes' || word === 'true'),
-])
 
 /** Carried by roles of other systems in the value that asks for nothing; a role that asks for it must not seem to get it. */
 const onlyOff = (what: string, ...off: readonly (string | boolean)[]): z.ZodType<string | boolean> =>

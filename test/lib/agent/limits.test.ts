@@ -1,0 +1,172 @@
+import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
+import type {SessionOptions} from '../../../src/lib/access/session-options.js'
+import type {Guest} from '../../../src/lib/agent/admission.js'
+import {SessionLimits} from '../../../src/lib/agent/session-limits.js'
+import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import type {Role} from '../../../src/lib/resources/role.js'
+import {startTestPostgres} from '../../helpers/postgres.js'
+import {Plane} from './plane.js'
+import {accessRole, openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
+import {ask} from './wire.js'
+
+const nothing: SessionOptions = {
+  maxSessionTtl: undefined,
+  clientIdleTimeout: undefined,
+  disconnectExpiredCert: false,
+  maxConnections: undefined,
+  lock: 'best_effort',
+}
+const expires = Date.parse('2026-11-20T12:00:00Z')
+const guest = {certificate: {validTo: new Date(expires).toISOString()}} as unknown as Guest
+const minutes = (count: number): number => count * 60_000
+
+describe('the limits of a session', () => {
+  it('F09: a client is idle only while it is its turn and it does nothing', () => {
+    let activity: number | undefined = 1
+    const limits = new SessionLimits(guest, {...nothing, clientIdleTimeout: minutes(5)}, () => activity)
+    const at = (minute: number): string | undefined =>
+      limits.exceeded({now: 0, monotonic: minutes(minute), stale: false})?.error.code
+    expect([at(0), at(4)]).toEqual([undefined, undefined])
+    activity = undefined
+    // A query of 11 minutes.
+    expect([at(5), at(10), at(15)]).toEqual([undefined, undefined, undefined])
+    activity = 1
+    expect([at(16), at(20)]).toEqual([undefined, undefined])
+    activity = 2
+    expect([at(21), at(25.9), at(26), at(27)]).toEqual([undefined, undefined, '57P05', undefined])
+  })
+
+  it('a certificate ends its session only where a role says so', () => {
+    const at = (options: SessionOptions, now: number): unknown =>
+      new SessionLimits(guest, options, () => 0).exceeded({now, monotonic: 0, stale: false})
+    const strict = {...nothing, disconnectExpiredCert: true}
+    expect(at(strict, expires - 1)).toBeUndefined()
+    expect(at(nothing, expires)).toBeUndefined()
+    expect(at(strict, expires)).toMatchObject({
+      error: {severity: 'FATAL', code: '28000'},
+      reason: 'The client certificate expired at 2026-11-20T12:00:00.000Z.',
+    })
+  })
+
+  it('strict locks end a session as soon as it is not known which there are', () => {
+    const at = (lock: SessionOptions['lock'], stale: boolean): string | undefined =>
+      new SessionLimits(guest, {...nothing, lock}, () => 0).exceeded({now: 0, monotonic: 0, stale})?.error.code
+    expect([at('strict', false), at('best_effort', true), at('strict', true)]).toEqual([undefined, undefined, '57P01'])
+  })
+})
+
+describe('what a role limits', () => {
+  let plane: Plane
+  let postgres: PostgresServer
+  let rig: Rig
+
+  beforeAll(async () => {
+    plane = await Plane.create()
+    const server = await serverCertificate(plane)
+    postgres = await startTestPostgres({
+      tls: {...server, clientAuthorities: plane.dbClient.certificate},
+      settings: {wal_level: 'logical'},
+    })
+    await postgres.execute('CREATE ROLE alice LOGIN REPLICATION')
+    rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
+  })
+
+  afterAll(async () => {
+    await rig.stop()
+    await postgres.stop()
+  })
+
+  afterEach(() => {
+    allow({}, {})
+  })
+
+  /** Changes the role, for new sessions and for those that are there. */
+  function allow(options: NonNullable<Role['spec']['options']>, more: NonNullable<Role['spec']['allow']>): void {
+    const item = {...accessRole, spec: {options, allow: {...accessRole.spec.allow, ...more}}}
+    plane.put({kind: 'role', name: 'access', item})
+  }
+
+  it('F09: an idle session ends with 57P05 and the reason, a long query does not', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'idle'})
+    allow({client_idle_timeout: '1s'}, {})
+    socket.write(ask.query('select pg_sleep(3)'))
+    expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('TDCZ')
+    expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '57P05'})
+    expect(await reader.next()).toBeUndefined()
+    const events = await sessionEvents(plane, 'idle')
+    const reason = 'The client was idle for longer than 1 second.'
+    expect(events.slice(-2)).toMatchObject([
+      {event: 'client.disconnect', code: 'T3006I', reason, user: 'alice'},
+      {event: 'db.session.end', reason},
+    ])
+    expect(events.map(({ei}) => ei)).toEqual([0, 1, 2, 3])
+  })
+
+  it('a session that waits in the middle of its COPY data is idle', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'stuck'})
+    socket.write(ask.query('create temp table t (a text); copy t from stdin'))
+    await reader.until('G')
+    allow({client_idle_timeout: '1s'}, {})
+    expect(await reader.error()).toMatchObject({code: '57P05'})
+    expect((await sessionEvents(plane, 'stuck')).find(({code}) => code === 'TDB02W')).toMatchObject({
+      execution: 'unanswered',
+      copy: 'in',
+      success: false,
+    })
+  })
+
+  it('a session ends with its certificate', async () => {
+    allow({disconnect_expired_cert: true}, {})
+    const credentials = await rig.guest({}, {notAfter: Math.ceil(Date.now() / 1000) * 1000 + 2000})
+    const {reader} = await openSession(rig, credentials, {application_name: 'expiring'})
+    expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '28000'})
+    expect((await sessionEvents(plane, 'expiring')).at(-1)?.reason).toMatch(/^The client certificate expired at 2/)
+  })
+
+  it('one session too many is refused with 53300, and the next one after an end is not', async () => {
+    allow({max_connections: 2}, {})
+    const first = await openSession(rig, await rig.guest())
+    const second = await openSession(rig, await rig.guest())
+    const refused = await refusal(rig, await rig.guest())
+    expect(refused).toMatchObject({severity: 'FATAL', code: '53300'})
+    expect(refused?.message).toContain('Your roles allow 2 sessions at a time')
+    await until(() => plane.events.some(({code}) => code === 'T1006W'), 'the refusal is audited')
+    expect(plane.events.find(({code}) => code === 'T1006W')).toMatchObject({event: 'session.rejected', user: 'alice'})
+    second.socket.destroy()
+    await until(() => rig.agent.sessions() === 1, 'the second one has ended')
+    const third = await openSession(rig, await rig.guest())
+    expect(third.opening.at(-1)?.type).toBe('Z')
+    for (const {socket} of [first, third]) socket.destroy()
+  })
+
+  it('many that come at once are no more than allowed', async () => {
+    allow({max_connections: 2}, {})
+    await until(() => rig.agent.sessions() === 0, 'nobody is there')
+    const credentials = await rig.guest()
+    const all = await Promise.all(Array.from({length: 6}, () => openSession(rig, credentials)))
+    expect(all.map(({opening}) => opening.at(-1)?.type).filter((type) => type === 'Z')).toHaveLength(2)
+    for (const {socket} of all) socket.destroy()
+  })
+
+  it('A13: replication only where a role allows it, and then it is audited as what it is', async () => {
+    const parameters = {replication: 'database', application_name: 'walsender'}
+    expect(await refusal(rig, await rig.guest(), parameters)).toMatchObject({code: '28000'})
+    allow({}, {db_replication: true})
+    const {socket, reader} = await openSession(rig, await rig.guest(), parameters)
+    socket.write(ask.query('CREATE_REPLICATION_SLOT s TEMPORARY LOGICAL pgoutput'))
+    await reader.until('Z')
+    await postgres.execute('create publication p for all tables')
+    socket.write(ask.query(`START_REPLICATION SLOT s LOGICAL 0/0 (proto_version '1', publication_names 'p')`))
+    expect((await reader.next())?.type).toBe('W')
+    await reader.until('d')
+    socket.write(ask.copyDone)
+    await reader.until('Z')
+    socket.destroy()
+    const statements = (await sessionEvents(plane, 'walsender')).filter(({event}) => event === 'db.session.query')
+    expect(statements).toMatchObject([
+      {command: 'CREATE_REPLICATION_SLOT', success: true},
+      {copy: 'both', success: true, results: [{command: 'COPY'}, {command: 'START_REPLICATION'}]},
+    ])
+    expect(statements[1]?.copy_bytes).toBeGreaterThan(0)
+  })
+})
