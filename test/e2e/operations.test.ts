@@ -1,47 +1,89 @@
-/** Three hosts, one PostgreSQL under two names and a database that nobody is at: statements on many of them. */
+/**
+ * One PostgreSQL under several names, two agents, one of which cannot get to one of the databases: statements on many
+ * databases, sessions on every agent that end with the right to them, and a control plane that falls silent.
+ */
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import pg from 'pg'
 import {parse, stringify} from 'yaml'
-import {cleanEnvironment, cli, runCli, type Finished} from '../helpers/cli.js'
+import {ApiClient} from '../../src/lib/api/client.js'
+import {openDatabaseSession} from '../../src/lib/cli/database-session.js'
+import {startTunnel} from '../../src/lib/cli/tunnel.js'
+import {identityLogin} from '../../src/lib/cli/user-login.js'
+import {readIdentityFile} from '../../src/lib/config/identity-file.js'
+import {systemClock} from '../../src/lib/core/clock.js'
+import {generateKeys} from '../../src/lib/pki/keys.js'
+import type {TargetHealth} from '../../src/lib/resources/database-server.js'
+import {parseAddress} from '../../src/lib/resources/endpoint.js'
+import type {Role} from '../../src/lib/resources/role.js'
+import {authServerName} from '../../src/lib/resources/route.js'
+import {cleanEnvironment, cli, runCli, type Finished, type Service} from '../helpers/cli.js'
 import {waitFor} from '../helpers/psql.js'
+import {report, scaled} from '../helpers/scale.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 let hosts: ThreeHosts
 let alice: NodeJS.ProcessEnv
 let directory: string
+let second: Service
+let admin: ApiClient
+const ends: (() => Promise<unknown>)[] = []
 
 interface AgentFile {
-  db_service: {databases: {name: string; uri: string; static_labels?: Record<string, string>}[]}
+  postern: {data_dir: string}
+  db_service: {
+    databases: {name: string; uri: string; static_labels?: Record<string, string>}[]
+    cache_ttl?: string
+    connect_addrs?: Record<string, string>
+  }
 }
 
-/** The agent serves more than the one database that it was configured with. */
-function withMore(text: string): string {
+/**
+ * Both agents serve aurora, which the second cannot reach. The first serves orders besides, and one that nobody is at; the
+ * second billing.
+ */
+function configured(text: string): string {
   const file = parse(text) as AgentFile
-  const [aurora] = file.db_service.databases
+  const {db_service: service} = file
+  const [aurora] = service.databases
   if (!aurora) throw new Error('the agent has no database')
-  file.db_service.databases.push(
-    {...aurora, name: 'orders', static_labels: {env: 'dev', team: 'shop'}},
-    {...aurora, name: 'nowhere', uri: '127.0.0.1:1', static_labels: {env: 'none'}},
-  )
+  service.cache_ttl = '5s'
+  if (file.postern.data_dir.endsWith('second')) {
+    service.connect_addrs = {[aurora.uri]: '127.0.0.1:1'}
+    const uri = aurora.uri.replace('127.0.0.1', 'localhost')
+    service.databases.push({...aurora, name: 'billing', uri, static_labels: {env: 'second'}})
+  } else {
+    service.databases.push(
+      {...aurora, name: 'orders', static_labels: {env: 'dev', team: 'shop'}},
+      {...aurora, name: 'nowhere', uri: '127.0.0.1:1', static_labels: {env: 'none'}},
+    )
+  }
   return stringify(file)
 }
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-operations-'))
-  hosts = await startThreeHosts({agentConfiguration: withMore})
+  hosts = await startThreeHosts({agentConfiguration: configured, maxConnections: 400})
   await cli(['create', ...hosts.admin], {input: guideRole})
   alice = await addPerson(hosts, 'alice')
-  await waitFor(async () => {
-    const servers = JSON.parse(await cli(['get', 'db_server', '--format=json', ...hosts.admin])) as unknown[]
-    return servers.length === 3 ? true : undefined
+  second = await hosts.startAgent('second')
+  const identity = await readIdentityFile(join(hosts.directory, 'auth', 'admin-identity.pem'))
+  admin = new ApiClient({
+    ...parseAddress(hosts.proxy),
+    serverName: authServerName(identity.cluster),
+    authorities: identity.hostAuthorities,
+    credentials: () => identity.credentials,
   })
+  await waitFor(async () => ((await admin.listResources('db_server')).items.length === 5 ? true : undefined))
 }, 180_000)
 
 afterAll(async () => {
+  for (const end of ends.splice(0)) await end()
+  await admin.close()
   await hosts.stop()
   await rm(directory, {recursive: true, force: true})
 })
@@ -116,20 +158,27 @@ describe('db exec', () => {
     expect({code, stdout}).toEqual({code: 0, stdout: ''})
     expect(stderr).toContain(`Output will be saved at "${target}/orders.output".`)
     expect(stderr).toMatch(/Failed to execute command for "nowhere": \S/)
-    expect(stderr).toMatch(/Summary: 2 of 3 succeeded\.\nSummary is saved at ".*\/summary\.json"\.\n$/)
-    expect((await readdir(target)).sort()).toEqual(['aurora.output', 'nowhere.output', 'orders.output', 'summary.json'])
+    expect(stderr).toMatch(/Summary: 3 of 4 succeeded\.\nSummary is saved at ".*\/summary\.json"\.\n$/)
+    expect((await readdir(target)).sort()).toEqual([
+      'aurora.output',
+      'billing.output',
+      'nowhere.output',
+      'orders.output',
+      'summary.json',
+    ])
     expect(await readFile(join(target, 'orders.output'), 'utf8')).toBe('n\n-\n1\n(1 row)\n')
     for (const file of await readdir(target)) expect((await stat(join(target, file))).mode & 0o777).toBe(0o600)
     expect((await stat(target)).mode & 0o777).toBe(0o700)
     expect(JSON.parse(await readFile(join(target, 'summary.json'), 'utf8'))).toMatchObject({
       databases: [
         {database: {service_name: 'aurora'}, output_file: `${target}/aurora.output`, success: true, exit_code: 0},
+        {database: {service_name: 'billing'}, success: true},
         {database: {service_name: 'nowhere'}, success: false, error: expect.stringMatching(/./), exit_code: 1},
         {database: {service_name: 'orders'}, success: true},
       ],
-      success: 2,
+      success: 3,
       failure: 1,
-      total: 3,
+      total: 4,
     })
     expect(await exact('select 1', '--dbs=aurora', `--output-dir=${target}`)).toMatchObject({
       code: 6,
@@ -214,3 +263,187 @@ describe('db exec', () => {
     expect(finished.stderr).not.toContain('Executing')
   })
 })
+
+/** A session that says how it ended, once it has. */
+interface Live {
+  readonly client: pg.Client
+  lost?: Error & {readonly code?: string}
+}
+
+/** Somebody with a role of their own, who reaches databases through local ports of this process. */
+interface Member {
+  readonly name: string
+  /** A new certificate, and through it a port. */
+  tunnel(database: string): Promise<number>
+}
+
+const anything: Role['spec'] = {
+  allow: {db_labels: {'*': ['*']}, db_users: ['alice'], db_names: ['*']},
+}
+const roleOf = (name: string, spec: Role['spec'] = anything): Role => ({
+  kind: 'role',
+  version: 'v7',
+  metadata: {name: `of-${name}`},
+  spec,
+})
+
+async function addMember(name: string): Promise<Member> {
+  await admin.createResource(roleOf(name))
+  await admin.createResource({kind: 'user', version: 'v2', metadata: {name}, spec: {roles: [`of-${name}`], traits: {}}})
+  const {publicKey, privateKey} = await generateKeys()
+  const signed = await admin.userCertificate({publicKey, user: name})
+  const {cluster, hostAuthorities, certificate} = signed
+  const identity = {cluster, user: name, hostAuthorities, credentials: {certificate, privateKey}}
+  return {
+    name,
+    tunnel: async (database) => {
+      const login = identityLogin(identity, parseAddress(hosts.proxy), systemClock)
+      const session = await openDatabaseSession({
+        login,
+        selector: {name: database},
+        dbUser: 'alice',
+        dbName: 'postgres',
+      })
+      const {proxy} = await startTunnel(session, 0)
+      ends.push(() => proxy.close())
+      return proxy.port
+    },
+  }
+}
+
+async function connect(port: number): Promise<Live> {
+  const live: Live = {client: new pg.Client({host: '127.0.0.1', port, user: 'alice', database: 'postgres'})}
+  live.client.on('error', (error) => {
+    live.lost ??= error
+  })
+  ends.push(() => live.client.end().catch(() => undefined))
+  await live.client.connect()
+  await live.client.query('select 1')
+  return live
+}
+
+const sessionsOf = (agent: Service): number => agent.log().split('A session began.').length - 1
+
+describe('sessions on every agent', () => {
+  const perPort = scaled(2, 33)
+  const members = new Map<string, {ports: number[]; sessions: Live[]}>()
+
+  async function open(name: string): Promise<void> {
+    const member = await addMember(name)
+    const ports = [await member.tunnel('orders'), await member.tunnel('billing')]
+    const sessions: Live[] = []
+    for (const port of ports) {
+      for (let count = 0; count < perPort; count += 1) sessions.push(await connect(port))
+    }
+    members.set(name, {ports, sessions})
+  }
+  const of = (name: string): {ports: number[]; sessions: Live[]} => {
+    const member = members.get(name)
+    if (!member) throw new Error(`${name} has no sessions`)
+    return member
+  }
+
+  it(
+    'D06: end when their user is locked or removed or their role no longer allows them, and no new ones begin',
+    async () => {
+      for (const name of ['locked', 'removed', 'demoted', 'untouched']) await open(name)
+      for (const agent of [hosts.services.agent, second]) expect(sessionsOf(agent)).toBeGreaterThanOrEqual(4 * perPort)
+      const denying: Role['spec'] = {...anything, deny: {db_labels: {'*': ['*']}}}
+      const causes: [string, RegExp, () => Promise<unknown>][] = [
+        [
+          'locked',
+          /Access is locked: until Monday/,
+          () =>
+            admin.createResource({
+              kind: 'lock',
+              version: 'v2',
+              metadata: {name: 'd06'},
+              spec: {target: {user: 'locked'}, message: 'until Monday'},
+            }),
+        ],
+        ['removed', /The user "removed" no longer exists/, () => admin.deleteResource('user', 'removed')],
+        ['demoted', /den|allow/i, () => admin.putResource(roleOf('demoted', denying))],
+      ]
+      for (const [name, sentence, forbid] of causes) {
+        const {ports, sessions} = of(name)
+        const began = performance.now()
+        await forbid()
+        await waitFor(() => (sessions.every(({lost}) => lost !== undefined) ? true : undefined))
+        report(
+          `D06: ${sessions.length} sessions of ${name} ended ${Math.round(performance.now() - began)} ms after the change began`,
+        )
+        for (const {lost} of sessions)
+          expect({code: lost?.code, message: lost?.message}).toEqual({
+            code: '57P01',
+            message: expect.stringMatching(sentence),
+          })
+        for (const port of ports) await expect(connect(port)).rejects.toThrow(/./)
+      }
+      for (const {client, lost} of of('untouched').sessions) {
+        expect(lost).toBeUndefined()
+        expect((await client.query('select 2 as n')).rows).toEqual([{n: 2}])
+      }
+      await admin.deleteResource('lock', 'd06')
+      await waitFor(async () => {
+        const live = await connect(of('locked').ports[0] ?? 0).catch(() => undefined)
+        return live && true
+      })
+    },
+    scaled(120_000, 300_000),
+  )
+})
+
+it('F02: an agent without a way to a database is marked unhealthy with the reason, and never chosen while another is healthy', async () => {
+  const member = await addMember('chooser')
+  const health = async (): Promise<TargetHealth[]> =>
+    (await admin.getResource('db_server', 'aurora')).items.map(({status}) => status.target_health)
+  await waitFor(async () => ((await health()).every(({status}) => status !== 'unknown') ? true : undefined))
+  const states = (await health()).sort((a, b) => (a.status < b.status ? -1 : 1))
+  expect(states).toMatchObject([
+    {status: 'healthy'},
+    {
+      status: 'unhealthy',
+      transition_error: expect.stringMatching(/ECONNREFUSED|refused/),
+      message: '1 health check failed',
+    },
+  ])
+  const sessions = scaled(10, 50)
+  for (let count = 0; count < sessions; count += 1) await connect(await member.tunnel('aurora'))
+  // A client that was sent to the other agent first would have come here as well, but not unnoticed.
+  const starts = await waitFor(async () => {
+    const {events} = await admin.events({event: 'db.session.start', user: 'chooser', limit: 1000})
+    return events.filter(({code}) => code === 'TDB00I').length === sessions ? events : undefined
+  })
+  expect(starts.filter(({code}) => code !== 'TDB00I')).toEqual([])
+})
+
+it('F04: while the control plane is silent sessions go on and new ones are refused; then all is as before, without a restart', async () => {
+  const member = await addMember('patient')
+  const port = await member.tunnel('orders')
+  const {client} = await connect(port)
+  const {agent, auth} = hosts.services
+  const inTouch = async (): Promise<true | undefined> => (await connect(port).catch(() => undefined)) && true
+  await waitFor(inTouch)
+  process.kill(auth.pid, 'SIGSTOP')
+  let refusal = ''
+  try {
+    await waitFor(async () => {
+      const live = await connect(port).catch((error: unknown) => {
+        refusal = String(error)
+      })
+      return live === undefined ? true : undefined
+    })
+    expect(refusal).toMatch(/control plane/)
+    expect((await client.query("select 'while it is silent' as said")).rows).toEqual([{said: 'while it is silent'}])
+  } finally {
+    process.kill(auth.pid, 'SIGCONT')
+  }
+  await waitFor(inTouch)
+  expect((await client.query('select 3 as n')).rows).toEqual([{n: 3}])
+  // What was done meanwhile is in the audit log, and nothing was started anew.
+  await waitFor(async () => {
+    const {events} = await admin.events({event: 'db.session.query', limit: 1000})
+    return events.some(({db_query: sql}) => sql === "select 'while it is silent' as said") || undefined
+  })
+  expect(agent.log().split('Postern is ready').length).toBe(2)
+}, 180_000)

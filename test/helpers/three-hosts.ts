@@ -33,6 +33,8 @@ export interface HostsOptions {
   readonly flags?: readonly string[]
   /** Worker processes of the proxy, and of each agent. */
   readonly workers?: number
+  /** Sessions that PostgreSQL takes; its own 100 unless told. */
+  readonly maxConnections?: number
   /** Address of the first agent's metrics. */
   readonly agentDiagnostics?: string
 }
@@ -44,6 +46,7 @@ export async function startThreeHosts({
   agentConfiguration = (text) => text,
   flags = ['--drain=1s'],
   workers = 1,
+  maxConnections = 100,
   agentDiagnostics,
 }: HostsOptions = {}): Promise<ThreeHosts> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-hosts-'))
@@ -94,6 +97,7 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
     const server = join(directory, 'server')
     await cli(['auth', 'sign', '--format=db', '--host=127.0.0.1,localhost', `--out=${server}`, ...admin])
     const postgres = await startTestPostgres({
+      settings: {max_connections: maxConnections},
       tls: {
         certificate: await readFile(`${server}.crt`, 'utf8'),
         privateKey: new Secret(await readFile(`${server}.key`, 'utf8')),

@@ -66,6 +66,12 @@ const valid: Record<Kind, Record<string, unknown>> = {
     metadata: {name: 'l'},
     spec: {target: {user: 'alice', role: 'dba', server_id: 'x'}, message: 'Later.', expires: '2026-12-01T00:00:00Z'},
   },
+  health_check_config: {
+    kind: 'health_check_config',
+    version: 'v1',
+    metadata: {name: 'production'},
+    spec: {interval: '1m', match: {db_labels: [{name: 'env', values: ['prod']}], db_labels_expression: 'true'}},
+  },
 }
 
 const everyKind = Object.keys(valid) as Kind[]

@@ -1,0 +1,135 @@
+/** A control plane that comes back, and all of its agents with it. */
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {Heartbeat} from '../../../src/lib/agent/heartbeat.js'
+import {ApiClient} from '../../../src/lib/api/client.js'
+import {WatchClient} from '../../../src/lib/api/watch-client.js'
+import {startAuth, type Auth} from '../../../src/lib/auth/auth.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import {silentLogger} from '../../../src/lib/core/log.js'
+import {startTestAuth, type TestAuth} from '../../helpers/auth.js'
+import {report, scaled} from '../../helpers/scale.js'
+import {waitFor} from '../../helpers/psql.js'
+
+const size = scaled(25, 1000)
+/** Hosts that join at the same time. */
+const batch = 20
+
+/** The parts of an agent that speak to the control plane. */
+interface Member {
+  /** Streams that it has read to their `ready`. */
+  ready: number
+  beats: number
+  readonly heartbeat: Heartbeat
+  readonly watch: WatchClient
+}
+
+let plane: TestAuth
+let auth: Auth
+const fleet: Member[] = []
+
+beforeAll(
+  async () => {
+    plane = await startTestAuth()
+    auth = plane.auth
+    for (let first = 0; first < size; first += batch) {
+      const count = Math.min(batch, size - first)
+      fleet.push(...(await Promise.all(Array.from({length: count}, (_, index) => join(first + index)))))
+    }
+  },
+  scaled(60_000, 300_000),
+)
+
+afterAll(async () => {
+  await Promise.all(fleet.map(({heartbeat, watch}) => Promise.all([heartbeat.stop(), watch.close()])))
+  if (auth !== plane.auth) await auth.close()
+  await plane.stop()
+}, 60_000)
+
+async function join(index: number): Promise<Member> {
+  const {client} = await plane.joinHost('Db')
+  const watch = new WatchClient({
+    client,
+    clock: systemClock,
+    logger: silentLogger,
+    onStart: () => undefined,
+    onEvent: ({type}) => {
+      if (type === 'ready') member.ready += 1
+    },
+  })
+  const heartbeat = new Heartbeat({
+    api: client,
+    logger: silentLogger,
+    intervalMilliseconds: 5000,
+    state: () => ({
+      hostname: `agent-${index}`,
+      version: '0.1.0',
+      databases: [
+        {
+          database: {
+            kind: 'db',
+            version: 'v3',
+            metadata: {name: `db-${index}`},
+            spec: {protocol: 'postgres', uri: `db-${index}.example.com:5432`},
+          },
+          health: {
+            address: `db-${index}.example.com:5432`,
+            protocol: 'TCP',
+            status: 'healthy',
+            transition_timestamp: new Date().toISOString(),
+            transition_reason: 'initialized',
+          },
+        },
+      ],
+    }),
+    onTaken: () => {
+      member.beats += 1
+    },
+  })
+  const member: Member = {ready: 0, beats: 0, heartbeat, watch}
+  return member
+}
+
+it(
+  `F05: ${size} agents come back at once, none is lost from the list, and people are served meanwhile`,
+  async () => {
+    const all = (is: (member: Member) => boolean): true | undefined => (fleet.every(is) ? true : undefined)
+    await waitFor(() => all(({ready, beats}) => ready >= 1 && beats >= 1))
+    const before = fleet.map(({ready, beats}) => ({ready, beats}))
+    await auth.close()
+    // Each has something to tell that it cannot get rid of now.
+    for (const {heartbeat} of fleet) heartbeat.hurry()
+    await waitFor(() => all(({watch}) => watch.staleness() > 3000))
+
+    const {address} = plane.auth
+    const processor = process.cpuUsage()
+    const began = performance.now()
+    auth = await startAuth({...plane.options, listen: address})
+    const person = new ApiClient(plane.admin.transport.endpoint)
+    const listed: number[] = []
+    let longest = 0
+    const back = waitFor(() => all((member) => isBack(member, before[fleet.indexOf(member)])))
+    const fleetIs = {back: false}
+    void back.then(() => (fleetIs.back = true))
+    while (!fleetIs.back) {
+      const asked = performance.now()
+      listed.push((await person.listResources('db_server')).items.length)
+      longest = Math.max(longest, performance.now() - asked)
+      await sleep(50)
+    }
+    await back
+    const {user, system} = process.cpuUsage(processor)
+    report(
+      `F05: ${size} agents were back after ${Math.round(performance.now() - began)} ms, for ${Math.round((user + system) / 1000)} ms of processor (both sides); a listing took at most ${Math.round(longest)} ms`,
+    )
+    await person.close()
+    expect(new Set(listed)).toEqual(new Set([size]))
+    // They keep what they have: nobody came twice, as streams that were given up too early would.
+    expect(Math.max(...fleet.map(({ready}, index) => ready - (before[index]?.ready ?? 0)))).toBe(1)
+  },
+  scaled(120_000, 400_000),
+)
+
+function isBack({ready, beats, watch}: Member, before: {ready: number; beats: number} | undefined): boolean {
+  return ready > (before?.ready ?? 0) && beats > (before?.beats ?? 0) && watch.staleness() < 10_000
+}
