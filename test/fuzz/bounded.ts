@@ -12,7 +12,7 @@ export function fuzz<T>(title: string, property: IProperty<T> | IAsyncProperty<T
   const options: Parameters<T> = {
     examples,
     numRuns: 10_000_000,
-    plugins: [fc.interruptAfterTimeLimit(seconds * 1000)] as unknown as Parameters<T>['plugins'],
+    plugins: [fc.interruptAfterTimeLimit(seconds * 1000)] as unknown as NonNullable<Parameters<T>['plugins']>,
   }
   const attempt = async (): Promise<void> => {
     await fc.assert(property, options)

@@ -1,8 +1,10 @@
 /** Texts that people and their files give: endpoints, server names, labels, patterns and templates of roles. */
 import {isDeepStrictEqual} from 'node:util'
 import fc from 'fast-check'
-import {matchesValue, selects} from '../../src/lib/access/selector.js'
-import {interpolate} from '../../src/lib/access/template.js'
+import {compileLabelRule} from '../../src/lib/access/label-rule.js'
+import {compilePattern} from '../../src/lib/access/pattern.js'
+import {compileSelector} from '../../src/lib/access/selector.js'
+import {compileTemplate} from '../../src/lib/access/template.js'
 import {PosternError} from '../../src/lib/core/errors.js'
 import {formatLabels, parseLabels} from '../../src/lib/core/labels.js'
 import {
@@ -135,14 +137,13 @@ fuzz(
     ]),
     fc.string({maxLength: 20}),
     (pattern, value) => {
-      attempt(() => matchesValue(pattern, value))
-      attempt(() => selects({env: [pattern]}, {env: value}))
-      const filled = attempt(() => interpolate(pattern, {team: ['a', ''], db_users: [value]}))
-      const isPlain = /^[a-z0-9 ]*$/.test(value)
-      return (
-        (filled === undefined || Array.isArray(filled)) &&
-        (!isPlain || (matchesValue(value, value) && !matchesValue(value, `${value}x`)))
-      )
+      const compiled = attempt(() => compilePattern(pattern))
+      compiled?.matches(value)
+      attempt(() => compileSelector({env: [pattern]}).misfit({env: value}))
+      const filled = attempt(() => compileTemplate(pattern).fill({team: ['a', ''], db_users: [value]}))
+      if (!/^[a-z0-9 ]*$/.test(value)) return filled === undefined || Array.isArray(filled)
+      const {matches} = compilePattern(value)
+      return matches(value) && !matches(`${value}x`)
     },
   ),
   [
@@ -150,4 +151,61 @@ fuzz(
     ['^(a|a)*$', `${'a'.repeat(40)}!`],
     ['{{external.__proto__}}', ''],
   ],
+)
+
+/** A label expression with what it means. */
+interface Meaning {
+  readonly text: string
+  readonly holds: (labels: Readonly<Record<string, string>>) => boolean
+}
+
+const {meaning} = fc.letrec<{meaning: Meaning}>((tie) => ({
+  meaning: fc.oneof(
+    {maxDepth: 4},
+    fc
+      .tuple(fc.constantFrom('env', 'team'), fc.constantFrom('==', '!='), fc.constantFrom('', 'prod', 'a b'))
+      .map(([key, sign, value]): Meaning => ({
+        text: `labels["${key}"] ${sign} "${value}"`,
+        holds: (labels) => ((labels[key] ?? '') === value) === (sign === '=='),
+      })),
+    tie('meaning').map(({text, holds}): Meaning => ({text: `!(${text})`, holds: (labels) => !holds(labels)})),
+    fc.tuple(tie('meaning'), fc.constantFrom('&&', '||'), tie('meaning')).map(([one, sign, other]): Meaning => ({
+      text: `(${one.text})${sign} (${other.text})`,
+      holds: (labels) =>
+        sign === '&&' ? one.holds(labels) && other.holds(labels) : one.holds(labels) || other.holds(labels),
+    })),
+  ),
+}))
+
+const holder = {user: 'alice', traits: {team: ['shop']}}
+
+fuzz(
+  'a label expression means what it says, and one that is none is refused with a sentence',
+  fc.property(
+    meaning,
+    fc.dictionary(fc.constantFrom('env', 'team'), fc.constantFrom('', 'prod', 'a b')),
+    assembled([
+      ...[
+        'labels',
+        '["env"]',
+        '==',
+        '!=',
+        '"prod"',
+        '&&',
+        '||',
+        '!',
+        '(',
+        ')',
+        'user.spec.traits["team"]',
+        'contains',
+        ',',
+      ],
+      ...['labels_matching', 'regexp.match', 'user.metadata.name', '`', '"', '\\', '1e999', '__proto__', '.'],
+    ]),
+    ({text, holds}, labels, anything) => {
+      attempt(() => compileLabelRule('allow', undefined, anything).fill(holder)(labels))
+      return compileLabelRule('allow', undefined, text).fill(holder)(labels).matched === holds(labels)
+    },
+  ),
+  [[{text: 'labels["env"] == "prod"', holds: ({env}) => env === 'prod'}, {env: 'prod'}, '('.repeat(10_000)]],
 )
