@@ -32,6 +32,8 @@ export interface OpeningRequest {
   readonly guest: Guest
   readonly served: Served
   readonly parameters: ReadonlyMap<string, string>
+  /** Minor version of the protocol that the client speaks. What stands in front of databases on AWS gets 3.0. */
+  readonly minor: number
   /** Whether the client has left, so that nothing needs to be opened. */
   readonly isGone: () => boolean
 }
@@ -56,11 +58,11 @@ export class DatabaseOpening {
   /** @throws PosternError naming the step that failed and what to do about it */
   async open(request: OpeningRequest): Promise<DatabaseSession> {
     const {certificates, aws, awsDatabases, rules} = this.#options
-    const {decision, guest, served, parameters, isGone} = request
+    const {decision, guest, served, parameters, minor, isGone} = request
     const database = await awsDatabases.admit(served)
     if (database) return this.#openOnAws(request, {aws, database, guest, isGone})
     const [method, target] = await Promise.all([certificateMethod(certificates, guest), resolveTarget(served, rules)])
-    return dialDatabase(Authorization.from(decision), {served, target, method, parameters})
+    return dialDatabase(Authorization.from(decision), {served, target, method, parameters, minor})
   }
 
   async #openOnAws(request: OpeningRequest, signIn: AwsSignIn): Promise<DatabaseSession> {

@@ -14,6 +14,7 @@ import type {TLSSocket} from 'node:tls'
 import type {Authorization} from '../access/authorization.js'
 import {encodeCancel} from '../pgwire/first-packet.js'
 import {signIn, type SignedIn} from '../pgwire/sign-in.js'
+import type {ServerError} from '../pgwire/server-error.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import {requestTls} from '../pgwire/tls-request.js'
 import type {Credentials} from '../pki/credentials.js'
@@ -31,6 +32,8 @@ export interface DialRequest {
   readonly method: SignInMethod
   /** Startup parameters of the client that the server gets to see. */
   readonly parameters: ReadonlyMap<string, string>
+  /** Minor version of the protocol that the client speaks: from 3.2 on the server may give a long cancel secret. 0 unless told. */
+  readonly minor?: number | undefined
 }
 
 /** A database session that is ready for queries. */
@@ -41,6 +44,8 @@ export interface DatabaseSession {
   readonly cancel: () => Promise<void>
 }
 
+/** How servers of before 2018 refuse every minor version but 0. */
+const unsupportedProtocol = '0A000'
 const timeouts = {tcp: 10_000, tls: 10_000, signIn: 30_000, cancel: 5000} as const
 
 /**
@@ -48,7 +53,7 @@ const timeouts = {tcp: 10_000, tls: 10_000, signIn: 30_000, cancel: 5000} as con
  * @throws PosternError naming the step that failed; the cause of a refused sign-in is the server's error
  */
 export async function dialDatabase(authorization: Authorization, request: DialRequest): Promise<DatabaseSession> {
-  const {served, target, method, parameters} = request
+  const {served, target, method} = request
   const allowed = authorization.spend()
   const {name} = served.database.metadata
   if (allowed.explanation.database !== name) throw new Error('the authorization is for another database')
@@ -56,30 +61,36 @@ export async function dialDatabase(authorization: Authorization, request: DialRe
   const address = formatAddress(target)
   try {
     const tls = await serverTls(served.database, method.serverName ?? target.host, method)
-    const raw = await connectTcp({host: target.host, port: target.dialPort, lookup: lookupOf(target)})
-    // The host may have many addresses: a cancel must find the one that this session is at.
-    const at = {host: raw.remoteAddress ?? target.host, port: target.dialPort}
-    const socket = await upgrade(raw, tls, method.credentials)
-    const signedIn = await signIn(
-      socket,
-      {
-        user: method.user,
-        database: method.dbName,
-        parameters,
-        authenticator: method.authenticator,
-        allowCleartext: tls.verified,
-      },
-      {timeout: timeouts.signIn},
-    )
-    if (!signedIn.ok) throw signInRefused(signedIn.error, name, method.explain(signedIn.error))
-    const {backendKey} = signedIn
-    return {
-      socket,
-      signedIn,
-      cancel: () => (backendKey ? cancelQuery(at, tls, backendKey) : Promise.resolve()),
-    }
+    const attempt = await openSession(request, tls, request.minor ?? 0)
+    if (!('error' in attempt)) return attempt
+    const isOld = attempt.error.code === unsupportedProtocol && request.minor
+    const session = isOld ? await openSession(request, tls, 0) : attempt
+    if (!('error' in session)) return session
+    throw signInRefused(session.error, name, method.explain(session.error))
   } catch (error) {
     throw connectFailure(error, address, method.trustHint)
+  }
+}
+
+/** Connects and signs in; the server's refusal, if that is what comes. */
+async function openSession(
+  {target, method, parameters}: DialRequest,
+  tls: ServerTls,
+  minor: number,
+): Promise<DatabaseSession | {readonly error: ServerError}> {
+  const raw = await connectTcp({host: target.host, port: target.dialPort, lookup: lookupOf(target)})
+  // The host may have many addresses: a cancel must find the one that this session is at.
+  const at = {host: raw.remoteAddress ?? target.host, port: target.dialPort}
+  const socket = await upgrade(raw, tls, method.credentials)
+  const {user, dbName: database, authenticator} = method
+  const request = {user, database, parameters, authenticator, allowCleartext: tls.verified, minor}
+  const signedIn = await signIn(socket, request, {timeout: timeouts.signIn})
+  if (!signedIn.ok) return {error: signedIn.error}
+  const {backendKey} = signedIn
+  return {
+    socket,
+    signedIn,
+    cancel: () => (backendKey ? cancelQuery(at, tls, backendKey) : Promise.resolve()),
   }
 }
 

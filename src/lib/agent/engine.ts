@@ -235,6 +235,7 @@ export class Engine {
         guest,
         served,
         parameters: forwardedParameters(startup),
+        minor: negotiateProtocol(startup).minor,
         isGone: () => hasLeft(attempt.arrival),
       })
       return this.#startSession(attempt, guest, served, startup, database)

@@ -3,7 +3,7 @@
  * documentation, "Start-up"):
  *
  *   us                                          server (not trusted)
- *    ── StartupMessage 3.0 ───────────────────────►
+ *    ── StartupMessage 3.0, or newer ─────────────►
  *    ◄─ [NegotiateProtocolVersion] ────────────────
  *    ◄─ Authentication… ───────────────────────────   one method, in order: authenticator.ts
  *    ── PasswordMessage or SASL messages ─────────►
@@ -38,6 +38,8 @@ export interface SignInRequest {
   readonly authenticator: AuthenticationMethod
   /** Whether the password may be sent as it is: only where TLS has verified the server. */
   readonly allowCleartext: boolean
+  /** Minor version of protocol 3 to ask for; 0 unless told, which every server and pooler speaks. */
+  readonly minor?: number | undefined
 }
 
 /** What the server said on the way to its first ReadyForQuery. */
@@ -57,8 +59,6 @@ export interface SignInRefused {
   readonly error: ServerError
 }
 
-/** 3.0: every server and pooler speaks it, and a newer one adds only longer cancel secrets. */
-const askedMinor = 0
 const headerBytes = 5
 const smallestLength = 4
 const largestMessage = 65_536
@@ -84,21 +84,24 @@ export async function signIn(
 }
 
 async function converse(socket: Duplex, request: SignInRequest): Promise<SignedIn | SignInRefused> {
-  const {user, database} = request
+  const {user, database, minor = 0} = request
   const authenticator = new Authenticator({user, method: request.authenticator, allowCleartext: request.allowCleartext})
   const parameterStatus: (readonly [string, string])[] = []
   const notices: ServerError[] = []
   let backendKey: BackendKey | undefined
+  let negotiated = false
 
-  socket.write(encodeStartup(askedMinor, new Map([...request.parameters, ['user', user], ['database', database]])))
+  socket.write(encodeStartup(minor, new Map([...request.parameters, ['user', user], ['database', database]])))
   const messages = receive(socket)
   for (;;) {
     const message = await messages.next()
     const {type} = message
     if (type === backend.errorResponse) return {ok: false, error: decodeServerError(message)}
     else if (type === backend.noticeResponse) notices.push(decodeServerError(message))
-    else if (type === backend.negotiateProtocolVersion && authenticator.untouched) checkVersion(message)
-    else if (type === backend.authentication && !authenticator.done) {
+    else if (type === backend.negotiateProtocolVersion && authenticator.untouched && !negotiated) {
+      checkVersion(message, minor)
+      negotiated = true
+    } else if (type === backend.authentication && !authenticator.done) {
       const answer = await authenticator.answer(decodeAuthentication(message) ?? malformed(type))
       if (answer) socket.write(answer)
     } else if (!authenticator.done) throw unexpected(type)
@@ -135,10 +138,10 @@ function receive(socket: Duplex): {readonly next: () => Promise<Message>} {
   return {next}
 }
 
-/** We ask for 3.0 without extensions, so there is nothing a server could take away. */
-function checkVersion(message: Message): void {
+/** A server may speak an older version than we asked for, never a newer one; of extensions we ask for none. */
+function checkVersion(message: Message, askedMinor: number): void {
   const offer = decodeNegotiateProtocolVersion(message)
-  if (offer?.minor === askedMinor && offer.unknownOptions.length === 0) return
+  if (offer && offer.minor <= askedMinor && offer.unknownOptions.length === 0) return
   throw new PosternError('UNTRUSTED', 'The database server offers a protocol version that nobody asked it for.')
 }
 

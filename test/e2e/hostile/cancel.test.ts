@@ -30,6 +30,10 @@ import {startFalseServer, type FalseServer} from './false-server.js'
 let plane: Plane
 let postgres: PostgresServer
 let keyless: FalseServer
+/** Gives a secret of 256 bytes to whoever asks. */
+let longKey: FalseServer
+let emptyKey: FalseServer
+let old: FalseServer
 let rig: Rig
 /** The agent's monotonic clock stands still: an allowance that is spent stays spent, however slow the machine is. */
 let now = performance.now()
@@ -40,7 +44,13 @@ beforeAll(async () => {
   postgres = await startTestPostgres({tls: {...certificate, clientAuthorities: plane.dbClient.certificate}})
   await postgres.execute('CREATE ROLE alice LOGIN')
   keyless = await startFalseServer(certificate, {keyless: true})
+  longKey = await startFalseServer(certificate, {secret: Buffer.alloc(256, 7)})
+  emptyKey = await startFalseServer(certificate, {secret: Buffer.alloc(0)})
+  old = await startFalseServer(certificate, {old: true})
   const databases = [
+    databaseResource('long-key', `127.0.0.1:${longKey.port}`),
+    databaseResource('empty-key', `127.0.0.1:${emptyKey.port}`),
+    databaseResource('old', `127.0.0.1:${old.port}`),
     databaseResource('example', `127.0.0.1:${postgres.port}`),
     databaseResource('keyless', `127.0.0.1:${keyless.port}`),
   ]
@@ -49,12 +59,12 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await rig.stop()
-  await keyless.stop()
+  for (const server of [keyless, longKey, emptyKey, old]) await server.stop()
   await postgres.stop()
 })
 
-async function sleeper(user = 'alice'): Promise<{reader: MessageReader; key: BackendKey}> {
-  const {socket, reader, opening} = await openSession(rig, await rig.guest({user}))
+async function sleeper(user = 'alice', minor = 0): Promise<{reader: MessageReader; key: BackendKey}> {
+  const {socket, reader, opening} = await openSession(rig, await rig.guest({user}), {}, minor)
   const payload = opening.find(({type}) => type === 'K')?.payload ?? Buffer.alloc(0)
   const key = decodeBackendKeyData({payload, size: payload.length})
   if (!key) throw new Error('no key')
@@ -143,4 +153,67 @@ it('C04: a server without BackendKeyData gives the client none; psql connects an
   } finally {
     await rm(directory, {recursive: true})
   }
+})
+
+async function guestOf(database: string): Promise<Awaited<ReturnType<Rig['guest']>>> {
+  const {route} = guestIdentity()
+  if (!route) throw new Error('no route')
+  return rig.guest({route: {...route, database}})
+}
+
+function keyIn(opening: Awaited<ReturnType<typeof openSession>>['opening']): BackendKey | undefined {
+  const payload = opening.find(({type}) => type === 'K')?.payload ?? Buffer.alloc(0)
+  return decodeBackendKeyData({payload, size: payload.length})
+}
+
+it('C05: a client and a server of protocol 3.2 agree on it, and the cancel request of one finds the query of the other', async () => {
+  const {reader, key} = await sleeper('alice', 2)
+  expect(key.secret).toHaveLength(32)
+  await present(await rig.guest(), key)
+  expect(await reader.error()).toMatchObject({code: '57014'})
+})
+
+it.each([
+  [0, 4],
+  [2, 32],
+])('C05: a client of 3.%d has a secret of %d bytes, and the server gets its own of 256 back', async (minor, length) => {
+  const guest = await guestOf('long-key')
+  const {socket, opening} = await openSession(rig, guest, {}, minor)
+  const key = keyIn(opening)
+  expect(key?.secret).toHaveLength(length)
+  expect(longKey.visits.at(-1)?.secured.readUInt32BE(4)).toBe(3 * 65_536 + minor)
+  await present(guest, key ?? {pid: 0, secret: Buffer.alloc(4)})
+  await until(() => longKey.visits.at(-1)?.secured.length === 268, 'the cancel request arrives')
+  expect(longKey.visits.at(-1)?.secured).toEqual(encodeCancel({pid: 4711, secret: Buffer.alloc(256, 7)}))
+  socket.destroy()
+})
+
+it('C05: a server whose key is empty is refused', async () => {
+  const {opening} = await openSession(rig, await guestOf('empty-key'))
+  expect(opening.map(({type}) => type)).toEqual(['E'])
+})
+
+it('C05: a client of 3.2 keeps its version where the server knows only 3.0, old ones that refuse to negotiate too', async () => {
+  const {socket, opening} = await openSession(rig, await guestOf('old'), {}, 2)
+  expect(opening.map(({type}) => type).join('')).toBe('RSKZ')
+  expect(keyIn(opening)?.secret).toHaveLength(32)
+  const startups = old.visits.filter(({secured}) => secured.length > 0)
+  expect(startups.map(({secured}) => secured.readUInt16BE(6))).toEqual([2, 0])
+  socket.destroy()
+})
+
+it('C03: a key is void with its session, also for the next session of the same process id', async () => {
+  const guest = await guestOf('long-key')
+  const first = await openSession(rig, guest)
+  const {sessions} = rig.agent.statistics()
+  first.socket.destroy()
+  await until(() => rig.agent.statistics().sessions < sessions, 'the session ends')
+  // This server gives every session the same process id.
+  const second = await openSession(rig, guest)
+  const cancels = (): number => longKey.visits.filter(({secured}) => secured.length === 268).length
+  const before = cancels()
+  for (const {opening} of [first, second]) await present(guest, keyIn(opening) ?? {pid: 0, secret: Buffer.alloc(4)})
+  await until(() => cancels() > before, 'the cancel request arrives')
+  expect(cancels()).toBe(before + 1)
+  second.socket.destroy()
 })

@@ -9,6 +9,7 @@ import {
   encodeParameterStatus,
   encodeReadyForQuery,
 } from '../../../src/lib/pgwire/server-messages.js'
+import {encodeErrorResponse} from '../../../src/lib/pgwire/server-error.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 
 /** One connection of an agent, as the server saw it. */
@@ -36,19 +37,21 @@ export interface Falsehood {
   readonly afterAnswer?: string
   /** As RDS Proxy: no BackendKeyData, so nothing can be cancelled. */
   readonly keyless?: boolean
+  /** The secret of BackendKeyData, of whatever length. */
+  readonly secret?: Buffer
+  /** As PostgreSQL of before 2018: of protocol 3 it takes 3.0 only. */
+  readonly old?: boolean
 }
-
-const backendKey = encodeBackendKeyData({pid: 4711, secret: Buffer.from([1, 2, 3, 4])})
 
 /** A server with a certificate that the agent trusts, and with no intention to behave; it keeps what it is sent. */
 export async function startFalseServer(
   {certificate, privateKey}: Credentials,
-  {answer = 'S', afterAnswer, keyless = false}: Falsehood = {},
+  {answer = 'S', afterAnswer, keyless = false, secret = Buffer.from([1, 2, 3, 4]), old = false}: Falsehood = {},
 ): Promise<FalseServer> {
   const signedIn = Buffer.concat([
     authenticationOk,
     encodeParameterStatus('server_version', '17.0'),
-    ...(keyless ? [] : [backendKey]),
+    ...(keyless ? [] : [encodeBackendKeyData({pid: 4711, secret})]),
     encodeReadyForQuery('I'),
   ])
   const sockets = new Set<Socket>()
@@ -66,7 +69,11 @@ export async function startFalseServer(
     socket.on('data', (chunk: Buffer) => {
       if (visit) visit.secured = Buffer.concat([visit.secured, chunk])
     })
-    socket.once('data', () => {
+    socket.once('data', (first: Buffer) => {
+      if (old && first.readUInt16BE(6) !== 0) {
+        socket.end(encodeErrorResponse({severity: 'FATAL', code: '0A000', message: 'unsupported frontend protocol'}))
+        return
+      }
       server.session = socket
       socket.write(signedIn)
     })

@@ -132,6 +132,13 @@ describe('signing in', () => {
     expect((await play([Buffer.concat([offer, welcome])])).result.ok).toBe(true)
   })
 
+  it.each([0, 1, 2])('asks for 3.2 and takes the server’s offer of 3.%d', async (minor) => {
+    const offer = encodeNegotiateProtocolVersion({minor, unknownOptions: []})
+    const {result, heard} = await play([Buffer.concat([offer, welcome])], requestWith({minor: 2}))
+    expect(result.ok).toBe(true)
+    expect(heard().readUInt32BE(4)).toBe(0x0003_0002)
+  })
+
   it('hands over the server’s refusal and closes', async () => {
     const error = {severity: 'FATAL', code: '28P01', message: 'no', detail: 'd', hint: 'h'}
     const {result} = await play([askMd5, encodeErrorResponse(error)])
@@ -190,6 +197,20 @@ describe('a server that is not to be trusted', () => {
       {},
       'UNTRUSTED',
       'version',
+    ],
+    [
+      'offers a newer protocol than 3.2',
+      [encodeNegotiateProtocolVersion({minor: 3, unknownOptions: []})],
+      {minor: 2},
+      'UNTRUSTED',
+      'version',
+    ],
+    [
+      'negotiates twice',
+      [Buffer.concat([2, 2].map((minor) => encodeNegotiateProtocolVersion({minor, unknownOptions: []})))],
+      {minor: 2},
+      'UNTRUSTED',
+      '',
     ],
     ['hangs up', ['end'], {}, 'UNREACHABLE', 'closed'],
     ['is no PostgreSQL', [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')], {}, 'UNTRUSTED', ''],
