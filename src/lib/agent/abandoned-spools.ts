@@ -37,7 +37,7 @@ export class AbandonedSpools {
       const spool = await Spool.open({directory, clock, logger})
       const shipper = new Shipper({
         spool,
-        send: (events) => api.emitEvents({events: [...events]}),
+        send: (lines) => api.emitEvents(lines),
         logger,
         refusedDirectory: directory,
       })

@@ -119,7 +119,7 @@ export class SessionServer {
     this.#options = options
     this.#shipper = new Shipper({
       spool,
-      send: (events) => api.emitEvents({events: [...events]}),
+      send: (lines) => api.emitEvents(lines),
       logger,
       refusedDirectory: options.spoolDirectory,
     })

@@ -152,8 +152,8 @@ export class ApiClient {
     return this.transport.request('POST', '/v1/certificates/direct_server', body)
   }
 
-  emitEvents(body: requests.EmitEventsRequest): Promise<void> {
-    return this.transport.request('POST', '/v1/events', body)
+  emitEvents(lines: Buffer): Promise<void> {
+    return this.transport.request('POST', '/v1/events', lines)
   }
 
   reportSplices(body: requests.ReportSplicesRequest): Promise<void> {

@@ -132,11 +132,8 @@ export type HeartbeatRequest = z.input<typeof heartbeatRequest>
 export const pingRequest = z.strictObject({sequence: z.number().int().nonnegative()})
 export type PingRequest = z.infer<typeof pingRequest>
 
-/** Audit events of an agent, in order; each is one flat JSON object (client contract, chapter 6). */
-export const emitEventsRequest = z.strictObject({
-  events: z.array(z.record(z.string(), z.unknown())).min(1).max(1000),
-})
-export type EmitEventsRequest = z.infer<typeof emitEventsRequest>
+/** Audit events of an agent, in order, as lines: each is one flat JSON object (client contract, chapter 6). */
+export const emitEventsRequest = z.instanceof(Buffer)
 
 const bytes = z.number().int().nonnegative()
 

@@ -47,14 +47,14 @@ export class Transport {
   }
 
   /**
-   * One request.
+   * One request; a body of bytes is lines of JSON.
    * @throws PosternError with the code that the control plane gave, or UNREACHABLE, UNTRUSTED
    */
   async request<T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
     const answer = await this.#dispatch({
       method,
       path,
-      ...(body === undefined ? {} : {body: JSON.stringify(body), headers: {'content-type': 'application/json'}}),
+      ...(body === undefined ? {} : encodeBody(body)),
     })
     const text = await this.#readText(answer)
     if (answer.statusCode >= 400) throw readError(answer.statusCode, text)
@@ -189,6 +189,11 @@ export class Transport {
       },
     )
   }
+}
+
+function encodeBody(body: unknown): Pick<Dispatcher.RequestOptions, 'body' | 'headers'> {
+  if (Buffer.isBuffer(body)) return {body, headers: {'content-type': 'application/x-ndjson'}}
+  return {body: JSON.stringify(body), headers: {'content-type': 'application/json'}}
 }
 
 /** Code and name of an error; a DOMException's code is a number, and says nothing here. */

@@ -23,6 +23,7 @@ export interface Numbering {
 const linePrefix = '{"open":'
 /** Another such line: what the database was asked to do. The event of it comes when it is known what came of it. */
 const askedPrefix = '{"asked":'
+const newline = 0x0a
 
 type StatementEvent = keyof typeof statementFailed
 
@@ -37,9 +38,27 @@ export function formatOpenSessions(sessions: readonly OpenSession[], numbering?:
   return line + sessions.map(({unanswered}) => unanswered).join('')
 }
 
-/** Whether a line is the spool's own, and no event. */
-export function isOwnLine(line: string): boolean {
-  return line.startsWith(askedPrefix) || line.startsWith(linePrefix)
+/** Whole lines without those of the spool's own. */
+export function eventLines(lines: Buffer): Buffer {
+  const events = Buffer.allocUnsafe(lines.length)
+  let size = 0
+  for (let start = 0; start < lines.length;) {
+    const end = lines.indexOf(newline, start) + 1
+    if (!isOwnLine(lines, start)) size += lines.copy(events, size, start, end)
+    start = end
+  }
+  return events.subarray(0, size)
+}
+
+function isOwnLine(lines: Buffer, start: number): boolean {
+  return startsWith(lines, start, askedPrefix) || startsWith(lines, start, linePrefix)
+}
+
+function startsWith(lines: Buffer, start: number, prefix: string): boolean {
+  for (let index = 0; index < prefix.length; index += 1) {
+    if (lines[start + index] !== prefix.charCodeAt(index)) return false
+  }
+  return true
 }
 
 interface Asked {

@@ -3,13 +3,12 @@ import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
-import type {AuditEvent} from './event.js'
 import type {Batch, Spool} from './spool.js'
 
 export interface ShipperOptions {
   readonly spool: Spool
   /** Delivers events in order; resolves when the control plane keeps them. */
-  readonly send: (events: readonly AuditEvent[]) => Promise<void>
+  readonly send: (lines: Buffer) => Promise<void>
   readonly logger: Logger
   /** Where events go that the control plane refuses for good, so that they are not lost. */
   readonly refusedDirectory: string
@@ -73,24 +72,24 @@ export class Shipper {
   }
 
   async #deliver(batch: Batch): Promise<void> {
-    if (!(await this.#send(batch.events))) {
+    if (!(await this.#send(batch.lines))) {
       // One event that the control plane cannot take must not hold up the others.
-      for (const event of batch.events) if (!(await this.#send([event]))) await this.#setAside(event)
+      for (const line of linesOf(batch.lines)) if (!(await this.#send(line))) await this.#setAside(line)
     }
     await batch.acknowledge()
   }
 
   /** True when they were taken, false when they never will be. Rejects when the shipper stops. */
-  async #send(events: readonly AuditEvent[]): Promise<boolean> {
+  async #send(lines: Buffer): Promise<boolean> {
     const {send, logger, backoff = defaultBackoff} = this.#options
     for (let attempt = 0; ; attempt += 1) {
       try {
-        await send(events)
+        await send(lines)
         if (attempt > 0) logger.info('Audit events reach the control plane again.')
         return true
       } catch (error) {
         if (isFinal(error)) {
-          logger.error('The control plane refused audit events.', {reason: messageOf(error), events: events.length})
+          logger.error('The control plane refused audit events.', {reason: messageOf(error), bytes: lines.length})
           return false
         }
         if (attempt === 0) {
@@ -103,9 +102,9 @@ export class Shipper {
     }
   }
 
-  async #setAside(event: AuditEvent): Promise<void> {
+  async #setAside(line: Buffer): Promise<void> {
     const {refusedDirectory} = this.#options
-    await appendFile(join(refusedDirectory, refusedFile), `${JSON.stringify(event)}\n`, {mode: 0o600, flush: true})
+    await appendFile(join(refusedDirectory, refusedFile), line, {mode: 0o600, flush: true})
   }
 
   #stopped(): boolean {
@@ -114,6 +113,15 @@ export class Shipper {
 
   async #pause(milliseconds: number): Promise<void> {
     await sleep(milliseconds, undefined, {signal: this.#stop.signal})
+  }
+}
+
+/** Each with its end. */
+function* linesOf(lines: Buffer): Generator<Buffer> {
+  for (let start = 0; start < lines.length;) {
+    const end = lines.indexOf('\n', start) + 1
+    yield lines.subarray(start, end)
+    start = end
   }
 }
 

@@ -17,8 +17,8 @@ import type {Logger} from '../core/log.js'
 import type {AuditEvent} from './event.js'
 import {
   endUnfinished,
+  eventLines,
   formatOpenSessions,
-  isOwnLine,
   UnfinishedSessions,
   type Numbering,
   type OpenSession,
@@ -34,16 +34,16 @@ export interface SpoolOptions {
 }
 
 export interface Batch {
-  readonly events: readonly AuditEvent[]
+  /** One event each, as they were written. */
+  readonly lines: Buffer
   /** They need not be read again. */
   acknowledge(): Promise<void>
 }
 
 const defaultSegmentBytes = 8 * 1024 * 1024
 const syncMilliseconds = 1000
-/** One batch: parsed and sent as one, so small enough not to hold up the sessions. */
+/** One batch, sent as one. */
 const batchBytes = 256 * 1024
-const batchEvents = 500
 const segmentName = /^\d{15}-\d+-\d{6}\.ndjson$/
 
 export class Spool {
@@ -152,9 +152,10 @@ export class Spool {
   async read(): Promise<Batch | undefined> {
     for (const segment of [...this.#segments]) {
       while (segment.acknowledged < segment.size) {
-        const lines = await segment.read(batchBytes)
-        const {events, bytes} = lines.length > 0 ? this.#parse(lines) : this.#giveUp(segment)
-        if (events.length > 0) return {events, acknowledge: () => this.#acknowledge(segment, bytes)}
+        const read = await segment.read(batchBytes)
+        const bytes = read.length > 0 ? read.length : this.#giveUp(segment)
+        const lines = eventLines(read)
+        if (lines.length > 0) return {lines, acknowledge: () => this.#acknowledge(segment, bytes)}
         await this.#acknowledge(segment, bytes)
       }
     }
@@ -219,33 +220,10 @@ export class Spool {
     await segment.remove()
   }
 
-  /** For a file that somebody cut. */
-  #giveUp({path, size, acknowledged}: Segment): {events: AuditEvent[]; bytes: number} {
+  /** For a file that somebody cut. @returns the bytes that are missing */
+  #giveUp({path, size, acknowledged}: Segment): number {
     this.#options.logger.error('A segment of the audit spool is shorter than it was.', {path})
-    return {events: [], bytes: size - acknowledged}
-  }
-
-  /** Events of whole lines, at most one batch of them, and the bytes they take. */
-  #parse(lines: Buffer): {events: AuditEvent[]; bytes: number} {
-    const events: AuditEvent[] = []
-    let start = 0
-    while (start < lines.length && events.length < batchEvents) {
-      const end = lines.indexOf('\n', start)
-      const event = parseLine(lines.toString('utf8', start, end))
-      if (event === 'damaged') this.#options.logger.error('A line of the audit spool is damaged and was left out.')
-      else if (event) events.push(event)
-      start = end + 1
-    }
-    return {events, bytes: start}
-  }
-}
-
-function parseLine(line: string): AuditEvent | 'damaged' | undefined {
-  if (isOwnLine(line)) return undefined
-  try {
-    return JSON.parse(line) as AuditEvent
-  } catch {
-    return 'damaged'
+    return size - acknowledged
   }
 }
 

@@ -1,6 +1,5 @@
-import {createHash} from 'node:crypto'
+import {hash} from 'node:crypto'
 import {z} from 'zod'
-import type {EmitEventsRequest} from '../api/requests.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
@@ -21,7 +20,10 @@ const allowedNames = /^(db\.session\.|client\.disconnect$|session\.)/
 /** Conflicts remembered, so that an agent that repeats itself does not fill the log. */
 const rememberedConflicts = 1000
 
-const eventSchema = z.looseObject({
+const maximumEvents = 10_000
+
+/** What is looked at; agents say more, which is kept. */
+const eventSchema = z.object({
   event: z.string().max(128).regex(allowedNames, 'is not an event that agents report'),
   code: z.string().min(1).max(32),
   uid: z.uuid(),
@@ -30,6 +32,10 @@ const eventSchema = z.looseObject({
   /** It becomes the name of a file: in one spelling only. */
   sid: z.uuid().lowercase().optional(),
   user: z.string().max(256).optional(),
+  server_id: z.string().optional(),
+  cluster_name: z.string().optional(),
+  /** That is ours to say. */
+  received_at: z.never().optional(),
 })
 
 export interface HostEventsOptions {
@@ -46,7 +52,7 @@ interface HostEvent {
   readonly event: AuditEvent
   readonly record: EventRecord
   readonly code: string
-  /** As a recording keeps it. */
+  /** As the agent wrote it, and a recording keeps it. */
   readonly line: string
 }
 
@@ -60,12 +66,12 @@ export class HostEvents {
   }
 
   /**
-   * Stores what is new; sending an event again is harmless.
+   * Stores what is new of these events, one JSON object a line; sending an event again is harmless.
    * @throws PosternError INVALID when one is not an agent's to report (then none is stored), CONFLICT when another event
    *   with the same session and index is there (then all the others are stored)
    */
-  async store({events}: EmitEventsRequest, caller: HostCaller): Promise<void> {
-    const read = events.map((event, index) => this.#read(event, index, caller))
+  async store(lines: Buffer, caller: HostCaller): Promise<void> {
+    const read = this.#readAll(lines, caller)
     await this.#refuseForeign(read, caller)
     const audited = read.filter(({record}) => isAudited(record.event))
     const outcomes = await this.#options.audit.appendForeign(audited.map(({record}) => record))
@@ -125,32 +131,46 @@ export class HostEvents {
     return links
   }
 
-  #read(event: Readonly<Record<string, unknown>>, index: number, {hostId}: HostCaller): HostEvent {
+  #readAll(lines: Buffer, caller: HostCaller): HostEvent[] {
+    const texts = lines.toString('utf8').split('\n')
+    if (texts.at(-1) === '') texts.pop()
+    if (texts.length > maximumEvents) {
+      throw new PosternError('INVALID', `The request holds more than ${maximumEvents} events.`)
+    }
+    const received = new Date(this.#options.clock.now()).toISOString()
+    return texts.map((text, index) => this.#read(text, index, received, caller))
+  }
+
+  #read(text: string, index: number, received: string, {hostId}: HostCaller): HostEvent {
+    const invalid = (what: string, cause?: unknown): PosternError =>
+      new PosternError('INVALID', `Event ${index} of the request ${what}.`, {cause})
+    if (Buffer.byteLength(text) > maximumEventBytes) throw invalid(`is larger than ${maximumEventBytes} bytes`)
+    const event = parseEvent(text)
     const checked = eventSchema.safeParse(event)
-    if (!checked.success) {
-      throw new PosternError('INVALID', `Event ${index} of the request is not valid: ${describeIssues(checked.error)}.`)
-    }
-    const {cluster, clock} = this.#options
-    const {sid, ei, user, time, code} = checked.data
-    // Whatever the agent wrote there: it speaks for itself only.
-    const bound = {...event, server_id: hostId, cluster_name: cluster}
-    const text = JSON.stringify(bound)
-    if (Buffer.byteLength(text) > maximumEventBytes) {
-      throw new PosternError('INVALID', `Event ${index} of the request is larger than ${maximumEventBytes} bytes.`)
-    }
+    if (!checked.success) throw invalid(`is not valid: ${describeIssues(checked.error)}`)
+    const {sid, ei, user, time, code, event: name, server_id, cluster_name} = checked.data
+    // It speaks for itself only.
+    if ((server_id ?? hostId) !== hostId) throw invalid('is of another host')
+    if ((cluster_name ?? this.#options.cluster) !== this.#options.cluster) throw invalid('is of another cluster')
+    // In one spelling only: no member twice, which one reader would see and another not.
+    const line = JSON.stringify(event)
+    const added = JSON.stringify({
+      ...(server_id === undefined && {server_id: hostId}),
+      ...(cluster_name === undefined && {cluster_name: this.#options.cluster}),
+      received_at: received,
+    })
     return {
-      event,
+      event: event as AuditEvent,
       code,
-      // The host of a whole recording is in its head.
-      line: JSON.stringify({...event, cluster_name: cluster, ...('server_id' in event && {server_id: hostId})}),
+      line,
       record: {
         time: Date.parse(time),
-        event: checked.data.event,
+        event: name,
         user,
         sid,
         ei: sid === undefined ? undefined : ei,
-        hash: createHash('sha256').update(text).digest('hex'),
-        body: JSON.stringify({...bound, received_at: new Date(clock.now()).toISOString()}),
+        hash: hash('sha256', line),
+        body: `${line.slice(0, -1)},${added.slice(1)}`,
       },
     }
   }
@@ -167,5 +187,14 @@ export class HostEvents {
       conflict_event: event,
       conflict_sha256: hash,
     })
+  }
+}
+
+/** What a line holds; undefined when that is no JSON. */
+function parseEvent(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown
+  } catch {
+    return undefined
   }
 }

@@ -92,6 +92,9 @@ export async function createHttpApp({routes, verifier, client, logger, counters}
   app.setNotFoundHandler((_request, reply) =>
     sendError(reply, new PosternError('NOT_FOUND', 'There is no such route.')),
   )
+  app.addContentTypeParser('application/x-ndjson', {parseAs: 'buffer'}, (_request, body, done) => {
+    done(null, body)
+  })
   app.addContentTypeParser('application/x-www-form-urlencoded', {parseAs: 'string'}, (_request, body, done) => {
     done(null, Object.fromEntries(new URLSearchParams(body.toString())))
   })

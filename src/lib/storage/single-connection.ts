@@ -12,6 +12,7 @@ import {
   type QueryCompiler,
   type QueryResult,
   type SqliteDatabase,
+  type SqliteStatement,
 } from 'kysely'
 
 /**
@@ -103,8 +104,13 @@ class SingleConnectionDriver implements Driver {
   }
 }
 
+/** Statements kept ready: more than there are different ones, but for lists of keys. */
+const keptStatements = 100
+
 class SingleConnection implements DatabaseConnection {
   readonly #database: SqliteDatabase
+  /** By their text: preparing one costs as much as storing several rows. */
+  readonly #statements = new Map<string, SqliteStatement>()
   broken = false
 
   constructor(database: SqliteDatabase) {
@@ -114,7 +120,7 @@ class SingleConnection implements DatabaseConnection {
   // eslint-disable-next-line @typescript-eslint/require-await -- what the library throws must reject, not throw
   async executeQuery<R>({sql, parameters}: CompiledQuery): Promise<QueryResult<R>> {
     try {
-      const statement = this.#database.prepare(sql)
+      const statement = this.#prepare(sql)
       if (statement.reader) return {rows: statement.all(parameters) as R[]}
       return {rows: [], numAffectedRows: BigInt(statement.run(parameters).changes)}
     } catch (error) {
@@ -128,7 +134,17 @@ class SingleConnection implements DatabaseConnection {
   }
 
   close(): void {
+    this.#statements.clear()
     this.#database.close()
+  }
+
+  #prepare(sql: string): SqliteStatement {
+    const ready = this.#statements.get(sql)
+    if (ready) return ready
+    const statement = this.#database.prepare(sql)
+    if (this.#statements.size >= keptStatements) this.#statements.clear()
+    this.#statements.set(sql, statement)
+    return statement
   }
 }
 

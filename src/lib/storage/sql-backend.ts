@@ -1,4 +1,4 @@
-import type {Kysely, Transaction} from 'kysely'
+import type {CompiledQuery, Kysely, Transaction} from 'kysely'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {
@@ -24,8 +24,8 @@ import {migrate, type Tables} from './tables.js'
 const sweepInterval = 5000
 /** Expired items that one sweep removes in one transaction. */
 const sweepBatch = 1000
-/** Events in one statement: preparing one costs as much as storing several rows. */
-const insertedTogether = 64
+/** Events in one statement. */
+const insertedTogether = 32
 
 interface Watcher {
   readonly prefix: string
@@ -259,32 +259,43 @@ async function reserveRevisions(db: Database, count: number): Promise<number> {
   return (await counter.executeTakeFirstOrThrow()).value - count + 1
 }
 
-/** Stores what is new with one statement; only for the rest does it look at what is there. */
+/** Statements for so many events, compiled once: of events there are thousands a second. */
+const insertStatements = new Map<number, CompiledQuery>()
+
+/** Stores what is new with one statement; only when not all of it is does it look at what is there. */
 async function appendEvents(db: Database, records: readonly EventRecord[], first: number): Promise<AppendOutcome[]> {
   if (records.length === 0) return []
   const rows = records.map(({time, event, user = null, sid = null, ei = null, hash, body}, index) => {
     return {position: first + index, time, event, user, sid, ei, hash, body}
   })
-  const inserted = await db
-    .insertInto('events')
-    .values(rows)
-    .onConflict((conflict) => conflict.columns(['sid', 'ei']).doNothing())
-    .returning('position')
-    .execute()
-  const stored = new Set(inserted.map(({position}) => position))
+  // The values stand in the order of the rows.
+  const parameters = rows.flatMap((row) => Object.values(row))
+  const {numAffectedRows} = await db.executeQuery({...insertStatement(db, rows), parameters})
+  if (numAffectedRows === BigInt(rows.length)) return rows.map(() => 'stored')
   const outcomes: AppendOutcome[] = []
-  for (const row of rows) outcomes.push(stored.has(row.position) ? 'stored' : await compareStored(db, row))
+  for (const row of rows) outcomes.push(await compareStored(db, row))
   return outcomes
 }
 
-async function compareStored(db: Database, {sid, ei, hash}: Tables['events']): Promise<AppendOutcome> {
-  const known = await db
-    .selectFrom('events')
-    .select('hash')
-    .where('sid', '=', sid)
-    .where('ei', '=', ei)
-    .executeTakeFirstOrThrow()
-  return known.hash === hash ? 'duplicate' : 'conflict'
+function insertStatement(db: Database, rows: readonly Tables['events'][]): CompiledQuery {
+  const ready = insertStatements.get(rows.length)
+  if (ready) return ready
+  const statement = db
+    .insertInto('events')
+    .values(rows)
+    .onConflict((conflict) => conflict.columns(['sid', 'ei']).doNothing())
+    .compile()
+  insertStatements.set(rows.length, statement)
+  return statement
+}
+
+async function compareStored(db: Database, {position, sid, ei, hash}: Tables['events']): Promise<AppendOutcome> {
+  const known = db.selectFrom('events').select(['position', 'hash'])
+  const there =
+    sid === null ? known.where('position', '=', position) : known.where('sid', '=', sid).where('ei', '=', ei)
+  const row = await there.executeTakeFirstOrThrow()
+  if (row.position === position) return 'stored'
+  return row.hash === hash ? 'duplicate' : 'conflict'
 }
 
 function toItem({key, value, revision, expires}: Tables['items']): Item {

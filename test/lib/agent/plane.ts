@@ -1,12 +1,13 @@
 import {randomUUID, X509Certificate} from 'node:crypto'
 import type {ApiClient} from '../../../src/lib/api/client.js'
-import type {EmitEventsRequest, HeartbeatRequest} from '../../../src/lib/api/requests.js'
+import type {HeartbeatRequest} from '../../../src/lib/api/requests.js'
 import type {WatchEvent, WatchedItems, WatchedKind} from '../../../src/lib/api/watch-event.js'
 import {PosternError} from '../../../src/lib/core/errors.js'
 import {decodeIdentity} from '../../../src/lib/pki/identity.js'
 import {createAuthority, issueCertificate, type Authority} from '../../../src/lib/pki/issuing.js'
 import type {HealthCheckConfig} from '../../../src/lib/resources/health-check-config.js'
 import {databaseServerName} from '../../../src/lib/resources/route.js'
+import {parseEvents} from '../../helpers/event-lines.js'
 
 export const cluster = 'example.com'
 export const minute = 60_000
@@ -97,9 +98,9 @@ export class Plane {
         this.heartbeats.push(body)
         return Promise.resolve({refused: this.refused})
       },
-      emitEvents: ({events}: EmitEventsRequest) => {
+      emitEvents: (lines: Buffer) => {
         if (this.deaf) return Promise.reject(new PosternError('UNREACHABLE', 'The control plane is away.'))
-        this.events.push(...events)
+        this.events.push(...parseEvents(lines))
         return Promise.resolve()
       },
       databaseClientCertificate: async (body: {publicKey: string; userCertificate: string}) => {

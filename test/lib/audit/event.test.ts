@@ -9,6 +9,7 @@ import {Spool} from '../../../src/lib/audit/spool.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {ask, record, sessionFacts} from './facts.js'
+import {parseEvents} from '../../helpers/event-lines.js'
 
 let directory: string
 let spool: Spool
@@ -27,7 +28,7 @@ afterEach(async () => {
 async function written(): Promise<readonly AuditEvent[]> {
   const events: AuditEvent[] = []
   for (let batch = await spool.read(); batch; batch = await spool.read()) {
-    events.push(...batch.events)
+    events.push(...parseEvents(batch.lines))
     await batch.acknowledge()
   }
   return events

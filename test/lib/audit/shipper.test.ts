@@ -8,6 +8,7 @@ import {Spool} from '../../../src/lib/audit/spool.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {PosternError} from '../../../src/lib/core/errors.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
+import {parseEvents} from '../../helpers/event-lines.js'
 
 let directory: string
 let spool: Spool
@@ -22,10 +23,10 @@ afterEach(async () => {
   await rm(directory, {recursive: true})
 })
 
-function ship(send: (events: readonly AuditEvent[]) => Promise<void>): Shipper {
+function ship(take: (events: readonly AuditEvent[]) => Promise<void>): Shipper {
   return new Shipper({
     spool,
-    send,
+    send: (lines) => take(parseEvents(lines)),
     logger: silentLogger,
     refusedDirectory: directory,
     backoff: {firstMilliseconds: 1, mostMilliseconds: 5},
@@ -83,6 +84,6 @@ describe('Shipper', () => {
     append(10)
     const shipper = ship(() => Promise.reject(new PosternError('UNREACHABLE', 'nobody there')))
     await shipper.close(20)
-    expect(numbers((await spool.read())?.events ?? [])).toEqual(counting(10))
+    expect(numbers(parseEvents((await spool.read())?.lines ?? Buffer.alloc(0)))).toEqual(counting(10))
   })
 })

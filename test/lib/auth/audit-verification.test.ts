@@ -9,6 +9,7 @@ import {verifyRecording} from '../../../src/lib/audit/verification.js'
 import {readJsonLines} from '../../../src/lib/cli/json-lines.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {formatEvents} from '../../helpers/event-lines.js'
 
 type Event = Record<string, unknown>
 
@@ -54,8 +55,8 @@ async function record({number = ++sessions, bytes = 100, ended = true, connectio
     ...{ei, event, code: 'TDB00I', uid: randomUUID(), time: new Date().toISOString(), user: 'alice', sid},
     ...fields[ei],
   }))
-  await agent.client.emitEvents({events: events.slice(0, 3)})
-  if (ended) await agent.client.emitEvents({events: events.slice(3)})
+  await agent.client.emitEvents(formatEvents(...events.slice(0, 3)))
+  if (ended) await agent.client.emitEvents(formatEvents(...events.slice(3)))
   return {sid, connection: id, events}
 }
 

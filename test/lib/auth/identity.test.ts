@@ -16,6 +16,7 @@ import {
   type TestHost,
   type TestUser,
 } from '../../helpers/auth.js'
+import {formatEvents} from '../../helpers/event-lines.js'
 
 const now = Date.now()
 const health = {
@@ -86,7 +87,7 @@ describe('a certificate that does not belong on the API', () => {
     await expect(alice.client.heartbeat({hostname: 'x', version: '1', databases: []})).rejects.toMatchObject({
       code: 'ACCESS_DENIED',
     })
-    await expect(alice.client.emitEvents({events: [{event: 'db.session.start'}]})).rejects.toMatchObject({
+    await expect(alice.client.emitEvents(formatEvents({event: 'db.session.start'}))).rejects.toMatchObject({
       code: 'ACCESS_DENIED',
     })
   })
@@ -294,21 +295,34 @@ describe('a host', () => {
       time: new Date().toISOString(),
       ei: 1,
       sid: '0f0e7c1f-9f43-4f0e-8a1f-6a4a7f5e0a4e',
-      server_id: 'somebody-else',
       db_query: 'select 1',
     }
-    await agent.client.emitEvents({events: [event]})
-    await agent.client.emitEvents({events: [event]})
+    await agent.client.emitEvents(formatEvents(event))
+    await agent.client.emitEvents(formatEvents(event))
     const {events} = await plane.admin.events({sid: event.sid})
     expect(events).toMatchObject([{server_id: agent.joined.hostId, cluster_name: testCluster}])
-    await expect(agent.client.emitEvents({events: [{...event, db_query: 'drop table t'}]})).rejects.toMatchObject({
+    await expect(agent.client.emitEvents(formatEvents({...event, db_query: 'drop table t'}))).rejects.toMatchObject({
       code: 'CONFLICT',
     })
     const alarms = await plane.admin.events({event: 'audit.conflict'})
     expect(alarms.events).toMatchObject([{conflict_sid: event.sid, conflict_ei: 1}])
-    await expect(agent.client.emitEvents({events: [{...event, event: 'user.login'}]})).rejects.toMatchObject({
-      code: 'INVALID',
-    })
+    const foreign = [{event: 'user.login'}, {server_id: 'somebody-else'}, {cluster_name: 'x'}, {received_at: 'now'}]
+    for (const fields of foreign) {
+      const emitted = agent.client.emitEvents(formatEvents({...event, ei: 2, ...fields}))
+      await expect(emitted).rejects.toMatchObject({code: 'INVALID'})
+    }
+    const lines = formatEvents({...event, ei: 2}).toString()
+    const damaged = [lines.slice(0, -3), `${lines}[]\n`, '\n']
+    for (const text of damaged) {
+      await expect(agent.client.emitEvents(Buffer.from(text))).rejects.toMatchObject({code: 'INVALID'})
+    }
+    // One member twice: what is stored is what was judged.
+    await agent.client.emitEvents(Buffer.from(`{"db_query":"hidden",${lines.slice(1)}`))
+    const {events: stored} = await plane.admin.events({sid: event.sid})
+    expect(stored.map(({ei, db_query}) => [ei, db_query])).toEqual([
+      [1, 'select 1'],
+      [2, 'select 1'],
+    ])
   })
 })
 

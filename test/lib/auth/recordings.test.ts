@@ -6,6 +6,7 @@ import type {ApiClient} from '../../../src/lib/api/client.js'
 import {isSeal} from '../../../src/lib/audit/seal.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {startTestAuth, testCluster, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {formatEvents} from '../../helpers/event-lines.js'
 
 const minute = 60_000
 let late = 0
@@ -31,7 +32,7 @@ function session(names: readonly string[], sid = randomUUID()): Event[] {
   ])
   return names.map((name, ei) => ({
     ...{ei, event: name, code: codes.get(name) ?? 'TDB02I', uid: randomUUID(), time: new Date().toISOString()},
-    ...{cluster_name: 'elsewhere', user: 'alice', sid},
+    ...{cluster_name: testCluster, user: 'alice', sid},
   }))
 }
 
@@ -49,11 +50,11 @@ async function read(client: ApiClient, sid: string): Promise<Event[]> {
 describe('the recording of a session', () => {
   it('has every event as it was sent, below a head that names the host; the audit log has no results', async () => {
     const events = session(whole)
-    await agent.client.emitEvents({events: events.slice(0, 2)})
-    await agent.client.emitEvents({events})
+    await agent.client.emitEvents(formatEvents(...events.slice(0, 2)))
+    await agent.client.emitEvents(formatEvents(...events))
     expect(await read(plane.admin, sidOf(events))).toEqual([
       {recording: 1, sid: sidOf(events), server_id: agent.joined.hostId, cluster_name: testCluster},
-      ...events.map((event) => ({...event, cluster_name: testCluster})),
+      ...events,
     ])
     const log = await plane.admin.events({sid: sidOf(events)})
     expect(log.events.map(({event}) => event)).toEqual(whole.filter((name) => name !== 'db.session.result'))
@@ -61,19 +62,19 @@ describe('the recording of a session', () => {
 
   it('is one host’s: another that tells of the session is refused, with an alarm', async () => {
     const events = session(whole)
-    await agent.client.emitEvents({events: events.slice(0, 2)})
-    await expect(other.client.emitEvents({events: events.slice(2)})).rejects.toMatchObject({code: 'INVALID'})
+    await agent.client.emitEvents(formatEvents(...events.slice(0, 2)))
+    await expect(other.client.emitEvents(formatEvents(...events.slice(2)))).rejects.toMatchObject({code: 'INVALID'})
     const {events: alarms} = await plane.admin.events({event: 'audit.conflict'})
     expect(alarms.at(-1)).toMatchObject({server_id: other.joined.hostId, conflict_sid: sidOf(events), conflict_ei: 3})
-    await agent.client.emitEvents({events})
+    await agent.client.emitEvents(formatEvents(...events))
     expect(await read(plane.admin, sidOf(events))).toHaveLength(5)
   })
 
   it('takes no second version of an event, of results neither, and all the others', async () => {
     const events = session(whole)
-    await agent.client.emitEvents({events: events.slice(0, 3)})
+    await agent.client.emitEvents(formatEvents(...events.slice(0, 3)))
     const forged = [{...events[2], success: false}, events[3] ?? {}]
-    await expect(agent.client.emitEvents({events: forged})).rejects.toMatchObject({code: 'CONFLICT'})
+    await expect(agent.client.emitEvents(formatEvents(...forged))).rejects.toMatchObject({code: 'CONFLICT'})
     const recorded = await read(plane.admin, sidOf(events))
     expect(recorded).toHaveLength(5)
     expect(recorded[3]).not.toHaveProperty('success')
@@ -81,10 +82,10 @@ describe('the recording of a session', () => {
 
   it('is not made of what is no session, or of an id that is none', async () => {
     const [start = {}] = session(['db.session.start'])
-    await agent.client.emitEvents({events: [{...start, code: 'TDB00W'}]})
-    await agent.client.emitEvents({events: [{...start, event: 'client.disconnect', ei: 1}]})
+    await agent.client.emitEvents(formatEvents({...start, code: 'TDB00W'}))
+    await agent.client.emitEvents(formatEvents({...start, event: 'client.disconnect', ei: 1}))
     for (const sid of ['../../up', String(start.sid).toUpperCase()]) {
-      await expect(agent.client.emitEvents({events: [{...start, sid}]})).rejects.toMatchObject({code: 'INVALID'})
+      await expect(agent.client.emitEvents(formatEvents({...start, sid}))).rejects.toMatchObject({code: 'INVALID'})
     }
     expect(await readdir(join(plane.options.dataDir, 'recordings'))).not.toContain(`${String(start.sid)}.ndjson`)
     await expect(read(plane.admin, String(start.sid))).rejects.toMatchObject({code: 'NOT_FOUND'})
@@ -92,7 +93,7 @@ describe('the recording of a session', () => {
 
   it('is for its user and for whose roles say so, unless a role denies it', async () => {
     const events = session(whole)
-    await agent.client.emitEvents({events})
+    await agent.client.emitEvents(formatEvents(...events))
     const silent = {kind: 'role' as const, version: 'v7' as const, metadata: {name: 'silent'}}
     const deny = {rules: [{resources: ['session'], verbs: ['read' as const]}]}
     await plane.admin.createResource({...silent, spec: {deny}})
@@ -126,7 +127,7 @@ describe('the recording of a session', () => {
     }
     await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health}]})
     const events = session(whole)
-    await agent.client.emitEvents({events: events.slice(0, 2)})
+    await agent.client.emitEvents(formatEvents(...events.slice(0, 2)))
     await expect(read(plane.admin, sidOf(events))).rejects.toMatchObject({
       code: 'CONFLICT',
       message: expect.stringContaining('has not ended yet'),
@@ -137,7 +138,7 @@ describe('the recording of a session', () => {
     } finally {
       late = 0
     }
-    await agent.client.emitEvents({events: events.slice(2)})
+    await agent.client.emitEvents(formatEvents(...events.slice(2)))
     expect(await read(plane.admin, sidOf(events))).toHaveLength(5)
   })
 })
