@@ -10,6 +10,7 @@ import type {ApiClient} from '../api/client.js'
 import type {Endpoint} from '../api/transport.js'
 import {Spool} from '../audit/spool.js'
 import type {AwsEnvironment} from '../aws/environment.js'
+import type {Matcher} from '../aws/survey.js'
 import type {ConnectAddresses} from '../config/connect-addresses.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
@@ -23,6 +24,7 @@ import {startTunnel, type Tunnel} from '../tunnel/dialer.js'
 import {AbandonedSpools} from './abandoned-spools.js'
 import type {AwsRules} from './aws-databases.js'
 import type {Served} from './catalog.js'
+import {FoundDatabases} from './found-databases.js'
 import {HealthChecks} from './health.js'
 import {Heartbeat} from './heartbeat.js'
 import type {CredentialsText, SharedState} from './session-messages.js'
@@ -54,6 +56,8 @@ export interface AgentOptions {
   readonly heartbeatMilliseconds?: number | undefined
   /** Lets databases that users created be at loopback and link-local addresses. */
   readonly allowLoopback?: boolean | undefined
+  /** Which databases are found in AWS and served, and how often AWS is asked; every five minutes unless told. */
+  readonly discovery?: {readonly matchers: readonly Matcher[]; readonly pollMilliseconds?: number} | undefined
   /** Where to dial instead of registered endpoints. */
   readonly connectAddresses?: ConnectAddresses | undefined
   /** For databases that users created on AWS. */
@@ -86,6 +90,7 @@ export interface Agent {
 const defaultCacheTtl = 20_000
 const defaultMaxStale = 3_600_000
 const defaultHeartbeat = 30_000
+const defaultPoll = 5 * 60_000
 /** A request that hangs must not hold up the end of the process. */
 const endMilliseconds = 5000
 
@@ -113,6 +118,7 @@ class DatabaseService implements Agent {
   /** Serves the sessions when there are no workers, and while none is ready; and always those that come without the proxy. */
   readonly #server: SessionServer
   readonly #health: HealthChecks
+  readonly #found: FoundDatabases
   readonly #heartbeat: Heartbeat
   #workers: SessionWorkers | undefined
   #abandoned: AbandonedSpools | undefined
@@ -169,6 +175,16 @@ class DatabaseService implements Agent {
       },
     })
     for (const served of this.#server.catalog.served) this.#health.start(served)
+    this.#found = new FoundDatabases({
+      matchers: options.discovery?.matchers ?? [],
+      pollMilliseconds: options.discovery?.pollMilliseconds ?? defaultPoll,
+      list: this.#server.listAws,
+      onFound: (databases) => {
+        this.#server.catalog.discover(databases)
+        this.#workers?.share()
+      },
+      logger,
+    })
     this.#heartbeat = new Heartbeat({
       api,
       logger,
@@ -248,6 +264,7 @@ class DatabaseService implements Agent {
   async #close(): Promise<void> {
     await this.drain(0)
     this.#tunnel?.close()
+    this.#found.stop()
     this.#health.stop()
     await atMost(endMilliseconds, this.#heartbeat.stop())
     await Promise.all([this.#workers?.close(), this.#server.close(), this.#abandoned?.close()])
@@ -288,6 +305,7 @@ class DatabaseService implements Agent {
     return {
       host: writeCredentials(this.#options.credentials()),
       refused: [...this.#heartbeat.refused],
+      found: this.#found.databases,
     }
   }
 

@@ -100,8 +100,8 @@ export class AwsDatabases {
    * be missing. Who may not read tags has none.
    */
   knowsLabels({database, origin}: Served): boolean {
-    // Tags do not become labels of what users created.
-    if (origin === 'dynamic') return true
+    // Tags do not become labels of what users created, and what was found has them already.
+    if (origin !== 'config-file') return true
     return this.#entries.get(database.metadata.name.toLowerCase())?.isAnswered ?? true
   }
 
@@ -111,7 +111,7 @@ export class AwsDatabases {
    */
   async admit(served: Served): Promise<AwsDatabase | undefined> {
     const database = this.#read(served)
-    if (!database || served.origin === 'config-file') return database
+    if (!database || served.origin !== 'dynamic') return database
     this.#checkRules(served, database)
     await this.settled(served)
     const {name} = database

@@ -2,16 +2,21 @@ import {isDeepStrictEqual} from 'node:util'
 import {selects, type Selector} from '../access/selector.js'
 import {toAwsDatabase} from '../aws/aws-database.js'
 import {describeByName, type AwsDescription} from '../aws/description.js'
-import {isInternalLabel} from '../core/labels.js'
+import {isUsableLabel} from '../core/labels.js'
 import type {Logger} from '../core/log.js'
 import type {Database} from '../resources/database.js'
 
 /** A database that this agent serves. */
 export interface Served {
   readonly database: Database
-  /** Where it comes from: the host's own configuration may point anywhere, what users create may not. */
-  readonly origin: 'config-file' | 'dynamic'
+  /** Where it comes from: the host's own configuration may point anywhere, and so may AWS, what users create may not. */
+  readonly origin: Origin
 }
+
+/** What comes and goes. */
+const wanting = ['dynamic', 'cloud'] as const
+type Wanting = (typeof wanting)[number]
+export type Origin = 'config-file' | Wanting
 
 export interface CatalogOptions {
   readonly databases: readonly Database[]
@@ -41,22 +46,15 @@ function describe(database: Database): Database {
   return description === undefined ? database : {...database, metadata: {...database.metadata, description}}
 }
 
-const longestLabel = {key: 256, value: 1024}
-
-/** Tags may be what labels cannot, and must not pass for labels of ours. */
-function isUsableLabel(key: string, value: string): boolean {
-  if (key.length > longestLabel.key || value.length > longestLabel.value || key === '__proto__') return false
-  return /^[^\s=,"]+$/.test(key) && !isInternalLabel(key)
-}
-
 /** Names are unique ignoring the case of ASCII letters, which is all they may hold. */
 const keyOf = (name: string): string => name.toLowerCase()
 
-/** The databases that this agent serves: those of its configuration, and those that users created and its selectors match. */
+/** The databases that this agent serves: those of its configuration, those that users created and its selectors match, and those that it finds. */
 export class Catalog {
   readonly #options: CatalogOptions
   readonly #served = new Map<string, Served>()
-  /** Dynamic databases as users wrote them. */
+  readonly #wanted: Record<Wanting, ReadonlyMap<string, Database>> = {dynamic: new Map(), cloud: new Map()}
+  /** Those that are served, as users wrote them or as AWS lists them. */
   readonly #declared = new Map<string, Database>()
 
   constructor(options: CatalogOptions) {
@@ -85,28 +83,43 @@ export class Catalog {
     return true
   }
 
-  /** Takes up the current dynamic databases; the configuration's own win over them. */
+  /** Takes up the current dynamic databases. */
   reconcile(dynamic: Iterable<Database>): void {
-    const {selectors, logger, onChange} = this.#options
-    const wanted = new Map<string, Database>()
-    for (const database of dynamic) {
-      const {name, labels} = database.metadata
-      if (!selectors.some((selector) => selects(selector, labels ?? {}))) continue
-      if (this.find(name)?.origin === 'config-file') {
-        logger.debug('A database resource has the name of a configured database and is not served.', {database: name})
-      } else {
-        wanted.set(keyOf(name), database)
-      }
-    }
-    for (const [key, {database, origin}] of this.#served) {
-      if (origin === 'config-file' || wanted.has(key)) continue
+    const {selectors} = this.#options
+    const selected = Array.from(dynamic).filter(({metadata: {labels = {}}}) =>
+      selectors.some((selector) => selects(selector, labels)),
+    )
+    this.#take('dynamic', selected)
+  }
+
+  /** Takes up what this agent itself finds in AWS now. */
+  discover(found: readonly Database[]): void {
+    this.#take('cloud', found)
+  }
+
+  /** A name stays with what has it; the configuration's own come first, and who waits for a name gets it when it is free. */
+  #take(origin: Wanting, databases: readonly Database[]): void {
+    this.#wanted[origin] = new Map(databases.map((database) => [keyOf(database.metadata.name), database]))
+    for (const [key, served] of this.#served) {
+      if (served.origin !== origin || this.#wanted[origin].has(key)) continue
       this.#served.delete(key)
       this.#declared.delete(key)
-      onChange(database.metadata.name, undefined)
+      this.#options.onChange(served.database.metadata.name, undefined)
     }
-    for (const [key, database] of wanted) {
+    for (const one of [origin, ...wanting.filter((other) => other !== origin)]) this.#serve(one)
+  }
+
+  #serve(origin: Wanting): void {
+    const {logger, onChange} = this.#options
+    for (const [key, database] of this.#wanted[origin]) {
+      const holder = this.#served.get(key)?.origin ?? origin
+      if (holder !== origin) {
+        const {name} = database.metadata
+        logger.debug('A database has the name of another one and is not served.', {database: name, origin, holder})
+        continue
+      }
       if (isDeepStrictEqual(this.#declared.get(key), database)) continue
-      const served: Served = {database: describe(database), origin: 'dynamic'}
+      const served: Served = {database: describe(database), origin}
       this.#declared.set(key, database)
       this.#served.set(key, served)
       onChange(database.metadata.name, served)

@@ -1,5 +1,6 @@
 import type {Endpoint} from '../api/transport.js'
 import type {LogFields, LogLevel} from '../core/log.js'
+import type {Database} from '../resources/database.js'
 import type {ProxyAddress} from '../tunnel/data-connections.js'
 import type {SessionSettings, SessionStatistics} from './session-server.js'
 
@@ -56,6 +57,8 @@ export interface SharedState {
   readonly host: CredentialsText
   /** Databases that the control plane does not want from this host, with its reason. */
   readonly refused: readonly (readonly [name: string, reason: string])[]
+  /** Databases that the agent finds in AWS. */
+  readonly found: readonly Database[]
 }
 
 export interface DialOrder {

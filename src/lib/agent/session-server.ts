@@ -15,6 +15,7 @@ import {Shipper} from '../audit/shipper.js'
 import type {Spool} from '../audit/spool.js'
 import {Aws} from '../aws/aws.js'
 import type {AwsEnvironment} from '../aws/environment.js'
+import type {Listing, Scope} from '../aws/survey.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
@@ -101,6 +102,8 @@ const endMilliseconds = 5000
 export class SessionServer {
   readonly catalog: Catalog
   readonly cancels: Cancels
+  /** All databases of a type in a region, as AWS lists them. */
+  readonly listAws: (scope: Scope) => Promise<Listing>
   readonly #options: SessionServerOptions
   readonly #awsDatabases: AwsDatabases
   readonly #shipper: Shipper
@@ -124,6 +127,7 @@ export class SessionServer {
       refusedDirectory: options.spoolDirectory,
     })
     const aws = new Aws({environment: options.environment ?? process.env, clock, workers: options.workers})
+    this.listAws = (scope) => aws.list(scope)
     this.#awsDatabases = new AwsDatabases({
       aws,
       rules: options.awsRules,

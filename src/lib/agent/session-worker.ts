@@ -58,6 +58,7 @@ class SessionWorker {
       logger,
       clock: systemClock,
     })
+    this.#server.catalog.discover(shared.found)
     setInterval(() => {
       this.#reportState()
     }, stateMilliseconds).unref()
@@ -76,8 +77,13 @@ class SessionWorker {
     this.#reportState()
   }
 
+  #take(shared: SharedState): void {
+    this.#shared = shared
+    this.#server.catalog.discover(shared.found)
+  }
+
   async obey(order: SessionOrder): Promise<void> {
-    if ('shared' in order) this.#shared = order.shared
+    if ('shared' in order) this.#take(order.shared)
     else if ('dial' in order) this.#connectionsOf(order.dial).dial(order.dial.nonce, order.dial.at, order.dial.src)
     else if ('use' in order) this.#connections.get(order.tunnel)?.use(order.use, order.src)
     else if ('forget' in order) this.#forget(order.forget)

@@ -59,6 +59,7 @@ export class SessionWorkers {
   #pool: WorkerPool<SessionOrder, SessionReport> | undefined
   #numbers = 0
   #shared = ''
+  #found: SharedState['found'] = []
   /** What workers that are gone have counted. */
   #past = noStatistics
 
@@ -122,8 +123,9 @@ export class SessionWorkers {
   share(): void {
     const shared = this.#options.shared()
     const key = JSON.stringify([shared.host.certificate, shared.refused])
-    if (key === this.#shared) return
+    if (key === this.#shared && shared.found === this.#found) return
     this.#shared = key
+    this.#found = shared.found
     this.#tellAll({shared})
   }
 

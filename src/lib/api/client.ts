@@ -160,6 +160,19 @@ export class ApiClient {
     return this.transport.request('POST', '/v1/splices', body)
   }
 
+  /** What the group's discovery services have registered. */
+  discoveredDatabases(body: requests.DiscoveredDatabasesRequest): Promise<{databases: ResourceOf['db'][]}> {
+    return this.transport.request('POST', '/v1/discovery/list', body)
+  }
+
+  putDiscovered(body: requests.PutDiscoveredRequest): Promise<{created: boolean}> {
+    return this.transport.request('POST', '/v1/discovery/put', body)
+  }
+
+  removeDiscovered(body: requests.RemoveDiscoveredRequest): Promise<void> {
+    return this.transport.request('POST', '/v1/discovery/remove', body)
+  }
+
   ping(watchId: string, body: requests.PingRequest): Promise<void> {
     return this.transport.request('POST', `/v1/watch/${segment(watchId)}/ping`, body)
   }

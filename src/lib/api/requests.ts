@@ -129,6 +129,18 @@ export const heartbeatRequest = z.strictObject({
 })
 export type HeartbeatRequest = z.input<typeof heartbeatRequest>
 
+/** Which discovery services keep the same databases; empty for those that name none. */
+const discoveryGroup = z.string().max(256)
+
+export const discoveredDatabasesRequest = z.strictObject({group: discoveryGroup})
+export type DiscoveredDatabasesRequest = z.infer<typeof discoveredDatabasesRequest>
+
+export const putDiscoveredRequest = z.strictObject({group: discoveryGroup, database: databaseSchema})
+export type PutDiscoveredRequest = z.input<typeof putDiscoveredRequest>
+
+export const removeDiscoveredRequest = z.strictObject({group: discoveryGroup, name: z.string().min(1).max(63)})
+export type RemoveDiscoveredRequest = z.infer<typeof removeDiscoveredRequest>
+
 export const pingRequest = z.strictObject({sequence: z.number().int().nonnegative()})
 export type PingRequest = z.infer<typeof pingRequest>
 

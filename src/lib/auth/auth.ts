@@ -23,6 +23,7 @@ import {CertificateIssuer} from './certificate-issuer.js'
 import {DatabaseAccess} from './database-access.js'
 import {DatabaseCertificates} from './database-certificates.js'
 import {GuardedResources} from './guarded-resources.js'
+import {DiscoveredDatabases} from './discovered-databases.js'
 import {Heartbeats} from './heartbeats.js'
 import {HostEvents} from './host-events.js'
 import {createHttpApp} from './http-app.js'
@@ -158,6 +159,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       }),
       databaseAccess: new DatabaseAccess({stores, issuer, audit}),
       databaseCertificates: new DatabaseCertificates({stores, authorities, issuer, verifier, clock}),
+      discoveredDatabases: new DiscoveredDatabases({stores, audit}),
       heartbeats: new Heartbeats({stores, audit, clock, logger}),
       hostEvents: new HostEvents({
         audit,

@@ -13,6 +13,7 @@ import {actorFields, type Caller} from './caller.js'
 import type {DatabaseAccess} from './database-access.js'
 import type {DatabaseCertificates} from './database-certificates.js'
 import type {GuardedResources} from './guarded-resources.js'
+import type {DiscoveredDatabases} from './discovered-databases.js'
 import type {Heartbeats} from './heartbeats.js'
 import type {HostEvents} from './host-events.js'
 import type {Joining} from './joining.js'
@@ -47,6 +48,7 @@ export interface RouteOptions {
   readonly userCertificates: UserCertificates
   readonly databaseAccess: DatabaseAccess
   readonly databaseCertificates: DatabaseCertificates
+  readonly discoveredDatabases: DiscoveredDatabases
   readonly heartbeats: Heartbeats
   readonly hostEvents: HostEvents
   readonly recordings: Recordings
@@ -241,9 +243,10 @@ function readResource(kind: Kind, document: unknown): Resource {
 }
 
 function hostRoutes(options: RouteOptions): Route[] {
-  const {joining, heartbeats, watches, hostEvents, databaseCertificates, splices} = options
+  const {joining, heartbeats, watches, hostEvents, databaseCertificates, splices, discoveredDatabases} = options
   const agent = hostRoute('Db')
   const follower = hostRoute('Db', 'Proxy')
+  const finder = hostRoute('Discovery')
   return [
     hostRoute('Db', 'Proxy', 'Discovery')(
       'POST',
@@ -265,6 +268,18 @@ function hostRoutes(options: RouteOptions): Route[] {
     ),
     hostRoute('Proxy')('POST', '/v1/splices', {body: requests.reportSplicesRequest, bodyLimit: eventsLimit}, ({body}) =>
       splices.appendSplices(body.splices),
+    ),
+    finder('POST', '/v1/discovery/list', {body: requests.discoveredDatabasesRequest}, ({body}) =>
+      discoveredDatabases.list(body.group),
+    ),
+    finder(
+      'POST',
+      '/v1/discovery/put',
+      {body: requests.putDiscoveredRequest, bodyLimit: resourceLimit},
+      ({body, caller}) => discoveredDatabases.put(body, caller),
+    ),
+    finder('POST', '/v1/discovery/remove', {body: requests.removeDiscoveredRequest}, ({body, caller}) =>
+      discoveredDatabases.remove(body.group, body.name, caller),
     ),
     follower('GET', '/v1/watch', {}, ({caller}) => watches.open(caller)),
     follower('POST', '/v1/watch/:id/ping', {body: requests.pingRequest}, ({body, caller, parameters}) => {

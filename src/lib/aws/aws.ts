@@ -1,6 +1,7 @@
 /** All of AWS that an agent keeps between connections: credentials, sessions of roles, passwords, pace. One per process. */
 import type {Clock} from '../core/clock.js'
 import {chainOf, type AwsDatabase} from './aws-database.js'
+import {listCandidates} from './candidates.js'
 import {AwsClients, type Caller} from './clients.js'
 import {describeOnAws, type AwsDescription} from './description.js'
 import type {AwsEnvironment} from './environment.js'
@@ -8,6 +9,7 @@ import {HostCredentials} from './host-credentials.js'
 import {AwsIdentities} from './identities.js'
 import {Pacer} from './pacing.js'
 import {DatabasePasswords} from './passwords.js'
+import type {Listing, Scope} from './survey.js'
 import {TrustRootsByType} from './trust-roots.js'
 import {Turnstile} from './turnstile.js'
 
@@ -45,6 +47,16 @@ export class Aws {
     return this.#describing.pass(async () =>
       describeOnAws({clients: this.#clients, caller: await this.#callerFor(database), database}),
     )
+  }
+
+  /** All databases of a type in a region, as an identity sees them. @throws what the SDK throws, or PosternError without credentials */
+  async list({type, region, matcher}: Scope): Promise<Listing> {
+    const {assumeRoleArn: arn, externalId} = matcher
+    const chain = arn === undefined ? [] : [{arn, externalId}]
+    const session = await this.#identities.session({chain, region})
+    const account = await this.#identities.accountOf(session, region)
+    const candidates = await listCandidates({clients: this.#clients, caller: {session, region}, type})
+    return {account, candidates}
   }
 
   /** The account that requests about a database come from. @throws PosternError */

@@ -182,12 +182,12 @@ const notFound = (message: string): Error => Object.assign(new Error(message), {
 const hostsOf = (names: readonly (string | undefined)[]): string[] =>
   names.flatMap((name) => (name === undefined ? [] : [name.toLowerCase()]))
 
-function readTags(tags: readonly Tag[] = []): Labels {
+export function readTags(tags: readonly Tag[] = []): Labels {
   return Object.fromEntries(tags.flatMap(({Key, Value = ''}) => (Key === undefined ? [] : [[Key, Value]])))
 }
 
 /** Tags cost a permission of their own in some services; without it there are none. */
-async function readTagsOf(read: () => Promise<Labels>): Promise<Pick<AwsDescription, 'tags' | 'tagsDenied'>> {
+export async function readTagsOf(read: () => Promise<Labels>): Promise<Pick<AwsDescription, 'tags' | 'tagsDenied'>> {
   try {
     return {tags: await read()}
   } catch (error) {

@@ -1,5 +1,6 @@
 import type {Agent} from '../agent/agent.js'
 import type {Auth} from '../auth/auth.js'
+import type {Discovery} from '../discovery/discovery.js'
 import type {Proxy} from '../proxy/options.js'
 import type {Gauge} from './diagnostics.js'
 
@@ -8,6 +9,7 @@ export interface Services {
   auth: Auth | undefined
   proxy: Proxy | undefined
   agent: Agent | undefined
+  discovery: Discovery | undefined
 }
 
 /** The numbers that /metrics shows, each read when it is asked for. */
@@ -16,6 +18,11 @@ export function gaugesOf(state: Services): Gauge[] {
   const agent = (): ReturnType<Agent['statistics']> | undefined => state.agent?.statistics()
   const auth = (): Auth['counters'] | undefined => state.auth?.counters
   return [
+    {
+      name: 'discovery_databases',
+      help: 'Databases that the discovery group has registered.',
+      read: () => state.discovery?.databases() ?? 0,
+    },
     {name: 'auth_requests_total', help: 'API requests.', read: () => auth()?.requests ?? 0},
     {
       name: 'auth_requests_refused_total',

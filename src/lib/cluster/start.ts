@@ -4,6 +4,7 @@
  *   auth ──► accepts what the proxy splices; in one process by a function call
  *   proxy ─► joins (a token of its own in one process), listens, follows the directory of agents
  *   db ────► joins through the proxy, serves databases through the tunnel
+ *   discovery ► joins through the proxy, registers the databases that it finds in AWS
  */
 import {readFile} from 'node:fs/promises'
 import {contactCluster} from '../api/contact.js'
@@ -20,6 +21,7 @@ import {Secret} from '../core/secret.js'
 import {workerCount} from '../core/worker-pool.js'
 import type {Agent} from '../agent/agent.js'
 import type {Auth} from '../auth/auth.js'
+import type {Discovery} from '../discovery/discovery.js'
 import type {Proxy} from '../proxy/options.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {lockDataDirectory} from './data-directory-lock.js'
@@ -50,6 +52,7 @@ export interface Cluster {
   readonly auth: Auth | undefined
   readonly proxy: Proxy | undefined
   readonly agent: Agent | undefined
+  readonly discovery: Discovery | undefined
   readonly diagnostics: Diagnostics | undefined
   /** Takes no new sessions, lets running ones end until the deadline, then closes everything. */
   stop(drainMilliseconds: number): Promise<void>
@@ -70,7 +73,7 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
   const undo = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   }
-  const state: Services = {auth: undefined, proxy: undefined, agent: undefined}
+  const state: Services = {auth: undefined, proxy: undefined, agent: undefined, discovery: undefined}
   try {
     let diagnostics: Diagnostics | undefined
     if (config.diagAddr) {
@@ -84,6 +87,7 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
     if (config.authService.enabled) state.auth = await runAuth(options, cleanups)
     if (config.proxyService.enabled) state.proxy = await runProxy(options, state.auth, cleanups)
     if (config.dbService.enabled) state.agent = await runAgent(options, state, cleanups)
+    if (config.discoveryService.enabled) state.discovery = await runDiscovery(options, state, cleanups)
     return {
       ...state,
       diagnostics,
@@ -260,6 +264,7 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
       ),
       allowedRoles: dbService.allowedAssumeRoles,
     },
+    discovery: {matchers: dbService.aws},
     connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(environment.POSTERN_RESOLVE)]),
     environment,
     workers: workerCount(dbService.workers),
@@ -271,6 +276,48 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
   cleanups.push(() => agent.close())
   logger.info('The Database Service is up.', {proxy: formatAddress(proxyAddress), hostId: host.hostId})
   return agent
+}
+
+async function runDiscovery(options: StartOptions, {auth, proxy}: Services, cleanups: Cleanup[]): Promise<Discovery> {
+  const {config, version, environment = process.env, logger: parentLogger, clock} = options
+  const logger = parentLogger.with({service: 'discovery'})
+  const proxyAddress = proxy ? reachable(proxy.address) : config.proxyServer
+  if (!proxyAddress) {
+    throw new PosternError('INVALID', 'The Discovery Service needs the address of a proxy.', {
+      hint: 'Set proxy_server in the configuration.',
+    })
+  }
+  const local = auth && proxy ? auth : undefined
+  cleanups.push(await lockDataDirectory(config.dataDir, 'discovery'))
+  const host = await HostIdentity.open({
+    dataDir: config.dataDir,
+    systemRole: 'Discovery',
+    version,
+    nodename: config.nodename,
+    token: local ? () => Promise.resolve(new Secret(local.issueInternalToken('Discovery'))) : () => joinToken(options),
+    ...(!local && joinsByIam(options) && {prove: prover(options)}),
+    firstContact: () => firstContact(options, proxyAddress, local),
+    address: proxyAddress,
+    clock,
+    logger,
+    ...(options.signal ? {signal: options.signal} : {}),
+  })
+  cleanups.push(() => host.close())
+  const {Aws} = await import('../aws/aws.js')
+  const {startDiscovery} = await import('../discovery/discovery.js')
+  const {aws: matchers, discoveryGroup: group = '', pollInterval: pollMilliseconds} = config.discoveryService
+  const aws = new Aws({environment, clock})
+  const discovery = startDiscovery({
+    api: host.api,
+    list: (scope) => aws.list(scope),
+    matchers,
+    group,
+    pollMilliseconds,
+    logger,
+  })
+  cleanups.push(() => discovery.close())
+  logger.info('The Discovery Service is up.', {group, matchers: matchers.length})
+  return discovery
 }
 
 async function joinToken({config, token}: StartOptions): Promise<Secret | undefined> {
@@ -302,8 +349,13 @@ function reachable({host, port}: Address): Address {
 }
 
 /** The worst of the enabled services. */
-function readinessOf({authService, proxyService, dbService}: Config, {auth, proxy, agent}: Services): Readiness {
-  const missing = (authService.enabled && !auth) || (proxyService.enabled && !proxy) || (dbService.enabled && !agent)
+function readinessOf(config: Config, {auth, proxy, agent, discovery}: Services): Readiness {
+  const {authService, proxyService, dbService, discoveryService} = config
+  const missing =
+    (authService.enabled && !auth) ||
+    (proxyService.enabled && !proxy) ||
+    (dbService.enabled && !agent) ||
+    (discoveryService.enabled && !discovery)
   if (missing) return 'starting'
-  return agent && !agent.ready() ? 'degraded' : 'ok'
+  return (agent && !agent.ready()) || (discovery && !discovery.ready()) ? 'degraded' : 'ok'
 }

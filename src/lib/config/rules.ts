@@ -44,6 +44,7 @@ export function checkRules(file: ConfigFile, running: Running): Problem[] {
     ...checkResources(file),
     ...checkDatabaseNames(file),
     ...checkFreshness(file),
+    ...checkPolling(file),
     ...checkDirectAddress(file),
   ]
 }
@@ -197,6 +198,15 @@ function checkFreshness(file: ConfigFile): Problem[] {
   return [{path: ['db_service', 'max_stale'], message: 'must not be shorter than cache_ttl'}]
 }
 
+const shortestPoll = 1000
+
+/** Each look asks AWS several times, for a whole account. */
+function checkPolling(file: ConfigFile): Problem[] {
+  const interval = file.discovery_service?.poll_interval
+  if (interval === undefined || interval >= shortestPoll) return []
+  return [{path: ['discovery_service', 'poll_interval'], message: 'must be at least 1s'}]
+}
+
 /** Clients are told one address of this agent, which must mean the same host everywhere. */
 function checkDirectAddress(file: ConfigFile): Problem[] {
   const {direct_addr: listen, direct_public_addr: announced} = file.db_service ?? {}
@@ -214,12 +224,9 @@ export function findWarnings(file: ConfigFile, running: Running): Problem[] {
     .map(({path, why}) => ({path: path.map((key) => (key === 'postern' ? instanceKey(file) : key)), why}))
     .filter(({path: [section = '', key = '']}) => isSet(file, section, key))
     .map(({path, why}) => ({path, message: `has no effect: ${why}`}))
-  const notYet = 'has no effect yet: databases are not discovered'
-  return [
-    ...ignored,
-    ...(running.db && file.db_service?.aws?.length ? [{path: ['db_service', 'aws'], message: notYet}] : []),
-    ...(running.discovery ? [{path: ['discovery_service'], message: notYet}] : []),
-  ]
+  const looksNowhere = running.discovery && !file.discovery_service?.aws?.length
+  const nothing = {path: ['discovery_service'], message: 'finds nothing: it has no aws matchers'}
+  return looksNowhere ? [...ignored, nothing] : ignored
 }
 
 function isSet(file: ConfigFile, section: string, key: string): boolean {

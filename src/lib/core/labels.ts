@@ -32,6 +32,14 @@ export function isInternalLabel(key: string): boolean {
   return internalPrefixes.some((prefix) => key.startsWith(prefix))
 }
 
+const longestLabel = {key: 256, value: 1024}
+
+/** Whether a tag of AWS can be a label: tags may be what labels cannot, and must not pass for labels of ours. */
+export function isUsableLabel(key: string, value: string): boolean {
+  if (key.length > longestLabel.key || value.length > longestLabel.value || key === '__proto__') return false
+  return /^[^\s=,"]+$/.test(key) && !isInternalLabel(key)
+}
+
 /** `k=v` joined by commas: people's labels first, ours after, each sorted. */
 export function formatLabels(labels: Labels, options: {readonly all: boolean} = {all: true}): string {
   const keys = Object.keys(labels).sort()

@@ -77,6 +77,7 @@ describe('a configuration file', () => {
         resources: [],
         aws: [],
         databases: [],
+        iamPolicy: 'manual',
         cacheTtl: 20_000,
         maxStale: 3_600_000,
         allowLoopback: false,
@@ -581,7 +582,7 @@ discovery_service: {enabled: yes}
       'postern.yaml line 5: teleport.connection_limits has no effect: services have limits of their own.',
       'postern.yaml line 6: auth_service.keep_alive_interval has no effect: Postern has its own fixed intervals.',
       'postern.yaml line 8: proxy_service.tunnel_listen_addr has no effect: everything arrives on web_listen_addr.',
-      'postern.yaml line 9: discovery_service has no effect yet: databases are not discovered.',
+      'postern.yaml line 9: discovery_service finds nothing: it has no aws matchers.',
     ])
   })
 })
