@@ -525,6 +525,21 @@ ${databases.map((id) => `  - {name: ${id}, protocol: postgres, uri: "${id}.${suf
     expect(manual.stderr).toContain('Without AWS the resource id of a database is not known')
   })
 
+  it('has the databases that matchers find now among them', async () => {
+    const file = join(directory, 'matching.yaml')
+    const matchers = `  aws:\n  - {types: [rds], regions: [${region}], tags: {team: [blue]}}\n  databases:`
+    await writeFile(file, agentFor(['orders-1']).replace('  databases:', matchers))
+    const {instances = []} = rig.sandbox.world.accounts.get(home) ?? {}
+    instances.find(({id}) => id === 'orders-5')?.tags.set('team', 'blue')
+    const words = ['--scope=databases', '--policy-name=Matching', '--attach-to-role=patient', '--confirm', '--no-wait']
+    const {code, stderr} = await as('operator', [...bootstrap, '-c', file, ...words])
+    expect(code).toBe(0)
+    expect(stderr).toContain('Databases that matchers find later are not among these')
+    const allowed = policyOf('Matching')?.defaultVersion.latest.policy.text.match(/dbuser:[^/]+/g)
+    const ids = ['orders-5', 'orders-1'].map((name) => instances.find(({id}) => id === name)?.resourceId ?? '')
+    expect(allowed).toEqual(ids.map((id) => `dbuser:${id}`))
+  })
+
   it('names the database that AWS does not know, before anything is done', async () => {
     const file = join(directory, 'unknown.yaml')
     await writeFile(file, agentFor(['orders-1', 'nowhere']))

@@ -27,6 +27,7 @@ import type {Served} from './catalog.js'
 import {FoundDatabases} from './found-databases.js'
 import {HealthChecks} from './health.js'
 import {Heartbeat} from './heartbeat.js'
+import {IamUpkeep} from './iam-upkeep.js'
 import type {CredentialsText, SharedState} from './session-messages.js'
 import {atMost, SessionServer, spoolDirectory, type SessionSettings, type SessionStatistics} from './session-server.js'
 import {add, SessionWorkers} from './session-workers.js'
@@ -58,6 +59,8 @@ export interface AgentOptions {
   readonly allowLoopback?: boolean | undefined
   /** Which databases are found in AWS and served, and how often AWS is asked; every five minutes unless told. */
   readonly discovery?: {readonly matchers: readonly Matcher[]; readonly pollMilliseconds?: number} | undefined
+  /** With `auto` the agent gives itself the permissions to sign in, as far as AWS lets it; `manual` unless told. */
+  readonly iamPolicy?: 'auto' | 'manual' | undefined
   /** Where to dial instead of registered endpoints. */
   readonly connectAddresses?: ConnectAddresses | undefined
   /** For databases that users created on AWS. */
@@ -119,6 +122,7 @@ class DatabaseService implements Agent {
   readonly #server: SessionServer
   readonly #health: HealthChecks
   readonly #found: FoundDatabases
+  readonly #upkeep: IamUpkeep | undefined
   readonly #heartbeat: Heartbeat
   #workers: SessionWorkers | undefined
   #abandoned: AbandonedSpools | undefined
@@ -161,6 +165,7 @@ class DatabaseService implements Agent {
         // What AWS says may have changed labels.
         for (const served of this.#server.catalog.served) this.#health.update(served)
         this.#heartbeat.hurry()
+        this.#upkeep?.hurry()
       },
       logger,
       clock,
@@ -175,10 +180,24 @@ class DatabaseService implements Agent {
       },
     })
     for (const served of this.#server.catalog.served) this.#health.start(served)
+    this.#upkeep =
+      options.iamPolicy === 'auto'
+        ? new IamUpkeep({
+            cluster,
+            aws: this.#server.aws,
+            served: () => this.#server.catalog.served,
+            admit: (served) => this.#server.admit(served),
+            onStatus: () => {
+              this.#heartbeat.hurry()
+            },
+            logger,
+          })
+        : undefined
+    this.#upkeep?.hurry()
     this.#found = new FoundDatabases({
       matchers: options.discovery?.matchers ?? [],
       pollMilliseconds: options.discovery?.pollMilliseconds ?? defaultPoll,
-      list: this.#server.listAws,
+      list: (scope) => this.#server.aws.list(scope),
       onFound: (databases) => {
         this.#server.catalog.discover(databases)
         this.#workers?.share()
@@ -237,9 +256,15 @@ class DatabaseService implements Agent {
 
   databases(): readonly {readonly database: Database; readonly health: TargetHealth}[] {
     return this.#server.catalog.served.map(({database}) => ({
-      database,
+      database: this.#withStatus(database),
       health: this.#health.of(database.metadata.name),
     }))
+  }
+
+  #withStatus(database: Database): Database {
+    const status = this.#upkeep?.statusOf(database.metadata.name)
+    if (status === undefined) return database
+    return {...database, spec: {...database.spec, aws: {...database.spec.aws, iam_policy_status: status}}}
   }
 
   sessions(): number {
@@ -265,6 +290,7 @@ class DatabaseService implements Agent {
     await this.drain(0)
     this.#tunnel?.close()
     this.#found.stop()
+    await this.#upkeep?.stop()
     this.#health.stop()
     await atMost(endMilliseconds, this.#heartbeat.stop())
     await Promise.all([this.#workers?.close(), this.#server.close(), this.#abandoned?.close()])
@@ -320,6 +346,7 @@ class DatabaseService implements Agent {
     if (served) this.#health.start(served)
     else this.#health.forget(name)
     this.#heartbeat.hurry()
+    this.#upkeep?.hurry()
   }
 }
 

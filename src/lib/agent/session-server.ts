@@ -14,8 +14,8 @@ import type {ApiClient} from '../api/client.js'
 import {Shipper} from '../audit/shipper.js'
 import type {Spool} from '../audit/spool.js'
 import {Aws} from '../aws/aws.js'
+import type {AwsDatabase} from '../aws/aws-database.js'
 import type {AwsEnvironment} from '../aws/environment.js'
-import type {Listing, Scope} from '../aws/survey.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
@@ -102,8 +102,7 @@ const endMilliseconds = 5000
 export class SessionServer {
   readonly catalog: Catalog
   readonly cancels: Cancels
-  /** All databases of a type in a region, as AWS lists them. */
-  readonly listAws: (scope: Scope) => Promise<Listing>
+  readonly aws: Aws
   readonly #options: SessionServerOptions
   readonly #awsDatabases: AwsDatabases
   readonly #shipper: Shipper
@@ -127,7 +126,7 @@ export class SessionServer {
       refusedDirectory: options.spoolDirectory,
     })
     const aws = new Aws({environment: options.environment ?? process.env, clock, workers: options.workers})
-    this.listAws = (scope) => aws.list(scope)
+    this.aws = aws
     this.#awsDatabases = new AwsDatabases({
       aws,
       rules: options.awsRules,
@@ -224,6 +223,11 @@ export class SessionServer {
       connectionsTurnedAway: this.#entrance.turnedAway + (this.#listener?.turnedAway ?? 0),
       auditBacklogBytes: this.#options.spool.backlogBytes,
     }
+  }
+
+  /** The AWS side of a database that may be given credentials. @throws PosternError when it must not have any */
+  admit(served: Served): Promise<AwsDatabase | undefined> {
+    return this.#awsDatabases.admit(served)
   }
 
   /** Takes a paused connection that holds a client's first bytes. */

@@ -2,11 +2,14 @@
 import type {Clock} from '../core/clock.js'
 import {chainOf, type AwsDatabase} from './aws-database.js'
 import {listCandidates} from './candidates.js'
-import {AwsClients, type Caller} from './clients.js'
+import {AwsClients, using, type Caller} from './clients.js'
 import {describeOnAws, type AwsDescription} from './description.js'
 import type {AwsEnvironment} from './environment.js'
+import {awsFailure} from './failure.js'
 import {HostCredentials} from './host-credentials.js'
+import {parseIdentity} from './iam-identity.js'
 import {AwsIdentities} from './identities.js'
+import {keepInlinePolicy, type InlinePolicyChange} from './inline-policy.js'
 import {Pacer} from './pacing.js'
 import {DatabasePasswords} from './passwords.js'
 import type {Listing, Scope} from './survey.js'
@@ -57,6 +60,38 @@ export class Aws {
     const account = await this.#identities.accountOf(session, region)
     const candidates = await listCandidates({clients: this.#clients, caller: {session, region}, type})
     return {account, candidates}
+  }
+
+  /**
+   * Keeps the inline policy of the identity that a database is reached with.
+   * @returns whether anything was written
+   * @throws PosternError with what AWS says
+   */
+  async keepPolicy(database: AwsDatabase, change: InlinePolicyChange): Promise<boolean> {
+    const {GetCallerIdentityCommand} = await import('@aws-sdk/client-sts')
+    const caller = await this.#callerFor(database)
+    const {Arn = ''} = await using(await this.#clients.sts(caller), (sts) =>
+      sts.send(new GetCallerIdentityCommand({})),
+    ).catch((error: unknown) => {
+      throw awsFailure(error, 'Whose AWS credentials these are cannot be found out')
+    })
+    return using(await this.#clients.iam(caller), (iam) => keepInlinePolicy(iam, parseIdentity(Arn), change))
+  }
+
+  /** Lets an instance or a cluster of RDS take IAM tokens, at once. @throws PosternError with what AWS says */
+  async enableIamAuthentication(database: AwsDatabase): Promise<void> {
+    const {ModifyDBClusterCommand, ModifyDBInstanceCommand} = await import('@aws-sdk/client-rds')
+    const {cluster_id: cluster, instance_id: instance} = database.settings.rds ?? {}
+    const change = {EnableIAMDatabaseAuthentication: true, ApplyImmediately: true}
+    try {
+      await using(await this.#clients.rds(await this.#callerFor(database)), async (rds) => {
+        await (cluster === undefined
+          ? rds.send(new ModifyDBInstanceCommand({DBInstanceIdentifier: instance, ...change}))
+          : rds.send(new ModifyDBClusterCommand({DBClusterIdentifier: cluster, ...change})))
+      })
+    } catch (error) {
+      throw awsFailure(error, `IAM authentication of "${database.name}" cannot be switched on`)
+    }
   }
 
   /** The account that requests about a database come from. @throws PosternError */

@@ -3,6 +3,7 @@ import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import {Secret} from '../core/secret.js'
 import type {AwsDatabase} from './aws-database.js'
+import {listCandidates} from './candidates.js'
 import {AwsClients, using, type Caller} from './clients.js'
 import {describeOnAws} from './description.js'
 import type {AwsEnvironment} from './environment.js'
@@ -10,6 +11,7 @@ import {awsFailure, describeAwsError, isDenied} from './failure.js'
 import {HostCredentials} from './host-credentials.js'
 import {IamAccount} from './iam-account.js'
 import {grantFor, type NamedGrant} from './iam-grants.js'
+import {parseIdentity} from './iam-identity.js'
 import {
   isChosen,
   planEverybody,
@@ -23,6 +25,7 @@ import {
   type WholePlan,
 } from './iam-plan.js'
 import type {Effect} from './iam-simulation.js'
+import {survey, type Matcher, type SurveyOptions} from './survey.js'
 import {Turnstile} from './turnstile.js'
 
 /** AWS throttles who asks about many databases at once. */
@@ -94,6 +97,30 @@ export class IamAccounts {
    */
   grant(database: AwsDatabase): Promise<NamedGrant> {
     return this.#describing.pass(() => this.#grant(database))
+  }
+
+  /**
+   * The same for the databases that a matcher finds now.
+   * @throws PosternError with what AWS says
+   */
+  async grantsOf(matcher: Matcher, selects: SurveyOptions['selects']): Promise<NamedGrant[]> {
+    const {account: own} = await this.#own.caller()
+    const {assumeRoleArn: role, externalId} = matcher
+    const isElsewhere = role !== undefined && parseIdentity(role).account !== own
+    const caller = isElsewhere ? await this.#assume(role, externalId) : this.#caller
+    const {found, failures} = await survey({
+      matchers: [matcher],
+      selects,
+      list: async ({type, region}) => {
+        const candidates = await listCandidates({clients: this.#clients, caller: {...caller, region}, type})
+        return {account: own, candidates}
+      },
+    })
+    const [failure] = failures
+    if (failure) throw new PosternError('FAILED', `Not all databases can be found: ${failure.reason}`)
+    return found.map(({candidate: {type, settings, region, account}}) =>
+      grantFor({type, settings: {...settings, region, account_id: account}}),
+    )
   }
 
   async #grant(database: AwsDatabase): Promise<NamedGrant> {

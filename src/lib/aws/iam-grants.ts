@@ -7,7 +7,7 @@ export interface NamedGrant extends DatabaseGrant {
   readonly unknown: readonly string[]
 }
 
-export function grantFor({type, settings}: AwsDatabase): NamedGrant {
+export function grantFor({type, settings}: Pick<AwsDatabase, 'type' | 'settings'>): NamedGrant {
   const {region, account_id: account, rds, rdsproxy, redshift} = settings
   const unknown: string[] = []
   const known = (value: string | undefined, what: string): string => {

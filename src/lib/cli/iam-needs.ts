@@ -1,17 +1,20 @@
 import type {AccessNeed} from '../aws/iam-plan.js'
 import {toAwsDatabase, type AwsDatabase} from '../aws/aws-database.js'
 import type {NamedGrant} from '../aws/iam-grants.js'
-import type {AssumedRole, Config, StaticDatabase} from '../config/settings.js'
+import type {AssumedRole, AwsMatcher, Config, StaticDatabase} from '../config/settings.js'
 
 /** What the Database Service of a configuration needs in AWS. */
-export function needsOf({dbService: {aws, databases, resources}}: Config): AccessNeed[] {
+export function needsOf({dbService}: Config): AccessNeed[] {
   return [
-    ...aws.map((matcher) => ({types: matcher.types, ...roleOf(matcher), finds: true})),
-    ...databases.flatMap((database) => needOf(database) ?? []),
-    // Which types they will be is not known yet.
-    ...resources.flatMap((selector) => (selector.assumeRoleArn ? [{types: [], ...roleOf(selector)}] : [])),
+    ...dbService.aws.map((matcher) => ({types: matcher.types, ...roleOf(matcher), finds: true})),
+    ...dbService.databases.flatMap((database) => needOf(database) ?? []),
+    ...selectorNeeds(dbService),
   ]
 }
+
+/** Which types the databases will be is not known yet. */
+const selectorNeeds = ({resources}: Config['dbService']): AccessNeed[] =>
+  resources.flatMap((selector) => (selector.assumeRoleArn ? [{types: [], ...roleOf(selector)}] : []))
 
 const roleOf = ({assumeRoleArn, externalId}: AssumedRole): AssumedRole => ({assumeRoleArn, externalId})
 
@@ -20,16 +23,23 @@ function needOf({type, resource: {spec}}: StaticDatabase): AccessNeed | undefine
   return {types: [type], assumeRoleArn: spec.aws?.assume_role_arn, externalId: spec.aws?.external_id}
 }
 
+/** How the ARNs of databases are found out. */
+export interface GrantSource {
+  readonly grant: (database: AwsDatabase) => Promise<NamedGrant>
+  /** Of those that a matcher finds now. */
+  readonly grantsOf: (matcher: AwsMatcher) => Promise<readonly NamedGrant[]>
+}
+
 /** The same, for each database by its own ARN. */
-export async function scopedNeedsOf(
-  config: Config,
-  grant: (database: AwsDatabase) => Promise<NamedGrant>,
-): Promise<AccessNeed[]> {
-  const needs = config.dbService.databases.map(async (database): Promise<AccessNeed[]> => {
+export async function scopedNeedsOf({dbService}: Config, {grant, grantsOf}: GrantSource): Promise<AccessNeed[]> {
+  const needs: AccessNeed[] = []
+  for (const matcher of dbService.aws) {
+    needs.push({types: matcher.types, ...roleOf(matcher), finds: true, grants: await grantsOf(matcher)})
+  }
+  const configured = dbService.databases.map(async (database): Promise<AccessNeed[]> => {
     const need = needOf(database)
     const aws = toAwsDatabase(database.resource)
     return need && aws ? [{...need, grants: [await grant(aws)]}] : []
   })
-  const others = needsOf({...config, dbService: {...config.dbService, databases: []}})
-  return [...others, ...(await Promise.all(needs)).flat()]
+  return [...needs, ...(await Promise.all(configured)).flat(), ...selectorNeeds(dbService)]
 }

@@ -265,6 +265,7 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
       allowedRoles: dbService.allowedAssumeRoles,
     },
     discovery: {matchers: dbService.aws},
+    iamPolicy: dbService.iamPolicy,
     connectAddresses: new Map([...dbService.connectAddresses, ...parseConnectAddresses(environment.POSTERN_RESOLVE)]),
     environment,
     workers: workerCount(dbService.workers),

@@ -19,6 +19,15 @@ const tls = z.strictObject({
   trust_system_cert_pool: z.boolean().optional(),
 })
 
+/** Whether the agent's identity has been given its permission, where agents see to that by themselves. */
+const iamPolicyStatus = z.enum([
+  'IAM_POLICY_STATUS_UNSPECIFIED',
+  'IAM_POLICY_STATUS_PENDING',
+  'IAM_POLICY_STATUS_FAILED',
+  'IAM_POLICY_STATUS_SUCCESS',
+])
+export type IamPolicyStatus = z.infer<typeof iamPolicyStatus>
+
 const aws = z.strictObject({
   region: z.string().max(64).optional(),
   account_id: z
@@ -51,6 +60,7 @@ const aws = z.strictObject({
     })
     .optional(),
   session_tags: labelMap.optional(),
+  iam_policy_status: iamPolicyStatus.optional(),
 })
 
 export const databaseSchema = z.strictObject({

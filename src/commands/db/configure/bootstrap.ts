@@ -85,10 +85,18 @@ export default class DbConfigureBootstrap extends IamCommand {
 
   async #scopedNeeds(config: Config, accounts: IamAccounts | undefined): Promise<AccessNeed[]> {
     const unknown = new Set<string>()
-    const needs = await scopedNeedsOf(config, async (database) => {
-      const grant = accounts ? await accounts.grant(database) : grantFor(database)
-      for (const what of grant.unknown) unknown.add(what)
-      return grant
+    if (config.dbService.aws.length > 0) {
+      const what = accounts ? 'that matchers find later' : 'that matchers find'
+      this.say(`Databases ${what} are not among these: --scope all has permissions for them.`)
+    }
+    const {selects} = await import('../../../lib/access/selector.js')
+    const needs = await scopedNeedsOf(config, {
+      grant: async (database) => {
+        const grant = accounts ? await accounts.grant(database) : grantFor(database)
+        for (const what of grant.unknown) unknown.add(what)
+        return grant
+      },
+      grantsOf: async (matcher) => (accounts ? accounts.grantsOf(matcher, selects) : []),
     })
     if (unknown.size > 0) {
       this.say(
