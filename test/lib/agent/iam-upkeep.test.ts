@@ -157,7 +157,7 @@ describe('the inline policy', () => {
   const keep = (user: string, add: readonly DatabaseGrant[], remove: readonly DatabaseGrant[] = []) =>
     awsOf(user).keepPolicy(database(), {policyName, add, remove})
 
-  it('is one, and is written once, however often agents start: nothing is left behind (E06)', async () => {
+  it('E06: is one, and is written once, however often agents start: nothing is left behind', async () => {
     expect(await keep('other', [grantOf('db-A')])).toBe(true)
     for (let restart = 0; restart < 50; restart += 1) expect(await keep('other', [grantOf('db-A')])).toBe(false)
     const inline = rig.sandbox.sandbox.world.accounts.get(home)?.users.get('other')?.grants.latest.inline

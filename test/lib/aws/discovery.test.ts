@@ -189,6 +189,36 @@ describe('what AWS does not answer for', () => {
     expect(redshift.every((database) => byName(result).has(database.metadata.name))).toBe(true)
   })
 
+  it('E11: stays as it is while AWS throttles, and few lists are asked for at once', async () => {
+    const before = await known({...everything, types: ['redshift']})
+    const {switches} = rig.sandbox.world
+    switches.requestsPerSecond = 0.001
+    try {
+      const result = await look(
+        {...everything, types: ['redshift']},
+        {...everything, types: ['redshift'], tags: {a: ['b']}},
+      )
+      expect(result.failures.length).toBeGreaterThan(0)
+      expect(result.failures.map(({reason}) => reason)).toEqual(
+        result.failures.map(() => expect.stringContaining('Throttling')),
+      )
+      expect(before.every((one) => result.standingOf(one) !== 'gone')).toBe(true)
+    } finally {
+      switches.requestsPerSecond = Infinity
+    }
+    let [under, most] = [0, 0]
+    const list = async () => {
+      under += 1
+      most = Math.max(most, under)
+      await new Promise((wake) => setTimeout(wake, 5))
+      under -= 1
+      return {account: home, candidates: []}
+    }
+    const regions = Array.from({length: 40}, (_, index) => `us-west-${index}`)
+    await survey({matchers: [{...everything, regions}], list, selects})
+    expect(most).toBe(5)
+  })
+
   it('is gone when AWS lists the others, and unwanted when its tags changed', async () => {
     const account = rig.sandbox.world.accounts.get(home)
     const [ledger] = await known({...everything, types: ['rds'], regions: [far], tags: {env: ['dev']}})
