@@ -290,9 +290,8 @@ class DatabaseService implements Agent {
     await this.drain(0)
     this.#tunnel?.close()
     this.#found.stop()
-    await this.#upkeep?.stop()
     this.#health.stop()
-    await atMost(endMilliseconds, this.#heartbeat.stop())
+    await atMost(endMilliseconds, Promise.all([this.#heartbeat.stop(), this.#upkeep?.stop()]))
     await Promise.all([this.#workers?.close(), this.#server.close(), this.#abandoned?.close()])
   }
 

@@ -5,6 +5,7 @@
  *   AWS ──survey──► reconciliation ◄──list── control plane
  *                         └────────put, remove──►
  */
+import {setTimeout as sleep} from 'node:timers/promises'
 import {survey, type Listing, type Matcher, type Scope, type SurveyOptions} from '../aws/survey.js'
 import {selects} from '../access/selector.js'
 import type {ApiClient} from '../api/client.js'
@@ -34,6 +35,7 @@ export interface Discovery {
   close(): Promise<void>
 }
 
+const endMilliseconds = 3000
 /** Many hosts may start at the same moment. */
 const jitter = 0.1
 
@@ -80,7 +82,8 @@ class DiscoveryService implements Discovery {
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    await this.#polling
+    // A look at an AWS that hangs must not hold up the end of the process.
+    await Promise.race([this.#polling, sleep(endMilliseconds, undefined, {ref: false})])
   }
 
   #schedule(): void {
