@@ -72,6 +72,6 @@ export class SessionLimits {
       this.#seen = activity
       this.#idleSince = monotonic
     }
-    return activity === undefined ? 0 : monotonic - this.#idleSince
+    return monotonic - this.#idleSince
   }
 }

@@ -148,6 +148,31 @@ describe('what a role limits', () => {
     for (const {socket} of all) socket.destroy()
   })
 
+  it('B07: what a database user may not do, no way of writing the SQL does, and the audit says who refused it', async () => {
+    await postgres.execute('create table kept (id int); insert into kept values (1); grant select on kept to alice')
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'reading'})
+    const attempts = [
+      ['select 1; commit; drop table kept', '42501'],
+      ['/* select */ delete from kept', '42501'],
+      ['with gone as (delete from kept returning *) select * from gone', '42501'],
+      ['set transaction read write; update kept set id = 2', '42501'],
+      ["do $$ begin execute 'truncate kept'; end $$", '42501'],
+      ['copy kept from stdin', '42501'],
+      ["select lo_import('/etc/hostname')", '42501'],
+      ['explain analyze delete from kept', '42501'],
+    ] as const
+    for (const [sql] of attempts) {
+      socket.write(ask.query(sql))
+      expect((await reader.until('Z')).map(({type}) => type)).toContain('E')
+    }
+    socket.destroy()
+    const statements = (await sessionEvents(plane, 'reading')).filter(({event}) => event === 'db.session.query')
+    expect(statements.map(({code, db_query, sqlstate}) => [code, db_query, sqlstate])).toEqual(
+      attempts.map(([sql, state]) => ['TDB02W', sql, state]),
+    )
+    expect(await postgres.execute('select * from kept')).toEqual([{id: 1}])
+  })
+
   it('A13: replication only where a role allows it, and then it is audited as what it is', async () => {
     const parameters = {replication: 'database', application_name: 'walsender'}
     expect(await refusal(rig, await rig.guest(), parameters)).toMatchObject({code: '28000'})

@@ -52,7 +52,7 @@ describe('SCRAM-SHA-256', () => {
     ['a mandatory extension', `m=x,r=${nonce}x,${salt},i=4096`],
     ['fields out of order', `${salt},r=${nonce}x,i=4096`],
     ['nothing', ''],
-  ])('refuses a challenge with %s before any work', async (_, challenge) => {
+  ])('B10: refuses a challenge with %s before any work', async (_, challenge) => {
     await expect(exchange().respond(challenge)).rejects.toMatchObject({code: 'UNTRUSTED'})
   })
 
