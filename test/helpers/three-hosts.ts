@@ -6,6 +6,8 @@ import type {PostgresServer} from '../../src/lib/cluster/postgres.js'
 import {cli, freePort, startService, type Service} from './cli.js'
 import {startTestPostgres} from './postgres.js'
 
+export {guideRole} from '../../src/lib/resources/guide-role.js'
+
 export interface ThreeHosts {
   readonly directory: string
   /** Where clients and agents reach the proxy, `host:port`. */
@@ -160,18 +162,3 @@ export async function addPerson(
   })
   return environment
 }
-
-/** The role of the Aurora guide. */
-export const guideRole = `kind: role
-version: v3
-metadata:
-  name: db
-spec:
-  allow:
-    db_labels:
-      '*': '*'
-    db_names:
-    - '*'
-    db_users:
-    - '*'
-`

@@ -1,3 +1,5 @@
+import {guideRole} from '../resources/guide-role.js'
+
 /** Where things are, and what the guide calls them. */
 interface GuideFacts {
   readonly directory: string
@@ -12,19 +14,6 @@ interface GuideFacts {
     readonly db_users: readonly string[]
   }
 }
-
-const role = `kind: role
-version: v3
-metadata:
-  name: db
-spec:
-  allow:
-    db_labels:
-      '*': '*'
-    db_names:
-    - '*'
-    db_users:
-    - '*'`
 
 /** The rest of a guide, to be copied into a shell. */
 export function remainingSteps(facts: GuideFacts, bin: string): string {
@@ -46,7 +35,7 @@ sed -i 's|/var/lib/postern|${directory}/agent|' ${agent}
 
 # A role and a user; the second command prints the URL for the third
 ${bin} create --config ${config} <<'EOF'
-${role}
+${guideRole.trimEnd()}
 EOF
 ${bin} users add --roles=access,db alice --config ${config}
 ${bin} invite accept --ca-pin=${pin} URL

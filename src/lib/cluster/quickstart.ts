@@ -10,6 +10,7 @@ import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {Secret} from '../core/secret.js'
 import {parseDocuments} from '../resources/document.js'
+import {guideRole} from '../resources/guide-role.js'
 import {startGuideSandbox, type GuideSandbox} from './guide-sandbox.js'
 import {startLoopbackCluster, type LoopbackCluster} from './loopback-cluster.js'
 import {startCluster} from './start.js'
@@ -18,22 +19,6 @@ const user = 'alice'
 const servedAttempts = 200
 /** Milliseconds. */
 const servedInterval = 50
-
-/** The role of the Aurora guide. */
-const role = `
-kind: role
-version: v3
-metadata:
-  name: db
-spec:
-  allow:
-    db_labels:
-      '*': '*'
-    db_names:
-    - '*'
-    db_users:
-    - '*'
-`
 
 export interface QuickstartOptions {
   /** Empty, and only ours. */
@@ -132,7 +117,7 @@ db_service:
 }
 
 async function createUser(admin: ApiClient): Promise<Secret> {
-  for (const resource of parseDocuments(role)) await admin.createResource(resource)
+  for (const resource of parseDocuments(guideRole)) await admin.createResource(resource)
   const invite = await admin.addUser({name: user, roles: ['access', 'db'], traits: {}})
   const password = new Secret(randomBytes(18).toString('base64url'))
   const token = new URL(invite.url).pathname.split('/').at(-1) ?? ''
