@@ -13,6 +13,7 @@ import type {AwsEnvironment} from '../aws/environment.js'
 import type {Matcher} from '../aws/survey.js'
 import type {ConnectAddresses} from '../config/connect-addresses.js'
 import type {Clock} from '../core/clock.js'
+import {messageOf} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Credentials} from '../pki/credentials.js'
@@ -154,7 +155,10 @@ class DatabaseService implements Agent {
       api,
       credentials,
       refusedDatabases: () => this.#heartbeat.refused,
-      presentCancel: (user, key) => this.#cancel(user, key),
+      presentCancel: (user, key, database) => this.#cancel(user, key, database),
+      onForwardedCancel: (user, key) => {
+        void this.#cancelHere(user, key)
+      },
       onServed: (name, served) => {
         this.#serve(name, served)
       },
@@ -321,7 +325,7 @@ class DatabaseService implements Agent {
       dataDir,
       proxyAddress,
       shared: () => this.#sharedState(),
-      onCancel: (user, key) => this.#cancel(user, key),
+      onCancel: (user, key, database) => this.#cancel(user, key, database),
       logger,
     })
   }
@@ -334,10 +338,20 @@ class DatabaseService implements Agent {
     }
   }
 
-  /** A cancel request that reached a worker: the allowance of a user is one, wherever the requests arrive. */
-  async #cancel(user: string, key: BackendKey): Promise<void> {
-    const {cancels} = this.#server
-    if (cancels.admits(user)) await Promise.all([cancels.cancel(user, key), this.#workers?.cancel(user, key)])
+  /** A client's cancel request: the allowance of a user is one, wherever the requests arrive. */
+  async #cancel(user: string, key: BackendKey, database: string): Promise<void> {
+    const {api, logger} = this.#options
+    if (!this.#server.cancels.admits(user) || (await this.#cancelHere(user, key))) return
+    // Clients find an agent anew for each connection: the session may be with another one.
+    const {pid, secret} = key
+    await api.forwardCancel({database, user, pid, secret: secret.toString('base64')}).catch((error: unknown) => {
+      logger.warn('A cancel request could not be passed on.', {reason: messageOf(error)})
+    })
+  }
+
+  async #cancelHere(user: string, key: BackendKey): Promise<boolean> {
+    const found = await Promise.all([this.#server.cancels.cancel(user, key), this.#workers?.cancel(user, key)])
+    return found.includes(true)
   }
 
   /** A database is served from now on, no longer, or elsewhere. */

@@ -4,6 +4,7 @@ import {WatchClient} from '../api/watch-client.js'
 import type {WatchedItems, WatchedUser, WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
+import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Database} from '../resources/database.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
@@ -25,6 +26,8 @@ export interface CacheOptions {
   readonly logger: Logger
   /** Something changed; called once for changes that come together. */
   readonly onChange: () => void
+  /** A cancel request that came to another agent. */
+  readonly onCancel?: ((user: string, key: BackendKey) => void) | undefined
 }
 
 /** Roles, users, locks, authorities and dynamic databases, as the control plane streams them. */
@@ -104,6 +107,11 @@ export class Cache {
       this.#incoming = undefined
       this.#complete = true
       this.#announce()
+      return
+    }
+    if (event.type === 'cancel') {
+      const {user, pid, secret} = event
+      this.#options.onCancel?.(user, {pid, secret: Buffer.from(secret, 'base64')})
       return
     }
     const snapshot = this.#incoming ?? this.#current

@@ -57,12 +57,15 @@ export class Cancels {
     if (this.admits(user)) await this.cancel(user, {pid, secret})
   }
 
-  /** The same without a limit: for whoever has asked `admits`. */
-  async cancel(user: string, {pid, secret}: BackendKey): Promise<void> {
+  /** The same without a limit, for whoever has asked `admits`. Whether it is a key of theirs. */
+  async cancel(user: string, {pid, secret}: BackendKey): Promise<boolean> {
     for (const entry of this.#byPid.get(pid) ?? []) {
       const matches = entry.secret.length === secret.length && timingSafeEqual(entry.secret, secret)
-      if (matches && entry.user === user) await entry.cancel()
+      if (!matches || entry.user !== user) continue
+      await entry.cancel()
+      return true
     }
+    return false
   }
 
   /** Whether the user may present one more key now, which counts: guessing must not pay. */

@@ -60,7 +60,7 @@ export interface EngineOptions {
   readonly cancels: Cancels
   readonly opening: DatabaseOpening
   /** Takes a client's cancel request to where the session is. */
-  readonly presentCancel: (user: string, key: BackendKey) => Promise<void>
+  readonly presentCancel: (user: string, key: BackendKey, database: string) => Promise<void>
   readonly spool: Spool
   readonly clock: Clock
   readonly logger: Logger
@@ -170,7 +170,7 @@ export class Engine {
     if (opening.kind === 'cancel') {
       this.counters.cancelRequests += 1
       const guest = this.#options.gate.checkCancel(arrival)
-      if (guest) await this.#options.presentCancel(guest.identity.user, opening.key)
+      if (guest) await this.#options.presentCancel(guest.identity.user, opening.key, guest.route.database)
       // PostgreSQL answers no cancel request either.
       endSoon(arrival)
       return undefined

@@ -35,8 +35,8 @@ export type SessionOrder =
 
 export type SessionReport =
   | {readonly closed: string}
-  | {readonly present: CancelText; readonly number: number}
-  | {readonly answer: number}
+  | {readonly present: CancelText; readonly database: string; readonly number: number}
+  | {readonly answer: number; readonly found?: boolean}
   | {readonly state: WorkerState}
   | {readonly log: LogLevel; readonly message: string; readonly fields: LogFields}
 

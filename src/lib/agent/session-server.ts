@@ -73,7 +73,9 @@ export interface SessionServerOptions extends SessionSettings {
   /** AWS said something new about a database. */
   readonly onDescribed?: () => void
   /** Takes a cancel request to where the session may be; without, it is here. */
-  readonly presentCancel?: (user: string, key: BackendKey) => Promise<void>
+  readonly presentCancel?: (user: string, key: BackendKey, database: string) => Promise<void>
+  /** A cancel request that came to another agent of the database. */
+  readonly onForwardedCancel?: (user: string, key: BackendKey) => void
   /** What the SDK of AWS would read from the process; `process.env` unless told. */
   readonly environment?: AwsEnvironment | undefined
   readonly logger: Logger
@@ -152,6 +154,7 @@ export class SessionServer {
       client: api,
       clock,
       logger,
+      onCancel: options.onForwardedCancel,
       onChange: () => {
         this.catalog.reconcile(this.#cache.databases.values())
         this.#sessions.recheck(this.#gate)

@@ -54,7 +54,7 @@ class SessionWorker {
       api: new ApiClient({...start.endpoint, credentials}),
       credentials,
       refusedDatabases: () => new Map(this.#shared.refused),
-      presentCancel: (user, key) => this.#present(user, key),
+      presentCancel: (user, key, database) => this.#present(user, key, database),
       logger,
       clock: systemClock,
     })
@@ -92,7 +92,9 @@ class SessionWorker {
     else {
       if ('cancel' in order) {
         const {user, pid, secret} = order.cancel
-        await this.#server.cancels.cancel(user, {pid, secret: Buffer.from(secret, 'base64')})
+        const found = await this.#server.cancels.cancel(user, {pid, secret: Buffer.from(secret, 'base64')})
+        report({answer: order.request, found})
+        return
       } else if ('drain' in order) {
         await this.#server.drain(order.drain)
       } else {
@@ -123,7 +125,7 @@ class SessionWorker {
   }
 
   /** Resolves when every worker has looked for the session. */
-  #present(user: string, {pid, secret}: BackendKey): Promise<void> {
+  #present(user: string, {pid, secret}: BackendKey, database: string): Promise<void> {
     this.#presentations += 1
     const number = this.#presentations
     return new Promise((resolve) => {
@@ -131,7 +133,7 @@ class SessionWorker {
         this.#presented.delete(number)
         resolve()
       })
-      report({present: {user, pid, secret: secret.toString('base64')}, number})
+      report({present: {user, pid, secret: secret.toString('base64')}, database, number})
     })
   }
 

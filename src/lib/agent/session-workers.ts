@@ -15,7 +15,7 @@ export interface SessionWorkersOptions {
   /** What every worker needs to know now; asked again and again. */
   readonly shared: () => SharedState
   /** A client's cancel request, whose session may be anywhere. */
-  readonly onCancel: (user: string, key: BackendKey) => Promise<void>
+  readonly onCancel: (user: string, key: BackendKey, database: string) => Promise<void>
   readonly logger: Logger
 }
 
@@ -54,7 +54,7 @@ export class SessionWorkers {
   /** Where data connections are, by nonce. */
   readonly #places = new Map<string, SessionWorker>()
   /** Requests without an answer, by their number. */
-  readonly #requests = new Map<number, {readonly worker: SessionWorker; readonly settle: () => void}>()
+  readonly #requests = new Map<number, {readonly worker: SessionWorker; readonly settle: (found?: boolean) => void}>()
   readonly #share: NodeJS.Timeout
   #pool: WorkerPool<SessionOrder, SessionReport> | undefined
   #numbers = 0
@@ -129,10 +129,10 @@ export class SessionWorkers {
     this.#tellAll({shared})
   }
 
-  /** Cancels what the key belongs to, in whichever worker it is; resolves when all that do not hang have looked. */
-  async cancel(user: string, {pid, secret}: BackendKey): Promise<void> {
+  /** Cancels what the key belongs to, in whichever worker it is; whether one of those that do not hang has it. */
+  async cancel(user: string, {pid, secret}: BackendKey): Promise<boolean> {
     const cancel: CancelText = {user, pid, secret: secret.toString('base64')}
-    await this.#askAll({cancel}, answerMilliseconds)
+    return (await this.#askAll({cancel}, answerMilliseconds)).includes(true)
   }
 
   drainFor(nonces: readonly string[], deadline: number): void {
@@ -175,11 +175,11 @@ export class SessionWorkers {
       if (this.#places.delete(report.closed)) worker.load -= 1
     } else if ('present' in report) {
       const {user, pid, secret} = report.present
-      void this.#options.onCancel(user, {pid, secret: Buffer.from(secret, 'base64')}).then(() => {
+      void this.#options.onCancel(user, {pid, secret: Buffer.from(secret, 'base64')}, report.database).then(() => {
         void worker.send({presented: report.number})
       })
     } else if ('answer' in report) {
-      this.#requests.get(report.answer)?.settle()
+      this.#requests.get(report.answer)?.settle(report.found)
     } else if ('state' in report) {
       this.#states.set(worker, report.state)
     } else {
@@ -201,21 +201,23 @@ export class SessionWorkers {
     for (const worker of this.#forked) void worker.send(order)
   }
 
-  /** Resolves when every worker has answered or is gone, or the time is over. */
-  async #askAll(request: Request, milliseconds: number): Promise<void> {
-    await Promise.all((this.#pool?.workers ?? []).map((worker) => this.#ask(worker, request, milliseconds)))
+  /** Resolves when every worker has answered or is gone, or the time is over; what they have found. */
+  async #askAll(request: Request, milliseconds: number): Promise<boolean[]> {
+    return Promise.all((this.#pool?.workers ?? []).map((worker) => this.#ask(worker, request, milliseconds)))
   }
 
-  #ask(worker: SessionWorker, request: Request, milliseconds: number): Promise<void> {
+  #ask(worker: SessionWorker, request: Request, milliseconds: number): Promise<boolean> {
     this.#numbers += 1
     const number = this.#numbers
     return new Promise((resolve) => {
-      const settle = (): void => {
+      const settle = (found = false): void => {
         clearTimeout(timer)
         this.#requests.delete(number)
-        resolve()
+        resolve(found)
       }
-      const timer = setTimeout(settle, milliseconds)
+      const timer = setTimeout(() => {
+        settle()
+      }, milliseconds)
       this.#requests.set(number, {worker, settle})
       void worker.send({...request, request: number}).then((sent) => {
         if (!sent) settle()

@@ -148,6 +148,10 @@ export class ApiClient {
     return this.transport.request('POST', '/v1/certificates/database_client', body)
   }
 
+  forwardCancel(body: requests.ForwardCancelRequest): Promise<void> {
+    return this.transport.request('POST', '/v1/cancels', body)
+  }
+
   directServerCertificate(body: requests.DirectServerRequest): Promise<responses.DirectServerResponse> {
     return this.transport.request('POST', '/v1/certificates/direct_server', body)
   }

@@ -81,6 +81,18 @@ export const directServerRequest = z.strictObject({
 })
 export type DirectServerRequest = z.infer<typeof directServerRequest>
 
+/** A process of a host that follows the watch stream: when it comes again, its older stream ends. */
+export const watchQuery = z.object({follower: z.string().max(64).default('')})
+
+/** An agent has a client's cancel request and not the session: another agent of the database may have it. */
+export const forwardCancelRequest = z.strictObject({
+  database: z.string().min(1).max(63),
+  user: z.string().min(1).max(1024),
+  pid: z.int32(),
+  secret: z.base64().max(344),
+})
+export type ForwardCancelRequest = z.infer<typeof forwardCancelRequest>
+
 /** `auth sign --format=db`: a server certificate for a self-hosted database. */
 export const databaseServerCertificateRequest = z.strictObject({
   publicKey,

@@ -1,3 +1,4 @@
+import {randomUUID} from 'node:crypto'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
@@ -26,6 +27,8 @@ export interface WatchOptions {
 /** Follows the control plane's watch stream for ever, and knows how fresh what it heard is. */
 export class WatchClient {
   readonly #options: WatchOptions
+  /** Processes of one host follow side by side. */
+  readonly #follower = randomUUID()
   readonly #stop = new AbortController()
   readonly #finished: Promise<void>
   /** Monotonic send times of pings that are not answered yet, by sequence. */
@@ -75,7 +78,7 @@ export class WatchClient {
     const signal = AbortSignal.any([this.#stop.signal, connection.signal])
     let pinging: NodeJS.Timeout | undefined
     try {
-      const body = await client.transport.stream('/v1/watch', signal)
+      const body = await client.transport.stream(`/v1/watch?follower=${this.#follower}`, signal)
       this.#sent.clear()
       this.#sequence = 0
       this.#expected = 0

@@ -35,7 +35,7 @@ export type WatchedKind = keyof WatchedItems
 
 /**
  * One line of the watch stream (`GET /v1/watch`, newline-delimited JSON): `hello`, every item as `put`, `ready`, then
- * changes as they happen. A `pong` answers each ping (`POST /v1/watch/:id/ping`) in order.
+ * changes as they happen, and cancel requests that came to another agent. A `pong` answers each ping (`POST /v1/watch/:id/ping`) in order.
  */
 export type WatchEvent =
   | {readonly type: 'hello'; readonly watchId: string}
@@ -48,5 +48,7 @@ export type WatchEvent =
       }
     }[WatchedKind]
   | {readonly type: 'delete'; readonly kind: WatchedKind; readonly name: string}
+  /** A user wants a query cancelled; `secret` is base64. */
+  | {readonly type: 'cancel'; readonly user: string; readonly pid: number; readonly secret: string}
   | {readonly type: 'ready'}
   | {readonly type: 'pong'; readonly sequence: number}

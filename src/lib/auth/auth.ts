@@ -18,6 +18,7 @@ import {writeAdminIdentity} from './admin-identity.js'
 import {AuditLog} from './audit-log.js'
 import {AuditVerification} from './audit-verification.js'
 import {Authorities} from './authorities.js'
+import {Cancels} from './cancels.js'
 import {CallerVerifier} from './caller.js'
 import {CertificateIssuer} from './certificate-issuer.js'
 import {DatabaseAccess} from './database-access.js'
@@ -135,6 +136,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
   const recordings = new Recordings({files, cluster, audit, stores})
   const watches = new Watches({stores, authorities, verifier, clock, logger})
+  const cancels = new Cancels({stores, watches, clock})
   const routes = [
     ...createRoutes({
       cluster,
@@ -145,6 +147,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       accounts,
       joining,
       watches,
+      cancels,
       audit,
       userCertificates: new UserCertificates({
         stores,

@@ -35,6 +35,7 @@ import {
   type Route,
 } from './route.js'
 import type {UserCertificates} from './user-certificates.js'
+import type {Cancels} from './cancels.js'
 import type {Watches} from './watch.js'
 
 export interface RouteOptions {
@@ -56,6 +57,7 @@ export interface RouteOptions {
   readonly verification: AuditVerification
   readonly splices: Pick<Backend, 'appendSplices'>
   readonly watches: Watches
+  readonly cancels: Cancels
   readonly resources: GuardedResources
   readonly audit: AuditLog
 }
@@ -243,7 +245,8 @@ function readResource(kind: Kind, document: unknown): Resource {
 }
 
 function hostRoutes(options: RouteOptions): Route[] {
-  const {joining, heartbeats, watches, hostEvents, databaseCertificates, splices, discoveredDatabases} = options
+  const {cancels, joining, heartbeats, watches, hostEvents, databaseCertificates, splices, discoveredDatabases} =
+    options
   const agent = hostRoute('Db')
   const follower = hostRoute('Db', 'Proxy')
   const finder = hostRoute('Discovery')
@@ -259,6 +262,9 @@ function hostRoutes(options: RouteOptions): Route[] {
     ),
     agent('POST', '/v1/certificates/database_client', {body: requests.databaseClientRequest}, ({body, caller}) =>
       databaseCertificates.client(body, caller),
+    ),
+    agent('POST', '/v1/cancels', {body: requests.forwardCancelRequest}, ({body, caller}) =>
+      cancels.forward(body, caller),
     ),
     agent('POST', '/v1/certificates/direct_server', {body: requests.directServerRequest}, ({body, caller}) =>
       databaseCertificates.direct(body, caller),
@@ -281,7 +287,9 @@ function hostRoutes(options: RouteOptions): Route[] {
     finder('POST', '/v1/discovery/remove', {body: requests.removeDiscoveredRequest}, ({body, caller}) =>
       discoveredDatabases.remove(body.group, body.name, caller),
     ),
-    follower('GET', '/v1/watch', {}, ({caller}) => watches.open(caller)),
+    follower('GET', '/v1/watch', {}, ({caller, query}) =>
+      watches.open(caller, readQuery(requests.watchQuery, query).follower),
+    ),
     follower('POST', '/v1/watch/:id/ping', {body: requests.pingRequest}, ({body, caller, parameters}) => {
       watches.ping(parameters.id ?? '', body.sequence, caller)
     }),

@@ -38,7 +38,10 @@ export interface WatchesOptions {
   readonly logger: Logger
 }
 
-/** The open watch streams; a host has one, and a newer one ends the older. */
+/** More than the processes of any host; of those that nobody reads any more some may be left. */
+const maximumStreamsOfHost = 100
+
+/** The open watch streams: one for each process of a host, whose newer one ends its older. */
 export class Watches {
   readonly #options: WatchesOptions
   readonly #streams = new Map<string, Watch>()
@@ -51,10 +54,13 @@ export class Watches {
     return this.#streams.size
   }
 
-  open(caller: HostCaller): LineStream {
+  /** @param follower which process of the host it is */
+  open(caller: HostCaller, follower: string): LineStream {
     return new LineStream((sink) => {
-      for (const older of this.#streams.values()) if (older.hostId === caller.hostId) older.end()
-      const watch = new Watch(sink, caller, this.#options)
+      const own = [...this.#streams.values()].filter(({hostId}) => hostId === caller.hostId)
+      const tooMany = own.slice(0, Math.max(0, own.length + 1 - maximumStreamsOfHost))
+      for (const older of own) if (older.follower === follower || tooMany.includes(older)) older.end()
+      const watch = new Watch(sink, caller, follower, this.#options)
       this.#streams.set(watch.id, watch)
       sink.onClose(() => {
         this.#streams.delete(watch.id)
@@ -75,6 +81,11 @@ export class Watches {
     watch.pong(sequence)
   }
 
+  /** Tells hosts of something that is no item. */
+  tell(hostIds: ReadonlySet<string>, event: Extract<WatchEvent, {type: 'cancel'}>): void {
+    for (const watch of this.#streams.values()) if (hostIds.has(watch.hostId)) watch.tell(event)
+  }
+
   close(): void {
     for (const watch of this.#streams.values()) watch.end()
   }
@@ -82,6 +93,7 @@ export class Watches {
 
 class Watch {
   readonly id = randomUUID()
+  readonly follower: string
   readonly #sink: LineSink
   readonly #caller: HostCaller
   readonly #options: WatchesOptions
@@ -94,7 +106,8 @@ class Watch {
   #expiry: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor(sink: LineSink, caller: HostCaller, options: WatchesOptions) {
+  constructor(sink: LineSink, caller: HostCaller, follower: string, options: WatchesOptions) {
+    this.follower = follower
     this.#sink = sink
     this.#caller = caller
     this.#options = options
@@ -130,8 +143,12 @@ class Watch {
   }
 
   pong(sequence: number): void {
+    this.tell({type: 'pong', sequence})
+  }
+
+  tell(event: WatchEvent): void {
     this.#inTurn(() => {
-      this.#write({type: 'pong', sequence})
+      this.#write(event)
     })
   }
 

@@ -217,3 +217,26 @@ it('C03: a key is void with its session, also for the next session of the same p
   expect(cancels()).toBe(before + 1)
   second.socket.destroy()
 })
+
+it('a cancel request for a session that is elsewhere is passed on, and one that another agent has passed on finds its session', async () => {
+  const {reader, key} = await sleeper()
+  const elsewhere = {pid: key.pid, secret: Buffer.from('else')}
+  await present(await rig.guest(), elsewhere)
+  const secretText = (secret: Buffer): string => secret.toString('base64')
+  await until(
+    () => plane.forwardedCancels.some(({secret}) => secret === secretText(elsewhere.secret)),
+    'it is passed on',
+  )
+  expect(plane.forwardedCancels.at(-1)).toEqual({
+    ...{database: 'example', user: 'alice', pid: key.pid},
+    secret: secretText(elsewhere.secret),
+  })
+  const passedOn = plane.forwardedCancels.length
+  plane.cancel({user: 'bob', pid: key.pid, secret: secretText(key.secret)})
+  plane.cancel({user: 'alice', pid: key.pid, secret: secretText(elsewhere.secret)})
+  expect(await stateOf(key)).toBe('active')
+  plane.cancel({user: 'alice', pid: key.pid, secret: secretText(key.secret)})
+  expect(await reader.error()).toMatchObject({code: '57014'})
+  // What came from another agent goes no further.
+  expect(plane.forwardedCancels).toHaveLength(passedOn)
+})

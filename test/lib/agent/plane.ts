@@ -1,6 +1,6 @@
 import {randomUUID, X509Certificate} from 'node:crypto'
 import type {ApiClient} from '../../../src/lib/api/client.js'
-import type {HeartbeatRequest} from '../../../src/lib/api/requests.js'
+import type {ForwardCancelRequest, HeartbeatRequest} from '../../../src/lib/api/requests.js'
 import type {WatchEvent, WatchedItems, WatchedKind} from '../../../src/lib/api/watch-event.js'
 import {PosternError} from '../../../src/lib/core/errors.js'
 import {decodeIdentity} from '../../../src/lib/pki/identity.js'
@@ -35,6 +35,8 @@ export class Plane {
   /** Databases refused in heartbeats. */
   refused: {name: string; reason: string}[] = []
   clientCertificates = 0
+  /** Cancel requests that agents had no session for. */
+  readonly forwardedCancels: ForwardCancelRequest[] = []
   readonly #items = new Map<string, Put>()
   readonly #streams = new Map<string, LineQueue>()
 
@@ -70,6 +72,11 @@ export class Plane {
     this.#send({type: 'delete', kind, name})
   }
 
+  /** Tells the agents of a cancel request that another one has passed on. */
+  cancel({user, pid, secret}: Omit<ForwardCancelRequest, 'database'>): void {
+    this.#send({type: 'cancel', user, pid, secret})
+  }
+
   /** Watch streams that are open. */
   get streams(): number {
     return this.#streams.size
@@ -101,6 +108,10 @@ export class Plane {
       emitEvents: (lines: Buffer) => {
         if (this.deaf) return Promise.reject(new PosternError('UNREACHABLE', 'The control plane is away.'))
         this.events.push(...parseEvents(lines))
+        return Promise.resolve()
+      },
+      forwardCancel: (body: ForwardCancelRequest) => {
+        this.forwardedCancels.push(body)
         return Promise.resolve()
       },
       databaseClientCertificate: async (body: {publicKey: string; userCertificate: string}) => {

@@ -29,10 +29,10 @@ interface Stream {
   readonly over: Promise<void>
 }
 
-async function watch(host: TestHost): Promise<Stream> {
+async function watch(host: TestHost, follower = ''): Promise<Stream> {
   const controller = new AbortController()
   streams.push(controller)
-  const body = await host.client.transport.stream('/v1/watch', controller.signal)
+  const body = await host.client.transport.stream(`/v1/watch?follower=${follower}`, controller.signal)
   const over = new Promise<void>((resolve) => body.on('close', resolve))
   body.on('error', () => undefined)
   const lines = createInterface({input: body})[Symbol.asyncIterator]()
@@ -205,6 +205,38 @@ describe('a stream', () => {
     const older = await watch(agent)
     await watch(agent)
     await older.over
+  })
+
+  it('goes on when another process of its host opens one', async () => {
+    const agent = await plane.joinHost('Db')
+    const [main, worker] = [await watch(agent, 'main'), await watch(agent, 'worker')]
+    await plane.addUser('newcomer', ['access'])
+    for (const stream of [main, worker]) await stream.until(isAbout('newcomer'))
+    const again = await watch(agent, 'worker')
+    await worker.over
+    await plane.addUser('latecomer', ['access'])
+    for (const stream of [main, again]) await stream.until(isAbout('latecomer'))
+  })
+
+  it('brings cancel requests that came to another agent of the same database, from such an agent only', async () => {
+    const [one, two, stranger] = await Promise.all(['Db', 'Db', 'Db'].map(() => plane.joinHost('Db')))
+    if (!one || !two || !stranger) throw new Error('no hosts')
+    for (const [agent, name] of [
+      [one, 'shared'],
+      [two, 'shared'],
+      [stranger, 'alone'],
+    ] as const) {
+      const databases = [{database: database(name), health}]
+      await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases})
+    }
+    const streams = await Promise.all([one, two, stranger].map((agent) => watch(agent)))
+    const request = {database: 'Shared', user: 'alice', pid: -7, secret: 'AAECAw=='}
+    await expect(stranger.client.forwardCancel(request)).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+    await one.client.forwardCancel(request)
+    await plane.addUser('after', ['access'])
+    const heard = await Promise.all(streams.map((stream) => stream.until(isAbout('after'))))
+    const cancels = heard.map((events) => events.filter(({type}) => type === 'cancel'))
+    expect(cancels).toEqual([[], [{type: 'cancel', user: 'alice', pid: -7, secret: 'AAECAw=='}], []])
   })
 
   it('ends when a lock shuts its host out', async () => {
