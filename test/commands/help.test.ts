@@ -1,7 +1,7 @@
 import {readdir} from 'node:fs/promises'
 import {join, resolve} from 'node:path'
 import {beforeAll, describe, expect, it} from '@jest/globals'
-import type {Command} from '@oclif/core'
+import {Parser, type Command} from '@oclif/core'
 import {BaseCommand} from '../../src/lib/cli/base-command.js'
 
 interface FlagShape {
@@ -33,6 +33,7 @@ const withoutData = [
   'db configure create',
   'auth sign',
   'install systemd',
+  'completion',
   'edit',
   'rm',
   'tokens rm',
@@ -111,4 +112,63 @@ describe('every command', () => {
       })
     })
   })
+
+  it('has examples that its own flags and arguments take', async () => {
+    let count = 0
+    for (const [name, command] of commands) {
+      for (const example of command.examples) {
+        const text = typeof example === 'string' ? example : example.command
+        for (const words of invocations(text.replaceAll('<%= command.id %>', name))) {
+          const asked = [...commands.keys()]
+            .filter((known) => `${words.join(' ')} `.startsWith(`${known} `))
+            .sort()
+            .at(-1)
+          const called = asked === undefined ? undefined : commands.get(asked)
+          if (asked === undefined || !called) throw new Error(`${text}: there is no such command`)
+          const end = words.indexOf('--')
+          const own = (end < 0 ? words : words.slice(0, end)).slice(asked.split(' ').length)
+          const options = {args: called.args, flags: called.flags, strict: called.strict}
+          const parsed = Parser.parse(own, options).catch((error: unknown) => {
+            throw new Error(`${text}: ${String(error)}`)
+          })
+          await parsed
+          count += 1
+        }
+      }
+    }
+    expect(count).toBeGreaterThan(commands.size)
+  })
+
+  it('names no flag and no command that does not exist', () => {
+    each((command, name) => {
+      const flags = command.flags as unknown as Record<string, FlagShape>
+      const texts = [
+        command.summary,
+        command.description,
+        ...Object.values(flags).map(({description}) => description),
+        ...Object.values(command.args).map(({description}) => description),
+      ]
+      const text = texts.join('\n').replaceAll('<%= config.bin %>', 'postern')
+      for (const [, words = ''] of text.matchAll(/postern ((?:[a-z-]+ ?)+)/g)) {
+        const known = [...commands.keys()].some((each) => `${words.trim()} `.startsWith(`${each} `))
+        expect({name, words, known}).toEqual({name, words, known: true})
+      }
+      for (const [, flag = ''] of text.matchAll(/(?<![\w-])--([a-z][a-z-]*)/g)) {
+        const everywhere = [...commands.values()].some((other) => Object.hasOwn(other.flags, flag))
+        expect({name, flag, known: everywhere}).toEqual({name, flag, known: true})
+      }
+    })
+  })
 })
+
+/** The words of each call of ours in a line of shell: quotes are taken off, redirections left out. */
+function invocations(line: string): string[][] {
+  const inner = line.replaceAll('<%= config.bin %>', 'postern')
+  const calls = inner.split(/\||<\(|&&|;/)
+  return calls.flatMap((call) => {
+    const words = [...call.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/["']|\)$/g, ''))
+    const start = words.indexOf('postern')
+    const end = words.findIndex((word) => /^\d?[<>]/.test(word))
+    return start < 0 ? [] : [words.slice(start + 1, end < 0 ? undefined : end)]
+  })
+}

@@ -23,6 +23,7 @@ const commandsOf = {
     'recordings',
     'request',
     'invite',
+    'completion',
     'version',
   ],
   tctl: [
@@ -41,9 +42,10 @@ const commandsOf = {
     'access',
     'audit',
     'recordings',
+    'completion',
     'version',
   ],
-  teleport: ['start', 'db:configure', 'configure', 'discovery', 'install', 'version'],
+  teleport: ['start', 'db:configure', 'configure', 'discovery', 'install', 'completion', 'version'],
 } as const
 
 export type Alias = keyof typeof commandsOf
