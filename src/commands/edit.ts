@@ -4,7 +4,7 @@ import {openAdminConnection} from '../lib/cli/connection.js'
 import {adminFlags} from '../lib/cli/flags.js'
 import {editResource} from '../lib/cli/resource-edit.js'
 import {describeResource} from '../lib/cli/resource-text.js'
-import {parseNamed} from '../lib/resources/kinds.js'
+import {creatableKinds, parseNamed} from '../lib/resources/kinds.js'
 
 export default class Edit extends BaseCommand {
   static override summary = 'Change a resource in an editor.'
@@ -20,7 +20,7 @@ export default class Edit extends BaseCommand {
     resource: Args.string({
       ignoreStdin: true,
       required: true,
-      description: 'KIND/NAME: a role, user, token, db or lock',
+      description: `KIND/NAME; kinds: ${creatableKinds.join(', ')}`,
     }),
   }
   static override flags = {...adminFlags}

@@ -4,7 +4,7 @@ import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
 import {adminFlags, formats} from '../lib/cli/flags.js'
 import {hideSecrets, renderResources, renderYaml} from '../lib/cli/resource-text.js'
-import {parseReferences} from '../lib/resources/kinds.js'
+import {kinds, parseReferences} from '../lib/resources/kinds.js'
 import type {Resource} from '../lib/resources/resource.js'
 
 export default class Get extends BaseCommand {
@@ -26,8 +26,7 @@ db_server/NAME gives one entry for each agent that serves the database. \`all\` 
     resource: Args.string({
       ignoreStdin: true,
       required: true,
-      description:
-        'KIND or KIND/NAME, several separated by commas, or all; kinds: role, user, token, db, db_server, lock',
+      description: `KIND or KIND/NAME, several separated by commas, or all; kinds: ${kinds.join(', ')}`,
     }),
   }
   static override flags = {
@@ -54,10 +53,10 @@ db_server/NAME gives one entry for each agent that serves the database. \`all\` 
       if (resources.length > 0) this.print(await renderYaml(resources))
       return resources
     }
-    const kinds = new Set(wanted.map(({kind}) => kind))
+    const shown = new Set(wanted.map(({kind}) => kind))
     return this.show(flags.format, resources, async () => {
       const now = this.surroundings.clock.now()
-      const tables = await Promise.all([...kinds].map((kind) => renderResources(kind, resources, now)))
+      const tables = await Promise.all([...shown].map((kind) => renderResources(kind, resources, now)))
       return tables.join('\n\n')
     })
   }

@@ -3,7 +3,7 @@ import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
 import {adminFlags} from '../lib/cli/flags.js'
 import {describeResource} from '../lib/cli/resource-text.js'
-import {parseNamed} from '../lib/resources/kinds.js'
+import {kinds, parseNamed} from '../lib/resources/kinds.js'
 
 export default class Rm extends BaseCommand {
   static override summary = 'Delete a resource.'
@@ -18,7 +18,7 @@ export default class Rm extends BaseCommand {
     resource: Args.string({
       ignoreStdin: true,
       required: true,
-      description: 'KIND/NAME: a role, user, token, db, db_server or lock',
+      description: `KIND/NAME; kinds: ${kinds.join(', ')}`,
     }),
   }
   static override flags = {...adminFlags}

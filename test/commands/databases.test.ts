@@ -61,6 +61,26 @@ describe('db ls', () => {
     expect(await names('--search', 'redshift,dev')).toEqual(['my-redshift'])
   })
 
+  it('filters by a query, for administrators too', async () => {
+    const names = async (query: string): Promise<string[]> => {
+      const {stdout} = await cluster.as('bob', ['db', 'ls', `--query=${query}`, '--format=json'])
+      return (JSON.parse(stdout) as {metadata: {name: string}}[]).map(({metadata}) => metadata.name)
+    }
+    expect(await names('labels["env"] == "prod" && hasPrefix(name, "au")')).toEqual(['aurora'])
+    expect(await names('!exists(labels["team"]) || name == "none"')).toEqual(['my-redshift'])
+    const served = await cluster.admin([
+      'db',
+      'servers',
+      '--query',
+      'resource.metadata.labels.env == "dev"',
+      '-f',
+      'json',
+    ])
+    expect(JSON.parse(served.stdout)).toMatchObject([{metadata: {name: 'my-redshift'}}])
+    const wrong = await cluster.as('bob', ['db', 'ls', '--query=labels["env"] = "prod"'])
+    expect({code: wrong.code, stdout: wrong.stdout}).toEqual({code: 2, stdout: ''})
+  })
+
   it('shows everything with -v, to programs as YAML too', async () => {
     const {stdout} = await cluster.as('bob', ['db', 'ls', '-v'])
     expect(stdout).toMatch(/Protocol Type +URI +Allowed Users +Health +Labels/)

@@ -163,12 +163,16 @@ describe('every command', () => {
 
 /** The words of each call of ours in a line of shell: quotes are taken off, redirections left out. */
 function invocations(line: string): string[][] {
-  const inner = line.replaceAll('<%= config.bin %>', 'postern')
-  const calls = inner.split(/\||<\(|&&|;/)
+  const words = [...line.replaceAll('<%= config.bin %>', 'postern').matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)]
+  const calls: string[][] = [[]]
+  for (const [word] of words) {
+    if (/^(\||&&|;)$/.test(word)) calls.push([])
+    else calls.at(-1)?.push(word.replace(/^<\(/, '').replace(/^(\w+)\)$/, '$1'))
+  }
   return calls.flatMap((call) => {
-    const words = [...call.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g)].map(([word]) => word.replace(/["']|\)$/g, ''))
-    const start = words.indexOf('postern')
-    const end = words.findIndex((word) => /^\d?[<>]/.test(word))
-    return start < 0 ? [] : [words.slice(start + 1, end < 0 ? undefined : end)]
+    const start = call.indexOf('postern')
+    const end = call.findIndex((word) => /^\d?[<>]/.test(word))
+    const own = call.slice(start + 1, end < 0 ? undefined : end)
+    return start < 0 ? [] : [own.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, '$1$2'))]
   })
 }

@@ -6,7 +6,14 @@ import {nameCommands} from '../../lib/cli/calling-name.js'
 import {openUserLogin} from '../../lib/cli/connection.js'
 import {hasLabels} from '../../lib/cli/database-selection.js'
 import {databaseData, renderDatabases, searchDatabases} from '../../lib/cli/database-text.js'
-import {formatFlag, list, loginFlags, mergeLabels} from '../../lib/cli/flags.js'
+import {formatFlag, list, loginFlags, mergeLabels, queryFlag} from '../../lib/cli/flags.js'
+
+/** Compiled before anything is asked: a mistake in a query is a mistake of usage. */
+async function wanted(query: string | undefined): Promise<(database: VisibleDatabase) => boolean> {
+  if (query === undefined) return () => true
+  const {compileQuery} = await import('../../lib/cli/database-query.js')
+  return compileQuery(query)
+}
 
 /** From this many rows on it is worth saying how to see fewer. */
 const manyRows = 20
@@ -19,6 +26,7 @@ export default class DbLs extends BaseCommand {
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> env=dev,team=shop',
     '<%= config.bin %> <%= command.id %> --search=orders,us-west-1 -v',
+    `<%= config.bin %> <%= command.id %> --query='labels["env"] == "dev" || health.status == "unhealthy"'`,
   ]
   static override args = {
     labels: Args.string({ignoreStdin: true, description: 'show only databases with these labels: KEY=VALUE,...'}),
@@ -29,6 +37,7 @@ export default class DbLs extends BaseCommand {
       description: 'show only databases in which all these words occur',
       helpValue: 'WORD,...',
     }),
+    ...queryFlag,
     verbose: Flags.boolean({char: 'v', description: 'show all columns and labels'}),
     ...formatFlag,
     ...loginFlags,
@@ -37,10 +46,11 @@ export default class DbLs extends BaseCommand {
   async run(): Promise<VisibleDatabase[]> {
     const {args, flags} = await this.parse(DbLs)
     const labels = mergeLabels(args.labels === undefined ? undefined : [args.labels]) ?? {}
+    const isWanted = await wanted(flags.query)
     const login = await openUserLogin(flags, this.surroundings)
     const {databases: all} = await login.ask((client) => client.visibleDatabases())
     const databases = searchDatabases(all, flags.search ?? [])
-      .filter(({database}) => hasLabels(database.metadata.labels ?? {}, labels))
+      .filter((each) => hasLabels(each.database.metadata.labels ?? {}, labels) && isWanted(each))
       .sort((a, b) => (a.database.metadata.name < b.database.metadata.name ? -1 : 1))
     const active = (await login.databases.list()).map(({route}) => route)
     await this.show(flags.format, databases.map(databaseData), () =>
@@ -50,7 +60,7 @@ export default class DbLs extends BaseCommand {
         width: process.stdout.isTTY ? process.stdout.columns : undefined,
       }),
     )
-    const isFiltered = args.labels !== undefined || flags.search !== undefined
+    const isFiltered = args.labels !== undefined || flags.search !== undefined || flags.query !== undefined
     if (flags.format === 'text' && databases.length >= manyRows && !isFiltered) {
       this.say(
         nameCommands(

@@ -1,4 +1,4 @@
-import type {CompletedValue, Place} from './completion.js'
+import type {CompletedValue, Place} from './completion-places.js'
 
 /** For bash 4 and later, without the bash-completion package. */
 export function renderBash(program: string, places: readonly Place[]): string {

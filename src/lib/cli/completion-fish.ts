@@ -1,4 +1,4 @@
-import type {CompletedFlag, CompletedValue, Place} from './completion.js'
+import type {CompletedFlag, CompletedValue, Place} from './completion-places.js'
 
 export function renderFish(program: string, places: readonly Place[]): string {
   const at = `__${program}_at`

@@ -73,11 +73,18 @@ export function databaseData({database, type, users, names, health}: VisibleData
   return {...database, type, health, users, names}
 }
 
-/** Databases in which every word occurs, in the name, the description, a label, the type or the address. */
+/** Databases in which every word occurs. */
 export function searchDatabases(databases: readonly VisibleDatabase[], words: readonly string[]): VisibleDatabase[] {
-  return databases.filter(({database: {metadata, spec}, type}) => {
-    const labels = Object.entries(metadata.labels ?? {}).flat()
-    const text = [metadata.name, metadata.description ?? '', type, spec.uri, ...labels].join('\n').toLowerCase()
-    return words.every((word) => text.includes(word.toLowerCase()))
-  })
+  return databases.filter((database) => hasWords(database, words))
+}
+
+/** Whether every word occurs in the name, the description, a label, the protocol, the type or the address. */
+export function hasWords(
+  {database: {metadata, spec}, type}: Pick<VisibleDatabase, 'database' | 'type'>,
+  words: readonly string[],
+): boolean {
+  const labels = Object.entries(metadata.labels ?? {}).flat()
+  const parts = [metadata.name, metadata.description ?? '', spec.protocol, type, spec.uri, ...labels]
+  const text = parts.join('\n').toLowerCase()
+  return words.every((word) => text.includes(word.toLowerCase()))
 }

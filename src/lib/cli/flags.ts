@@ -91,6 +91,14 @@ export const labelsFlag = {
   labels: Flags.string({...repeated, description: 'select the database by its labels', helpValue: 'KEY=VALUE,...'}),
 }
 
+/** Which databases, by a predicate (database-query.ts). */
+export const queryFlag = {
+  query: Flags.string({
+    description: 'show only databases for which this is true, as labels["env"] == "dev" && hasPrefix(name, "eu-")',
+    helpValue: 'PREDICATE',
+  }),
+}
+
 /** The labels of `k=v,k2=v2`, several times; undefined when there is none. @throws PosternError USAGE */
 export function mergeLabels(texts: readonly string[] | undefined): Labels | undefined {
   const labels: Labels = asUsage(() => parseLabels((texts ?? []).join(',')))

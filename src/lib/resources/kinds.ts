@@ -52,12 +52,12 @@ export function parseReference(text: string): Reference {
   return {kind: parseKind(text.slice(0, slash)), ...(name ? {name} : {})}
 }
 
-/** Kinds that a file can create again, in the order that needs none that comes later. */
-const creatable = ['role', 'user', 'token', 'db', 'lock'] as const satisfies readonly Kind[]
+/** Kinds that a file can create, in an order in which none needs a later one: agents announce the others. */
+export const creatableKinds = kinds.filter((kind) => kind !== 'db_server')
 
 /** `kind`, `kind/name`, several of them separated by commas, or `all`: every kind that can be created. @throws PosternError USAGE */
 export function parseReferences(text: string): readonly Reference[] {
-  if (text.toLowerCase() === 'all') return creatable.map((kind) => ({kind}))
+  if (text.toLowerCase() === 'all') return creatableKinds.map((kind) => ({kind}))
   return text.split(',').map((each) => parseReference(each.trim()))
 }
 
