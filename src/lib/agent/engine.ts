@@ -18,6 +18,7 @@
  * A failure at any step reaches the client as an ErrorResponse and the audit log as TDB00W.
  */
 import {randomUUID} from 'node:crypto'
+import {briefExplanation} from '../access/explanation.js'
 import type {SessionOptions} from '../access/session-options.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
@@ -43,6 +44,7 @@ import type {DatabaseSession} from './dial.js'
 import type {Arrival} from './entrance.js'
 import {longestName} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
+import type {Explanation} from '../resources/explanation.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
@@ -195,7 +197,7 @@ export class Engine {
   #greet(attempt: Attempt): number {
     const {socket} = attempt.arrival
     const passage = this.#options.gate.check(attempt.arrival)
-    socket.write(encodeGreeting(greetingOf(passage)))
+    socket.write(encodeGreeting(greetingOf(passage, explainHint(attempt.sid))))
     if (passage.ok) return patience.greeted
     this.#recordRefusal(attempt, describeFailure(passage.error), passage.guest)
     if (passage.code === 'expired') return patience.expired
@@ -221,7 +223,9 @@ export class Engine {
     try {
       const decision = gate.judge(guest, served)
       if (!decision.allowed) {
-        this.#refuse(attempt, fatal(sqlStates.notAuthorized, decision.message), guest, served)
+        const {message, hint, explanation} = decision
+        const hints = [...(hint === undefined ? [] : [hint]), explainHint(attempt.sid)]
+        this.#refuse(attempt, fatal(sqlStates.notAuthorized, message, hints.join(' ')), guest, served, explanation)
         return undefined
       }
       const limited = refuseReplication(startup, decision) ?? this.#refuseAnother(guest, decision.options)
@@ -355,12 +359,12 @@ export class Engine {
   }
 
   /** Ends a connection that never became a session: an ErrorResponse for the client, TDB00W for the audit. */
-  #refuse(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served): void {
-    this.#recordRefusal(attempt, error, guest, served)
+  #refuse(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
+    this.#recordRefusal(attempt, error, guest, served, decision)
     this.#tell(attempt.arrival, error)
   }
 
-  #recordRefusal(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served): void {
+  #recordRefusal(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
     this.counters.sessionsRefused += 1
     attempt.logger.info('A connection was refused.', {reason: error.message, user: guest?.identity.user})
     const where = served ?? (guest && this.#options.catalog.find(guest.route.database))
@@ -368,10 +372,24 @@ export class Engine {
     if (!guest || !where) return
     try {
       const audit = this.#auditOf(attempt, guest, where)
-      audit.refused({error: error.message, message: error.message})
+      audit.refused({
+        error: error.message,
+        message: error.message,
+        decision: decision ? briefExplanation(decision) : this.#denialOf(guest, where),
+      })
       if (error.code === sqlStates.tooManyConnections) audit.rejected(error.message)
     } catch (failure) {
       attempt.logger.error('A refusal could not be audited.', {reason: messageOf(failure)})
+    }
+  }
+
+  /** What roles and locks say of a guest who got no further than the door. */
+  #denialOf(guest: Guest, served: Served): Explanation | undefined {
+    try {
+      const {allowed, explanation} = this.#options.gate.judge(guest, served)
+      return allowed ? undefined : briefExplanation(explanation)
+    } catch {
+      return undefined
     }
   }
 
@@ -385,6 +403,9 @@ export class Engine {
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
   }
 }
+
+/** The id of the decision is the session's that did not come about. */
+const explainHint = (sid: string): string => `An administrator sees why with: postern access explain ${sid}`
 
 function tagsUnknown({database}: Served): PosternError {
   return new PosternError(

@@ -42,11 +42,11 @@ export type Passage =
       readonly guest?: Guest
     }
 
-/** What a client of ours is told. */
-export function greetingOf(passage: Passage): Greeting {
+/** What a client of ours is told. @param explanation how an administrator learns more of a denial */
+export function greetingOf(passage: Passage, explanation: string): Greeting {
   if (passage.ok) return {ok: true}
-  const {code, error} = passage
-  const hint = error.hints.join(' ')
+  const {code, error, guest} = passage
+  const hint = [...error.hints, ...(code === 'denied' && guest ? [explanation] : [])].join(' ')
   return {ok: false, code, message: error.message, ...(hint !== '' && {hint})}
 }
 

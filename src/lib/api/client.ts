@@ -72,6 +72,16 @@ export class ApiClient {
     return this.transport.request('POST', '/v1/certificates/user', body)
   }
 
+  /** What agents would decide now. */
+  explainAccess(body: requests.ExplainAccessRequest): Promise<responses.ExplainAccessResponse> {
+    return this.transport.request('POST', '/v1/access/explain', body)
+  }
+
+  /** A denial, by the id that the user was told. */
+  decision(id: string): Promise<responses.DecisionResponse> {
+    return this.transport.request('GET', `/v1/access/decisions/${segment(id)}`)
+  }
+
   authority(type: responses.AuthorityType): Promise<responses.AuthorityResponse> {
     return this.transport.request('GET', `/v1/authorities/${segment(type)}`)
   }

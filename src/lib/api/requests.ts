@@ -66,6 +66,17 @@ export const databaseCertificateRequest = z.strictObject({
 })
 export type DatabaseCertificateRequest = z.input<typeof databaseCertificateRequest>
 
+/** Would somebody get in? Without a user it is about the caller. */
+export const explainAccessRequest = z.strictObject({
+  user: z.string().min(1).max(256).optional(),
+  database: z.string().min(1).max(63),
+  dbUser: z.string().min(1).max(2048),
+  /** The database user's name unless given, as in PostgreSQL. */
+  dbName: z.string().max(256).optional(),
+  dbRoles: names.default([]),
+})
+export type ExplainAccessRequest = z.input<typeof explainAccessRequest>
+
 /** An agent asks for the certificate that it shows to a self-hosted database. */
 export const databaseClientRequest = z.strictObject({
   publicKey,

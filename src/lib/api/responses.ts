@@ -1,5 +1,6 @@
 import type {Database} from '../resources/database.js'
 import type {HealthStatus} from '../resources/database-server.js'
+import type {Explanation} from '../resources/explanation.js'
 
 /** Answers of the API, as types only: the client trusts the control plane that it has authenticated. */
 
@@ -125,6 +126,30 @@ export interface VisibleDatabase {
   /** Concrete or `*`. */
   readonly names: {readonly allowed: readonly string[]; readonly denied: readonly string[]}
   readonly health: HealthStatus
+}
+
+/** What one or several agents would decide. */
+export interface AccessExplanation {
+  readonly explanation: Explanation
+  /** What an administrator could change so that a denial becomes a permission. */
+  readonly remedies: readonly string[]
+  readonly agents: readonly {readonly hostId: string; readonly hostname: string; readonly health: HealthStatus}[]
+}
+
+export interface ExplainAccessResponse {
+  /** One, unless agents know different labels of the database, or one of them is locked. */
+  readonly answers: readonly AccessExplanation[]
+}
+
+/** A denial that was. */
+export interface DecisionResponse extends Partial<Pick<AccessExplanation, 'explanation' | 'remedies'>> {
+  readonly id: string
+  /** RFC 3339 */
+  readonly time: string
+  readonly user: string
+  readonly agent: {readonly hostId: string; readonly hostname: string}
+  /** What the user was told. */
+  readonly message: string
 }
 
 export interface HeartbeatResponse {

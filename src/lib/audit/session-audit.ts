@@ -21,6 +21,13 @@ const maximumPacketBytes = 4096
 /** Bytes of SQL in one event of its own. */
 const sqlPartBytes = 65_536
 
+interface Refusal {
+  readonly error: string
+  readonly message: string
+  /** The decision of roles and locks that refused it (resources/explanation.ts). */
+  readonly decision?: object | undefined
+}
+
 export interface SessionEnd {
   /** Why it ended, one sentence. */
   readonly reason: string
@@ -95,8 +102,13 @@ export class SessionAudit implements OpenSession {
   }
 
   /** The session did not come about. `error` is for administrators, `message` is what the user was told. */
-  refused({error, message}: {readonly error: string; readonly message: string}): void {
-    const event = this.#event('db.session.start', boundaryFields(this.facts), {success: false, error, message})
+  refused({error, message, decision}: Refusal): void {
+    const event = this.#event('db.session.start', boundaryFields(this.facts), {
+      success: false,
+      error,
+      message,
+      ...(decision && {decision}),
+    })
     this.#add(asRefusedStart(event))
     this.flush()
   }

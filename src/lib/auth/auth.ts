@@ -13,6 +13,8 @@ import type {JoinRole} from '../resources/token.js'
 import {RecordingFiles} from '../storage/recording-files.js'
 import {openSqlite} from '../storage/sqlite.js'
 import type {Backend} from '../storage/backend.js'
+import {AccessExplainer} from './access-explainer.js'
+import {createAccessRoutes} from './access-routes.js'
 import {Accounts} from './accounts.js'
 import {writeAdminIdentity} from './admin-identity.js'
 import {AuditLog} from './audit-log.js'
@@ -178,6 +180,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       splices: backend,
       resources: new GuardedResources(new ResourceStore({stores, accounts, joining, audit})),
     }),
+    ...createAccessRoutes(new AccessExplainer({stores, audit, clock})),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),
     ...createInstallRoutes({archives: new PackageArchives(join(options.dataDir, 'package')), version, publicAddress}),
   ]

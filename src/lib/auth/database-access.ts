@@ -112,13 +112,19 @@ export class DatabaseAccess {
     const view = viewOf(subjectOf(caller), caller.definitions)
     const seen = candidates.find(({metadata}) => view(metadata.labels ?? {}))
     if (seen) return seen
-    throw new PosternError('NOT_FOUND', `There is no database "${name}" that you may see.`, {
-      hint: 'List your databases with `postern db ls`.',
-    })
+    throw notVisible(name)
   }
 }
 
-function subjectOf({name, roles, traits}: UserCaller): Subject {
+/** The same for a database that does not exist. */
+export function notVisible(name: string): PosternError {
+  return new PosternError('NOT_FOUND', `There is no database "${name}" that you may see.`, {
+    hint: 'List your databases with `postern db ls`.',
+  })
+}
+
+/** A user as decisions see them. */
+export function subjectOf({name, roles, traits}: UserCaller): Subject {
   return {user: name, roles, traits}
 }
 

@@ -6,6 +6,7 @@ import {formatAddress, type Address} from '../resources/endpoint.js'
 import {kinds, type Kind} from '../resources/kinds.js'
 import {describeIssues, parseResource, type Resource} from '../resources/resource.js'
 import {z} from 'zod'
+import {readsRoles, withoutDecision} from './access-explainer.js'
 import type {Accounts} from './accounts.js'
 import type {AuditLog} from './audit-log.js'
 import type {Authorities} from './authorities.js'
@@ -182,8 +183,9 @@ function userRoutes(options: RouteOptions): Route[] {
     permittedRoute('token', 'create')('POST', '/v1/tokens', {body: requests.addTokenRequest}, ({body, caller}) =>
       joining.addToken(body, caller),
     ),
-    permittedRoute('event', 'list')('GET', '/v1/events', {}, ({query}) => {
-      return audit.list(readQuery(requests.listEventsQuery, query))
+    permittedRoute('event', 'list')('GET', '/v1/events', {}, async ({caller, query}) => {
+      const answer = await audit.list(readQuery(requests.listEventsQuery, query))
+      return readsRoles(caller) ? answer : {...answer, events: answer.events.map(withoutDecision)}
     }),
     memberRoute('GET', '/v1/audit/keys', {}, () => ({keys: [options.sealing.key.publicKey]})),
     permittedRoute('session', 'read')('GET', '/v1/audit/verification', {}, ({query}) => {

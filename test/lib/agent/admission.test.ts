@@ -38,7 +38,7 @@ beforeAll(async () => {
   plane = await Plane.create()
   const server = await serverCertificate(plane)
   postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN')
+  await postgres.execute('CREATE ROLE alice LOGIN; CREATE ROLE admin LOGIN')
   const clock = {...systemClock, monotonic: () => systemClock.monotonic() + leap}
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
 })
@@ -185,6 +185,66 @@ describe('the certificate of a client', () => {
     const silent = await rig.dial(await rig.guest(), {ALPNProtocols: []}).catch(() => undefined)
     if (silent) await expect(greet(silent)).rejects.toThrow()
     await expect(rig.dial(await rig.guest(), {ALPNProtocols: ['postgresql']})).rejects.toThrow()
+  })
+})
+
+describe('a denial by roles', () => {
+  const guestAs = (dbUser: string) =>
+    rig.guest({route: {database: 'example', protocol: 'postgres', dbUser, dbName: 'postgres', dbRoles: []}})
+
+  it('says which role came nearest, what it lacks, and under which id the audit has the whole decision', async () => {
+    const error = await refusal(rig, await guestAs('admin'), {user: 'admin'})
+    expect(error).toMatchObject({severity: 'FATAL', code: '28000'})
+    expect(error?.message).toBe(
+      'Access to database "example" as user "admin" to "postgres" is denied: your role "access" allows the database, but not database user "admin".',
+    )
+    const [, hint, id] =
+      /^(.*) An administrator sees why with: postern access explain (\S+)$/.exec(error?.hint ?? '') ?? []
+    expect(hint).toBe('It allows the database users "alice".')
+    await until(() => plane.eventsOf(id).length > 0, 'the denial is audited')
+    expect(plane.eventsOf(id)).toMatchObject([
+      {
+        code: 'TDB00W',
+        error: error?.message,
+        decision: {
+          allowed: false,
+          reason: 'no-role',
+          role: 'access',
+          dbUser: 'admin',
+          roles: [{role: 'access', allow: {labels: {matched: true}, user: {matched: false, entries: ['alice']}}}],
+        },
+      },
+    ])
+  })
+
+  it('by a lock has such an id in the greeting', async () => {
+    plane.put({kind: 'lock', name: 'l1', item: lock({user: 'alice'}, 'on leave')})
+    await greetingBecomes({ok: false, code: 'denied', message: 'Access is locked: on leave.'})
+    const greeting = await greetingFor(await rig.guest())
+    const id = /postern access explain (\S+)$/.exec(greeting.ok ? '' : (greeting.hint ?? ''))?.[1]
+    await until(() => plane.eventsOf(id).length > 0, 'the refusal is audited')
+    expect(plane.eventsOf(id)).toMatchObject([{decision: {reason: 'lock', lock: 'l1'}}])
+  })
+
+  it.each(['admin', 'ADMIN', 'Admin', 'adm\u0131n', '"admin"', 'admin ', ' admin'])(
+    'D01: of a user name holds however it is spelled: %j does not become it',
+    async (dbUser) => {
+      const all = {db_labels: {'*': ['*']}, db_users: ['*'], db_names: ['*']}
+      const spec = {allow: all, deny: {db_users: ['admin']}}
+      plane.put({kind: 'role', name: 'access', item: {...accessRole, spec}})
+      await until(
+        async () => (await refusal(rig, await guestAs('admin'), {user: 'admin'}))?.message.includes('forbids') === true,
+        'the role has arrived',
+      )
+      // Denied, or another name to PostgreSQL too, which has no such user.
+      expect((await refusal(rig, await guestAs(dbUser), {user: dbUser}))?.code).toMatch(/^28/)
+    },
+  )
+
+  it('D01: of a user name is not avoided with a zero byte', async () => {
+    // In the startup message the name ends there; in the certificate it does not.
+    const error = await refusal(rig, await guestAs('admin\0x'), {user: 'admin'})
+    expect(error?.message).toContain('asks for database user "admin", but its certificate is for')
   })
 })
 
