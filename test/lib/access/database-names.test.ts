@@ -32,7 +32,7 @@ it.each<[UserScope, string, string, boolean]>([
   [redshift, arnIn(abroad, 'admin'), arnIn(home, 'admin'), false],
   [serverless, 'admin', 'role/admin', true],
   [redshift, 'admin', 'role/admin', false],
-])('a denial at %p of %s stops %s: %p', (scope, entry, dbUser, expected) => {
+])('D01: a denial at %p of %s stops %s: %p', (scope, entry, dbUser, expected) => {
   expect(isDenied(scope, entry, dbUser)).toBe(expected)
 })
 
@@ -51,7 +51,7 @@ it.each<[UserScope, string, string, boolean]>([
   expect(isAllowed(scope, entry, dbUser)).toBe(expected)
 })
 
-it('names of databases on Redshift are folded too', () => {
+it('D01: names of databases on Redshift are folded too', () => {
   const question = asked([role('r', {allow: everything, deny: {db_names: ['Secrets']}})])
   const at = (scope: UserScope) => ({...question, target: {...question.target, scope}})
   expect(decided(at(redshift), {dbName: 'SECRETS'}).allowed).toBe(false)

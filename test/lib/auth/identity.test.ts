@@ -253,7 +253,7 @@ describe('a host', () => {
     expect(items.map(({spec}) => spec.database.spec.uri)).toEqual(['db:5432'])
   })
 
-  it('gets a client certificate only for a database that it serves, against the certificate of the user', async () => {
+  it('D07: gets a client certificate only for a database that it serves, against the certificate of the user', async () => {
     const user = await databaseCertificate(alice)
     const {publicKey} = await generateKeys()
     const issued = await agent.client.databaseClientCertificate({publicKey, userCertificate: user.certificate})

@@ -60,7 +60,7 @@ describe('the recording of a session', () => {
     expect(log.events.map(({event}) => event)).toEqual(whole.filter((name) => name !== 'db.session.result'))
   })
 
-  it('is one host’s: another that tells of the session is refused, with an alarm', async () => {
+  it('D07: is one host’s: another that tells of the session is refused, with an alarm', async () => {
     const events = session(whole)
     await agent.client.emitEvents(formatEvents(...events.slice(0, 2)))
     await expect(other.client.emitEvents(formatEvents(...events.slice(2)))).rejects.toMatchObject({code: 'INVALID'})
@@ -91,7 +91,7 @@ describe('the recording of a session', () => {
     await expect(read(plane.admin, String(start.sid))).rejects.toMatchObject({code: 'NOT_FOUND'})
   })
 
-  it('is for its user and for whose roles say so, unless a role denies it', async () => {
+  it('D08: is for its user and for whose roles say so, unless a role denies it', async () => {
     const events = session(whole)
     await agent.client.emitEvents(formatEvents(...events))
     const silent = {kind: 'role' as const, version: 'v7' as const, metadata: {name: 'silent'}}
