@@ -203,8 +203,8 @@ fuzz(
       ...['labels_matching', 'regexp.match', 'user.metadata.name', '`', '"', '\\', '1e999', '__proto__', '.'],
     ]),
     ({text, holds}, labels, anything) => {
-      attempt(() => compileLabelRule('allow', undefined, anything).fill(holder)(labels))
-      return compileLabelRule('allow', undefined, text).fill(holder)(labels).matched === holds(labels)
+      attempt(() => compileLabelRule('allow', undefined, anything).fill(holder).selects(labels))
+      return compileLabelRule('allow', undefined, text).fill(holder).selects(labels) === holds(labels)
     },
   ),
   [[{text: 'labels["env"] == "prod"', holds: ({env}) => env === 'prod'}, {env: 'prod'}, '('.repeat(10_000)]],

@@ -160,7 +160,7 @@ function examine(name: string, role: Role | undefined, {subject, target, request
     readDatabaseName(scope.type, entry) === readDatabaseName(scope.type, wanted)
   const {dbUser, dbName, dbRoles = []} = request
   const check = ({labels, users, names, dbRoles: roles}: HeldSide, sameUser: typeof isSameUser): SideFinding => ({
-    labels: labels(target.labels),
+    labels: labels.explain(target.labels),
     user: match(users, dbUser, (entry, wanted) => sameUser(scope, entry, wanted)),
     name: match(names, dbName, sameName),
     roles: {matched: dbRoles.some((wanted) => roles.includes('*') || roles.includes(wanted)), entries: roles},

@@ -4,7 +4,7 @@ import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import {compileLabelRule} from './label-rule.js'
 
 /** Instructions that its expressions may take for each character of a label. */
-const maximumCost = 10_000
+const maximumCost = 5000
 
 /**
  * Whether a health check configuration is for databases with these labels.
@@ -23,5 +23,5 @@ export function compileMatch({metadata, spec}: HealthCheckConfig): (labels: Labe
   }
   // Nobody asks: agents check databases whoever uses them.
   const test = rule.fill({user: '', traits: {}})
-  return (labels) => test(labels).matched
+  return test.selects
 }

@@ -39,10 +39,15 @@ const vocabulary: Vocabulary<LabelScope> = {
 }
 
 /** Instructions that the patterns of one selector may take for each character, once traits are filled in. */
-const maximumCost = 10_000
+const maximumCost = 5000
 
 /** Which databases one side of a role selects, for one holder of it. */
-export type LabelTest = (labels: Labels) => LabelsFinding
+export interface LabelTest {
+  /** Whether there is anything that could select one. */
+  readonly possible: boolean
+  readonly selects: (labels: Labels) => boolean
+  readonly explain: (labels: Labels) => LabelsFinding
+}
 
 export interface LabelRule {
   /** Whether it is the same for everybody. */
@@ -67,10 +72,8 @@ export function compileLabelRule(
   return {
     fixed: (filled?.fixed ?? true) && condition === undefined,
     cost: (filled?.cost ?? 0) + (condition?.cost ?? 0),
-    fill: (holder) => {
-      const chosen = filled?.fill(holder.traits)
-      return (labels) => judge(side, labels, holder, chosen, condition && {text: expression ?? '', condition})
-    },
+    fill: (holder) =>
+      testOf(side, holder, filled?.fill(holder.traits), condition && {text: expression ?? '', condition}),
   }
 }
 
@@ -79,27 +82,34 @@ interface FilledSelector {
   readonly test: SelectorTest
 }
 
-function judge(
+function testOf(
   side: 'allow' | 'deny',
-  labels: Labels,
   holder: Holder,
   chosen: FilledSelector | undefined,
   expression: {readonly text: string; readonly condition: Condition<LabelScope>} | undefined,
-): LabelsFinding {
-  const shown = {
-    ...(chosen && {selector: chosen.selector}),
-    ...(expression && {expression: expression.text}),
+): LabelTest {
+  const misfit = (labels: Labels): string | undefined => chosen?.test.misfit(labels)
+  const holds = (labels: Labels): boolean => expression?.condition.holds({...holder, labels}) === true
+  const selects = (labels: Labels): boolean => {
+    if (!chosen || !expression) return chosen ? misfit(labels) === undefined : holds(labels)
+    return side === 'allow'
+      ? misfit(labels) === undefined && holds(labels)
+      : misfit(labels) === undefined || holds(labels)
   }
-  const failures: string[] = []
-  if (chosen) {
-    const misfit = chosen.test.misfit(labels)
-    if (misfit !== undefined) failures.push(misfit)
+  return {
+    possible: chosen !== undefined || expression !== undefined,
+    selects,
+    explain: (labels) => {
+      const matched = selects(labels)
+      const failed = matched ? undefined : (misfit(labels) ?? (expression && 'expression'))
+      return {
+        matched,
+        ...(chosen && {selector: chosen.selector}),
+        ...(expression && {expression: expression.text}),
+        ...(failed !== undefined && {failed}),
+      }
+    },
   }
-  if (expression && expression.condition.holds({...holder, labels}) !== true) failures.push('expression')
-  const parts = (chosen ? 1 : 0) + (expression ? 1 : 0)
-  const matched = parts > 0 && (side === 'allow' ? failures.length === 0 : failures.length < parts)
-  const [failed] = failures
-  return {matched, ...shown, ...(!matched && failed !== undefined && {failed})}
 }
 
 /** A selector whose values may be templates. */
@@ -109,14 +119,18 @@ function compileFilled(selector: Selector): {
   fill: (traits: Traits) => FilledSelector
 } {
   const keys = Object.entries(selector).map(([key, values]): [string, Template] => [key, compileEntries(values)])
-  if (keys.every(([, {fixed}]) => fixed)) {
+  // With the key `*` it selects everything, whatever else it says.
+  if (keys.every(([, {fixed}]) => fixed) || Object.hasOwn(selector, '*')) {
     const test = compileSelector(selector)
     const chosen = {selector, test}
     return {fixed: true, cost: test.cost, fill: () => chosen}
   }
+  const same = compileKeys(keys.filter(([, {fixed}]) => fixed).map(([key, {samples}]) => [key, samples]))
   const fillIn = (traits: Traits): FilledSelector => {
     const chosen = Object.fromEntries(keys.map(([key, values]) => [key, values.fill(traits)]))
-    const test = compileSelector(chosen)
+    // Only what differs between people is read again for each.
+    const own = compileKeys(keys.filter(([, {fixed}]) => !fixed).map(([key]) => [key, chosen[key] ?? []]))
+    const test = {misfit: (labels: Labels) => same.misfit(labels) ?? own.misfit(labels), cost: own.cost}
     if (test.cost > maximumCost) {
       throw new PosternError('INVALID', 'The traits of the user make its regular expressions too large.')
     }
@@ -124,4 +138,9 @@ function compileFilled(selector: Selector): {
   }
   const usual = compileSelector(Object.fromEntries(keys.map(([key, {samples}]) => [key, samples])))
   return {fixed: false, cost: keys.reduce((sum, [, {cost}]) => sum + cost, usual.cost), fill: fillIn}
+}
+
+/** Some keys of a selector: none of them selects everything. */
+function compileKeys(keys: readonly (readonly [string, readonly string[]])[]): SelectorTest {
+  return keys.length === 0 ? {misfit: () => undefined, cost: 0} : compileSelector(Object.fromEntries(keys))
 }

@@ -23,6 +23,8 @@ export function viewOf(subject: Subject, roles: ReadonlyMap<string, Role>): (lab
     const role = roles.get(name)
     return role ? [compileRole(role).heldBy(subject)] : []
   })
+  const allowing = held.map(({allow}) => allow).filter(({labels}) => labels.possible)
+  const denying = held.map(({deny}) => deny).filter(({labels}) => labels.possible)
   const forbidden: Forbidden = {
     users: new Set(held.flatMap(({deny}) => deny.users)),
     names: new Set(held.flatMap(({deny}) => deny.names)),
@@ -30,16 +32,11 @@ export function viewOf(subject: Subject, roles: ReadonlyMap<string, Role>): (lab
   // Databases that the same roles select look the same.
   const known = new Map<string, Visibility>()
   return (labels) => {
-    if (held.some(({deny}) => deny.labels(labels).matched)) return undefined
-    const granting = held.map(({allow}, index) => (allow.labels(labels).matched ? index : -1)).filter((i) => i >= 0)
+    if (denying.some((side) => side.labels.selects(labels))) return undefined
+    const granting = allowing.filter((side) => side.labels.selects(labels))
     if (granting.length === 0) return undefined
-    const key = granting.join()
-    const seen =
-      known.get(key) ??
-      judgeAll(
-        granting.flatMap((index) => held[index]?.allow ?? []),
-        forbidden,
-      )
+    const key = granting.map((side) => allowing.indexOf(side)).join()
+    const seen = known.get(key) ?? judgeAll(granting, forbidden)
     known.set(key, seen)
     return seen
   }

@@ -5,6 +5,9 @@ import {messageOf, PosternError} from '../core/errors.js'
 const maximumExpansion = 50_000
 const maximumInstructions = 5000
 
+/** Values whose answer an expression keeps. */
+const rememberedValues = 64
+
 export interface Pattern {
   /** Whether the whole of a value is meant. */
   readonly matches: (value: string) => boolean
@@ -20,7 +23,17 @@ export function compilePattern(pattern: string): Pattern {
   if (pattern === '*') return {matches: () => true, cost: 0}
   if (pattern.length > 1 && pattern.startsWith('^') && pattern.endsWith('$')) {
     const expression = compileExpression(pattern)
-    return {matches: (value) => value === pattern || expression.matches(value), cost: expression.programSize()}
+    // Labels have few values, and the same ones again and again.
+    const known = new Map<string, boolean>()
+    const matches = (value: string): boolean => {
+      const before = known.get(value)
+      if (before !== undefined) return before
+      const fits = value === pattern || expression.matches(value)
+      if (known.size >= rememberedValues) known.clear()
+      known.set(value, fits)
+      return fits
+    }
+    return {matches, cost: expression.programSize()}
   }
   if (!pattern.includes('*')) return {matches: (value) => value === pattern, cost: 0}
   const pieces = pattern.split('*')

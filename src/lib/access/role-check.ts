@@ -6,7 +6,7 @@ import {compileRules} from './rules.js'
 import {parseTimeout} from './session-options.js'
 
 /** Instructions that all regular expressions of a role may take for each character of a label or trait. */
-const maximumCost = 10_000
+const maximumCost = 5000
 
 /**
  * What a schema cannot see: templates, patterns, predicates and durations of a role, checked before it is saved.

@@ -73,6 +73,11 @@ describe('a label selector with a template', () => {
     expect(decided(asked([both], {}, {env: 'dev', team: 'blue'})).allowed).toBe(false)
   })
 
+  it('beside the key * makes no difference', () => {
+    const wide = role('wide', {allow: everything, deny: {db_labels: {'*': '*', team: '{{external.team}}'}}})
+    expect(decided(asked([wide])).allowed).toBe(false)
+  })
+
   it('denies by the traits of the user', () => {
     const all = role('all', {allow: everything})
     const but = role('but', {deny: {db_labels: {team: '{{external.barred}}'}}})
