@@ -18,6 +18,7 @@ import {sessionFacts} from '../lib/audit/facts.js'
 import {openSocketPair} from '../lib/pgwire/socket-pair.js'
 import {cuts, fuzz, segments} from './bounded.js'
 import {clientMessage, hostileMessage, queryMessage, serverMessage, sqlText, sync} from './messages.js'
+import {parseEvents} from '../helpers/event-lines.js'
 
 let directory = ''
 let spool: Spool
@@ -87,7 +88,7 @@ let reading: Promise<void> = Promise.resolve()
 async function eventsOf(sid: string): Promise<Outcome['events']> {
   reading = reading.then(async () => {
     for (let batch = await spool.read(); batch; batch = await spool.read()) {
-      events.push(...batch.events)
+      events.push(...parseEvents(batch.lines))
       await batch.acknowledge()
     }
   })

@@ -60,7 +60,14 @@ it('the password is got after the wait for a turn, which may be longer than its 
     rules: {allowLoopback: true, connectAddresses: new Map([[endpoint, {host: '127.0.0.1', port: 1}]])},
   })
   const served = {database: resource, origin: 'config-file'} as const
-  const request = {decision: {} as Allowed, guest, served, parameters: new Map<string, string>(), isGone: stays}
+  const request = {
+    decision: {} as Allowed,
+    guest,
+    served,
+    parameters: new Map<string, string>(),
+    minor: 0,
+    isGone: stays,
+  }
   await expect(opening.open(request)).rejects.toThrow('that is all')
   expect(order).toEqual(['turn', 'password'])
 })

@@ -104,7 +104,7 @@ describe.each(everyKind)('a %s', (kind) => {
 
   it.each([
     ['kind', everyKind.find((other) => other !== kind)],
-    ['version', 'v1'],
+    ['version', 'v0'],
     ['version', 7],
     ['metadata', undefined],
     ['metadata.name', undefined],
