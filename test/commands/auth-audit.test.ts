@@ -2,6 +2,7 @@ import {createPrivateKey, X509Certificate} from 'node:crypto'
 import {readFile, stat, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import type {Finished} from '../helpers/cli.js'
 import {password, startTestCluster, type TestCluster} from './cluster.js'
 
 let cluster: TestCluster
@@ -45,6 +46,25 @@ describe('auth', () => {
     // And the Auth Service itself takes it, without the proxy.
     const direct = ['status', `--identity=${out}`, `--auth-server=${cluster.authServer}`]
     expect((await cluster.as('nobody', direct)).stdout).toMatch(/^Cluster {2}example\.com$/m)
+  })
+
+  it('renew gives an identity file more time when an administrator allowed that', async () => {
+    const [out, fixed] = [join(cluster.directory, 'renewable.pem'), join(cluster.directory, 'fixed.pem')]
+    const sign = (file: string, ...flags: string[]): Promise<Finished> =>
+      cluster.admin(['auth', 'sign', '--user=ci', `--out=${file}`, '--ttl=1h', ...flags])
+    const signed = await sign(out, '--renewable=720h')
+    expect(signed.stdout).toMatch(/; it is valid until \S+, and can be renewed until \S+\.\n$/)
+    const before = await readFile(out, 'utf8')
+    const renewed = await cluster.as('nobody', ['auth', 'renew', out, '--format=json'])
+    expect(JSON.parse(renewed.stdout)).toMatchObject({user: 'ci', file: out, expires: expect.stringMatching(/Z$/)})
+    expect(await readFile(out, 'utf8')).not.toBe(before)
+    expect((await stat(out)).mode & 0o777).toBe(0o600)
+    expect((await cluster.as('nobody', ['users', 'ls', `--identity=${out}`])).code).toBe(0)
+    await sign(fixed)
+    const kept = await readFile(fixed, 'utf8')
+    const refused = await cluster.as('nobody', ['auth', 'renew', fixed])
+    expect(refused).toMatchObject({code: 4, stderr: expect.stringContaining('This identity cannot be renewed.')})
+    expect(await readFile(fixed, 'utf8')).toBe(kept)
   })
 
   it('sign says which flag is missing', async () => {

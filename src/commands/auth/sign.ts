@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, list, seconds} from '../../lib/cli/flags.js'
-import {renderSignedDatabase, signForDatabase, signForUser} from '../../lib/cli/signing.js'
+import {renderIdentity, renderSignedDatabase, signForDatabase, signForUser} from '../../lib/cli/signing.js'
 import {PosternError} from '../../lib/core/errors.js'
 
 export default class AuthSign extends BaseCommand {
@@ -11,6 +11,7 @@ export default class AuthSign extends BaseCommand {
   static override examples = [
     '<%= config.bin %> <%= command.id %> --format=db --host=db.example.com,10.0.0.5 --out=server --ttl=2190h',
     '<%= config.bin %> <%= command.id %> --format=file --user=ci --out=identity.pem --ttl=1h',
+    '<%= config.bin %> <%= command.id %> --format=file --user=ci --out=identity.pem --ttl=1h --renewable=720h',
   ]
   static override flags = {
     ...adminFlags,
@@ -25,6 +26,9 @@ export default class AuthSign extends BaseCommand {
       helpValue: 'FILE',
     }),
     ttl: seconds({description: 'how long it is valid (default: 12h)'}),
+    renewable: seconds({
+      description: 'let whoever holds the identity file renew it for so long, with `postern auth renew`',
+    }),
     overwrite: Flags.boolean({description: 'replace files that exist'}),
   }
 
@@ -38,8 +42,9 @@ export default class AuthSign extends BaseCommand {
       return
     }
     if (user === undefined) throw missing('--user', 'file')
-    const {expires} = await signForUser(connection, {out, overwrite, user, ttlSeconds, proxy: flags.proxy})
-    this.print(`The identity of ${user} is in ${out}; it is valid until ${expires}.`)
+    const {proxy, renewable: renewableSeconds} = flags
+    const life = await signForUser(connection, {out, overwrite, user, ttlSeconds, renewableSeconds, proxy})
+    this.print(renderIdentity(user, out, life))
   }
 }
 

@@ -82,6 +82,10 @@ export class ApiClient {
     return this.transport.request('GET', `/v1/access/decisions/${segment(id)}`)
   }
 
+  renewUserCertificate(body: requests.RenewUserRequest): Promise<responses.LoginResponse> {
+    return this.transport.request('POST', '/v1/certificates/user/renew', body)
+  }
+
   authority(type: responses.AuthorityType): Promise<responses.AuthorityResponse> {
     return this.transport.request('GET', `/v1/authorities/${segment(type)}`)
   }

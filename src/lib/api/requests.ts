@@ -117,8 +117,14 @@ export const userCertificateRequest = z.strictObject({
   publicKey,
   user: z.string().min(1).max(256),
   ttlSeconds: ttlSeconds.optional(),
+  /** For how long from now whoever holds it may renew it; not at all when absent. */
+  renewableSeconds: ttlSeconds.optional(),
 })
 export type UserCertificateRequest = z.infer<typeof userCertificateRequest>
+
+/** `auth renew`: the same identity with a new key. */
+export const renewUserRequest = z.strictObject({publicKey})
+export type RenewUserRequest = z.infer<typeof renewUserRequest>
 
 export const addUserRequest = z.strictObject({
   name: resourceName,

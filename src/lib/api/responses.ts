@@ -32,6 +32,8 @@ export interface LoginResponse {
   readonly hostAuthorities: readonly string[]
   /** RFC 3339 */
   readonly expires: string
+  /** RFC 3339; absent for what cannot be renewed without a login or an administrator. */
+  readonly renewableUntil?: string
 }
 
 export interface JoinChallengeResponse {

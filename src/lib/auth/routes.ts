@@ -164,6 +164,9 @@ function userRoutes(options: RouteOptions): Route[] {
       {body: requests.userCertificateRequest},
       ({body, caller}) => userCertificates.sign(body, caller),
     ),
+    userRoute('POST', '/v1/certificates/user/renew', {body: requests.renewUserRequest}, ({body, caller}) =>
+      userCertificates.renew(body, caller),
+    ),
     permittedRoute('cert_authority', 'read')('GET', '/v1/authorities/:type', {}, ({parameters}) => {
       const type = authorityTypes.find((known) => known === parameters.type)
       if (type) return {type, certificates: authorities.trusted(type)}

@@ -1,6 +1,6 @@
 import {access, constants} from 'node:fs/promises'
 import {join} from 'node:path'
-import {readIdentityFile} from '../config/identity-file.js'
+import {readIdentityFile, type FileIdentity} from '../config/identity-file.js'
 import {ProfileStore, type Profile} from '../config/profile.js'
 import {PosternError} from '../core/errors.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
@@ -29,14 +29,18 @@ const adminIdentityFile = 'admin-identity.pem'
 const defaultProxyPort = 443
 const defaultAuthPort = 3025
 
+/** The login of an identity file. @throws PosternError USAGE when neither it nor the flags name a proxy */
+export function openIdentity(identity: FileIdentity, choice: LoginChoice, {clock}: Surroundings): UserLogin {
+  return identityLogin(identity, identityProxy(choice, identity.proxy), clock)
+}
+
 /**
  * The login that `db` commands use: an identity file when one is named, else the profile.
  * @throws PosternError NOT_LOGGED_IN, or about the identity file
  */
 export async function openUserLogin(choice: LoginChoice, {environment, clock}: Surroundings): Promise<UserLogin> {
   if (choice.identity !== undefined) {
-    const identity = await readIdentityFile(choice.identity)
-    return identityLogin(identity, identityProxy(choice, identity.proxy), clock)
+    return openIdentity(await readIdentityFile(choice.identity), choice, {environment, clock})
   }
   const store = new ProfileStore(environment.home)
   return profileLogin(store, await requireProfile(store, choice), clock)

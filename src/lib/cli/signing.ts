@@ -1,4 +1,4 @@
-import {writeIdentityFile} from '../config/identity-file.js'
+import {readIdentityFile, writeIdentityFile, type FileIdentity} from '../config/identity-file.js'
 import {createPrivateFile, requireAbsent, writePrivateFile} from '../config/private-file.js'
 import {generateKeys} from '../pki/keys.js'
 import type {Connection} from './user-login.js'
@@ -38,17 +38,27 @@ interface UserSignOptions extends SignOptions {
   readonly user: string
   /** `host:port`; the public address of the cluster's proxy when undefined. */
   readonly proxy: string | undefined
+  /** For how long whoever holds the file may renew it; not at all when undefined. */
+  readonly renewableSeconds: number | undefined
+}
+
+/** When an identity ends for now, and when for good. */
+export interface IdentityLife {
+  /** RFC 3339 */
+  readonly expires: string
+  /** RFC 3339; absent when it cannot be renewed. */
+  readonly renewableUntil?: string
 }
 
 /** An identity file for a user. @throws PosternError ALREADY_EXISTS before anything is made */
 export async function signForUser(
   connection: Connection,
-  {out, overwrite, ttlSeconds, user, proxy}: UserSignOptions,
-): Promise<{readonly expires: string}> {
+  {out, overwrite, ttlSeconds, renewableSeconds, user, proxy}: UserSignOptions,
+): Promise<IdentityLife> {
   if (!overwrite) await requireAbsent(out)
   const {publicKey, privateKey} = await generateKeys()
   const {signed, find} = await connection.ask(async (client) => ({
-    signed: await client.userCertificate({publicKey, user, ttlSeconds}),
+    signed: await client.userCertificate({publicKey, user, ttlSeconds, renewableSeconds}),
     find: await client.find(),
   }))
   const identity = {
@@ -60,7 +70,37 @@ export async function signForUser(
     hostAuthorities: signed.hostAuthorities,
   }
   await writeIdentityFile(out, identity, {overwrite})
-  return {expires: signed.expires}
+  return lifeOf(signed)
+}
+
+/**
+ * An identity file replaced by one with a new key and a new end. Readers see the old or the new one.
+ * @throws PosternError ACCESS_DENIED when it is not renewable, EXPIRED
+ */
+export async function renewIdentityFile(
+  file: string,
+  open: (identity: FileIdentity) => Connection,
+): Promise<IdentityLife & {readonly user: string}> {
+  const identity = await readIdentityFile(file)
+  const {publicKey, privateKey} = await generateKeys()
+  const signed = await open(identity).ask((client) => client.renewUserCertificate({publicKey}))
+  const {certificate, hostAuthorities} = signed
+  await writeIdentityFile(
+    file,
+    {...identity, credentials: {certificate, privateKey}, hostAuthorities},
+    {overwrite: true},
+  )
+  return {user: identity.user, ...lifeOf(signed)}
+}
+
+function lifeOf({expires, renewableUntil}: IdentityLife): IdentityLife {
+  return {expires, ...(renewableUntil !== undefined && {renewableUntil})}
+}
+
+/** `The identity of ci is in FILE; it is valid until …` */
+export function renderIdentity(user: string, file: string, {expires, renewableUntil}: IdentityLife): string {
+  const renewable = renewableUntil === undefined ? '' : `, and can be renewed until ${renewableUntil}`
+  return `The identity of ${user} is in ${file}; it is valid until ${expires}${renewable}.`
 }
 
 /** What to do with the files, in PostgreSQL's own words. */

@@ -31,7 +31,10 @@ const userSchema = z
     route: routeSchema.optional(),
     /** End of the login this certificate comes from, RFC 3339: a derived certificate never outlives it. */
     loginExpires: z.iso.datetime(),
+    /** An identity file that an administrator made renewable: until when, RFC 3339, and for how long each time. */
+    renewable: z.strictObject({until: z.iso.datetime(), ttlSeconds: z.number().int().positive()}).optional(),
   })
+  .refine(({usage, renewable}) => usage === 'login' || renewable === undefined, 'only a login can be renewable')
   .refine(
     ({usage, route}) => (usage === 'db') === (route !== undefined),
     'a route belongs to the usage db, and only there',
