@@ -129,6 +129,6 @@ it(
   scaled(120_000, 400_000),
 )
 
-function isBack({ready, beats, watch}: Member, before: {ready: number; beats: number} | undefined): boolean {
-  return ready > (before?.ready ?? 0) && beats > (before?.beats ?? 0) && watch.staleness() < 10_000
+function isBack({ready, beats}: Member, before: {ready: number; beats: number} | undefined): boolean {
+  return ready > (before?.ready ?? 0) && beats > (before?.beats ?? 0)
 }
