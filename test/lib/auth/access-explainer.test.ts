@@ -3,6 +3,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import type {ApiClient} from '../../../src/lib/api/client.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {Role} from '../../../src/lib/resources/role.js'
+import {formatEvents} from '../../helpers/event-lines.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
 let plane: TestAuth
@@ -157,7 +158,7 @@ describe('a denial that was', () => {
       message: answer?.explanation.message,
       decision,
     }
-    await host.client.emitEvents({events: [event]})
+    await host.client.emitEvents(formatEvents(event))
   })
 
   it('is explained to administrators in full', async () => {
