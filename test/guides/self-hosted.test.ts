@@ -44,6 +44,27 @@ it('db ls lists the database with its labels', async () => {
   expect(row).toMatch(/^aurora .*env=dev/)
 })
 
+it('db doctor checks the way to the database, and says what to do', async () => {
+  const doctor = ['db', 'doctor', '--db-name=postgres', '--format=json', 'aurora']
+  const {code, stdout} = await runCli([...doctor, '--db-user=alice'], {environment: alice})
+  const steps = ['access', 'address', 'connection', 'certificate', 'sign-in']
+  expect({code, ...(JSON.parse(stdout) as object)}).toMatchObject({
+    code: 0,
+    database: 'aurora',
+    ok: true,
+    checks: steps.map((check) => ({check, result: 'pass'})),
+  })
+  const denied = await runCli([...doctor.filter((word) => !word.startsWith('--format')), '--db-user=mallory'], {
+    environment: alice,
+  })
+  expect(denied).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(
+      /^Check +Result +Reason\n-+ -+ -+\naccess +pass [^]*\nsign-in +fail .*"mallory".*\n +fix +Run .*CREATE USER "mallory";\n$/,
+    ) as unknown as string,
+  })
+})
+
 it('db connect brings rows from PostgreSQL, and psql’s own exit codes', async () => {
   const connect = ['db', 'connect', '--db-user=alice', '--db-name', 'postgres', 'aurora', '--']
   const select = await runCli([...connect, '-At', '-c', 'select count(*) from products'], {environment: alice})

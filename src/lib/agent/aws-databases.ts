@@ -139,6 +139,11 @@ export class AwsDatabases {
     return detectEndpoint(host).customEndpointName === undefined ? undefined : description.certificateName
   }
 
+  /** Ids of the security groups that guard a database, as AWS tells. */
+  securityGroups({name}: AwsDatabase): readonly string[] {
+    return this.#entries.get(name.toLowerCase())?.description?.securityGroups ?? []
+  }
+
   /** What the database may not say for itself. @throws PosternError ACCESS_DENIED */
   #checkRules({database: {spec}}: Served, {name}: AwsDatabase): void {
     if (spec.tls && Object.keys(spec.tls).length > 0) {

@@ -2,25 +2,36 @@
 import type {Allowed} from '../access/decision.js'
 import {Authorization} from '../access/authorization.js'
 import type {Aws} from '../aws/aws.js'
+import type {Finding} from '../resources/finding.js'
+import type {UserStanding} from '../aws/diagnosis.js'
 import {PosternError} from '../core/errors.js'
+import type {Secret} from '../core/secret.js'
 import type {ServerError} from '../pgwire/server-error.js'
+import {standingOf} from './admin-user.js'
 import type {Guest} from './admission.js'
 import type {AwsDatabases} from './aws-databases.js'
 import type {Served} from './catalog.js'
 import type {ClientCertificates} from './client-certificates.js'
+import {signInRefused} from './connect-failure.js'
+import type {Diagnoses, FailedSignIn} from './diagnoses.js'
 import {dialDatabase, type DatabaseSession} from './dial.js'
 import {isServerError} from './failure.js'
+import {serverTls} from './server-tls.js'
 import {
   certificateMethod,
   mayTryAgain,
   passwordMethod,
   takeTurn,
   type AwsSignIn,
+  type PasswordMethod,
   type SignInMethod,
 } from './sign-in-method.js'
-import {resolveTarget, type TargetRules} from './target-address.js'
+import {resolveTarget, type TargetAddress, type TargetRules} from './target-address.js'
 
 export interface DatabaseOpeningOptions {
+  /** Of the agent’s host. */
+  readonly hostname: string
+  readonly diagnoses: Diagnoses
   readonly certificates: ClientCertificates
   readonly aws: Aws
   readonly awsDatabases: AwsDatabases
@@ -57,35 +68,94 @@ export class DatabaseOpening {
 
   /** @throws PosternError naming the step that failed and what to do about it */
   async open(request: OpeningRequest): Promise<DatabaseSession> {
-    const {certificates, aws, awsDatabases, rules} = this.#options
+    const {certificates, aws, awsDatabases, rules, hostname} = this.#options
     const {decision, guest, served, parameters, minor, isGone} = request
     const database = await awsDatabases.admit(served)
     if (database) return this.#openOnAws(request, {aws, database, guest, isGone})
     const [method, target] = await Promise.all([certificateMethod(certificates, guest), resolveTarget(served, rules)])
-    return dialDatabase(Authorization.from(decision), {served, target, method, parameters, minor})
+    return dialDatabase(Authorization.from(decision), {served, target, method, parameters, minor, hostname})
+  }
+
+  /** Looks at what AWS says about a sign-in; nothing to look at for a self-hosted database. Never rejects. */
+  async examine({served, guest}: OpeningRequest): Promise<{isOnAws: boolean; findings: readonly Finding[]}> {
+    try {
+      const database = await this.#options.awsDatabases.admit(served)
+      if (!database) return {isOnAws: false, findings: []}
+      const {findings} = await this.#options.diagnoses.examine({database, dbUser: guest.route.dbUser})
+      return {isOnAws: true, findings}
+    } catch {
+      // Opening it says why.
+      return {isOnAws: true, findings: []}
+    }
   }
 
   async #openOnAws(request: OpeningRequest, signIn: AwsSignIn): Promise<DatabaseSession> {
-    const {decision, served, parameters} = request
-    const {awsDatabases, rules} = this.#options
+    const {decision, served, parameters, minor} = request
+    const {awsDatabases, rules, hostname} = this.#options
     const target = await resolveTarget(served, rules)
     const dial = (method: SignInMethod): Promise<DatabaseSession> => {
       const serverName = awsDatabases.certificateName(signIn.database)
-      return dialDatabase(Authorization.from(decision), {served, target, method: {...method, serverName}, parameters})
+      const securityGroups = awsDatabases.securityGroups(signIn.database)
+      const dialled = {served, target, method: {...method, serverName}, parameters, minor, hostname, securityGroups}
+      return dialDatabase(Authorization.from(decision), dialled)
     }
     // The password comes after the wait, which may be longer than the rest of its life.
     await takeTurn(signIn)
-    const method = await passwordMethod(signIn)
+    const method = await this.#password(signIn)
     try {
       return await dial(method)
     } catch (error) {
       const refusal = refusalOf(error)
-      if (!refusal || !mayTryAgain(signIn, refusal)) throw error
+      if (!refusal) throw error
+      if (!mayTryAgain(signIn, refusal)) throw await this.#diagnosed(refusal, signIn, {served, target, method})
     }
     await takeTurn(signIn)
-    return dial(await passwordMethod(signIn, method.password))
+    const again = await this.#password(signIn, method.password)
+    try {
+      return await dial(again)
+    } catch (error) {
+      const refusal = refusalOf(error)
+      throw refusal ? await this.#diagnosed(refusal, signIn, {served, target, method: again}) : error
+    }
+  }
+
+  /** @throws PosternError with the cause, when AWS gives none */
+  async #password(signIn: AwsSignIn, refused?: Secret): Promise<PasswordMethod> {
+    try {
+      return await passwordMethod(signIn, refused)
+    } catch (error) {
+      throw await this.#options.diagnoses.ofRequest(error, failedSignIn(signIn))
+    }
+  }
+
+  async #diagnosed(refusal: ServerError, signIn: AwsSignIn, place: Place): Promise<PosternError> {
+    const {database} = signIn
+    const askAdmin = database.type === 'rds' && database.admin ? () => this.#askAdmin(signIn, place) : undefined
+    const diagnosis = await this.#options.diagnoses.ofRefusal(refusal, {...failedSignIn(signIn), askAdmin})
+    return signInRefused(refusal, database.name, diagnosis)
+  }
+
+  /** Signs in as the admin user of the database, as the agent would for anybody else. */
+  async #askAdmin(signIn: AwsSignIn, {served, target, method}: Place): Promise<UserStanding> {
+    const {database, guest} = signIn
+    const {name = '', dbName = guest.dbName} = database.admin ?? {}
+    const serverName = this.#options.awsDatabases.certificateName(database) ?? target.host
+    const tls = await serverTls(served.database, serverName, method)
+    // The password must not go to a server that could be anybody.
+    if (!tls.verified) return 'unknown'
+    const {user, password} = await signIn.aws.passwords.get({database, dbUser: name, dbName})
+    return standingOf({target, tls: tls.options, admin: {user, password, dbName}, dbUser: guest.route.dbUser})
   }
 }
+
+/** Where a sign-in went. */
+interface Place {
+  readonly served: Served
+  readonly target: TargetAddress
+  readonly method: SignInMethod
+}
+
+const failedSignIn = ({database, guest}: AwsSignIn): FailedSignIn => ({database, dbUser: guest.route.dbUser})
 
 function refusalOf(error: unknown): ServerError | undefined {
   return error instanceof PosternError && isServerError(error.cause) ? error.cause : undefined

@@ -18,7 +18,6 @@ import type {ServerError} from '../pgwire/server-error.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import {requestTls} from '../pgwire/tls-request.js'
 import type {Credentials} from '../pki/credentials.js'
-import {formatAddress} from '../resources/endpoint.js'
 import {tuneSocket} from '../tunnel/splice.js'
 import type {Served} from './catalog.js'
 import {connectFailure, signInRefused} from './connect-failure.js'
@@ -34,6 +33,9 @@ export interface DialRequest {
   readonly parameters: ReadonlyMap<string, string>
   /** Minor version of the protocol that the client speaks: from 3.2 on the server may give a long cancel secret. 0 unless told. */
   readonly minor?: number | undefined
+  /** Of the agent’s host. */
+  readonly hostname: string
+  readonly securityGroups?: readonly string[] | undefined
 }
 
 /** A database session that is ready for queries. */
@@ -58,7 +60,6 @@ export async function dialDatabase(authorization: Authorization, request: DialRe
   const {name} = served.database.metadata
   if (allowed.explanation.database !== name) throw new Error('the authorization is for another database')
 
-  const address = formatAddress(target)
   try {
     const tls = await serverTls(served.database, method.serverName ?? target.host, method)
     const attempt = await openSession(request, tls, request.minor ?? 0)
@@ -68,7 +69,8 @@ export async function dialDatabase(authorization: Authorization, request: DialRe
     if (!('error' in session)) return session
     throw signInRefused(session.error, name, method.explain(session.error))
   } catch (error) {
-    throw connectFailure(error, address, method.trustHint)
+    const {hostname, securityGroups = []} = request
+    throw connectFailure(error, {target, hostname, securityGroups, trustHint: method.trustHint})
   }
 }
 

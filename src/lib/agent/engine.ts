@@ -23,7 +23,7 @@ import type {SessionOptions} from '../access/session-options.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
 import type {Clock} from '../core/clock.js'
-import {messageOf, PosternError} from '../core/errors.js'
+import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import {negotiateProtocol} from '../pgwire/protocol-version.js'
@@ -39,12 +39,15 @@ import {encodeGreeting} from '../tunnel/greeting.js'
 import type {Guest} from './admission.js'
 import type {Cancels} from './cancels.js'
 import type {Catalog, Served} from './catalog.js'
-import type {DatabaseOpening} from './database-opening.js'
+import type {DatabaseOpening, OpeningRequest} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import type {Arrival} from './entrance.js'
 import {longestName} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
+import {examineParameter, reportParameter, type ExaminationReport} from '../resources/examination-report.js'
+import {failed, type Finding} from '../resources/finding.js'
 import type {Explanation} from '../resources/explanation.js'
+import {examineOpening} from './examiner.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
@@ -220,12 +223,19 @@ export class Engine {
       this.#refuse(attempt, refused, guest, served)
       return undefined
     }
+    const isExamination = attempt.arrival.route.kind === 'agent' && startup.parameters.has(examineParameter)
     try {
       const decision = gate.judge(guest, served)
       if (!decision.allowed) {
         const {message, hint, explanation} = decision
         const hints = [...(hint === undefined ? [] : [hint]), explainHint(attempt.sid)]
-        this.#refuse(attempt, fatal(sqlStates.notAuthorized, message, hints.join(' ')), guest, served, explanation)
+        const denied = fatal(sqlStates.notAuthorized, message, hints.join(' '))
+        if (!isExamination) {
+          this.#refuse(attempt, denied, guest, served, explanation)
+          return undefined
+        }
+        this.#recordRefusal(attempt, denied, guest, served, explanation)
+        this.#report(attempt, [failed('access', 'access-denied', message, hints.join(' '))])
         return undefined
       }
       const limited = refuseReplication(startup, decision) ?? this.#refuseAnother(guest, decision.options)
@@ -234,20 +244,48 @@ export class Engine {
         return undefined
       }
       if (!opening.knowsLabels(served) && gate.needsAllLabels(guest)) throw tagsUnknown(served)
-      const database = await opening.open({
+      const request = {
         decision,
         guest,
         served,
-        parameters: forwardedParameters(startup),
+        parameters: isExamination ? new Map<string, string>() : forwardedParameters(startup),
         minor: negotiateProtocol(startup).minor,
         isGone: () => hasLeft(attempt.arrival),
-      })
+      }
+      if (isExamination) {
+        await this.#examine(attempt, request)
+        return undefined
+      }
+      const database = await opening.open(request)
       return this.#startSession(attempt, guest, served, startup, database)
     } catch (error) {
-      attempt.logger.warn('A session could not be opened.', {reason: messageOf(error)})
+      const {detail: cause, hints} = toPosternError(error)
+      attempt.logger.warn('A session could not be opened.', {reason: messageOf(error), cause, fix: hints.join(' ')})
       this.#refuse(attempt, describeFailure(error), guest, served)
       return undefined
     }
+  }
+
+  /** Looks at the database for somebody, a sign-in included, which the audit shows as a session without statements. */
+  async #examine(attempt: Attempt, request: OpeningRequest): Promise<void> {
+    const {guest, served} = request
+    const {findings, session, error} = await examineOpening(this.#options.opening, request)
+    if (session) {
+      session.socket.destroy()
+      const audit = this.#auditOf(attempt, guest, served)
+      audit.started({pid: session.signedIn.backendKey?.pid, userAgent: 'postern db doctor'})
+      await audit.ended({reason: 'The database was examined.', bytesFromClient: 0, bytesFromServer: 0})
+    } else {
+      this.#recordRefusal(attempt, describeFailure(error), guest, served)
+    }
+    this.#report(attempt, findings)
+  }
+
+  #report({arrival}: Attempt, findings: readonly Finding[]): void {
+    const report: ExaminationReport = {agent: this.#options.self.hostname, findings}
+    const status = encodeParameterStatus(reportParameter, JSON.stringify(report))
+    if (arrival.socket.writable) arrival.socket.write(Buffer.concat([authenticationOk, status]))
+    endSoon(arrival)
   }
 
   /** Tells client and audit that the session begins; undefined when it may not. */
@@ -374,7 +412,7 @@ export class Engine {
       const audit = this.#auditOf(attempt, guest, where)
       audit.refused({
         error: error.message,
-        message: error.message,
+        message: toldText(error),
         decision: decision ? briefExplanation(decision) : this.#denialOf(guest, where),
       })
       if (error.code === sqlStates.tooManyConnections) audit.rejected(error.message)
@@ -414,6 +452,10 @@ function tagsUnknown({database}: Served): PosternError {
     {hint: 'Try again in a moment; the log of the agent says why AWS does not answer.'},
   )
 }
+
+/** All that the user was told: what failed, why, and what to do. */
+const toldText = ({message, detail, hint}: ServerError): string =>
+  [message, detail, hint].filter((text) => text !== undefined).join(' ')
 
 /** Nobody reads the socket before there is a session; only when it is read does its end show. */
 function hasLeft({socket}: Arrival): boolean {

@@ -40,13 +40,13 @@ export function describeFailure(error: unknown): ServerError {
   const failure = toPosternError(error)
   if (isServerError(failure.cause)) {
     const {code, detail} = failure.cause
-    return {severity: 'FATAL', code, message: failure.message, detail, hint: hintOf(failure)}
+    return {severity: 'FATAL', code, message: failure.message, detail: failure.detail ?? detail, hint: hintOf(failure)}
   }
   const code = statesByCode[failure.code]
   if (code === undefined) {
     return fatal(sqlStates.internalError, 'The agent failed to handle this session.', 'Its log says why.')
   }
-  return fatal(code, failure.message, hintOf(failure))
+  return {...fatal(code, failure.message, hintOf(failure)), detail: failure.detail}
 }
 
 function hintOf({hints}: PosternError): string | undefined {

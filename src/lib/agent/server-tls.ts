@@ -60,7 +60,11 @@ function checkNames(name: string, certificate: PeerCertificate, hint: string): E
     'UNTRUSTED',
     'The certificate of the database server carries no subject alternative names ' +
       '(x509: certificate relies on legacy Common Name field, use SANs instead).',
-    {hint},
+    {
+      hint,
+      problem: 'certificate-without-names',
+      detail: 'The certificate says whom it is for in its Common Name only, which nobody checks any more.',
+    },
   )
 }
 

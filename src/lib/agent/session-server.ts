@@ -30,6 +30,7 @@ import {Cancels} from './cancels.js'
 import {Catalog, type Served} from './catalog.js'
 import {ClientCertificates} from './client-certificates.js'
 import {DatabaseOpening} from './database-opening.js'
+import {Diagnoses} from './diagnoses.js'
 import {DirectCertificates} from './direct-certificates.js'
 import {Engine, type EngineCounters} from './engine.js'
 import {Entrance} from './entrance.js'
@@ -178,6 +179,8 @@ export class SessionServer {
       cancels: this.cancels,
       presentCancel: options.presentCancel ?? ((user, key) => this.cancels.present(user, key)),
       opening: new DatabaseOpening({
+        hostname: options.self.hostname,
+        diagnoses: new Diagnoses({aws, clock}),
         certificates: new ClientCertificates(api, clock),
         aws,
         awsDatabases: this.#awsDatabases,

@@ -1,14 +1,15 @@
 /** How the agent proves itself to a database: a certificate of ours where it is self-hosted, a password of AWS elsewhere. */
 import type {Aws} from '../aws/aws.js'
 import type {AwsDatabase} from '../aws/aws-database.js'
-import {explainRefusal, instanceOf, mayBeThrottled} from '../aws/refusal.js'
+import type {Diagnosis} from '../resources/finding.js'
+import {instanceOf, mayBeThrottled} from '../aws/throttling.js'
 import type {Secret} from '../core/secret.js'
 import type {AuthenticationMethod} from '../pgwire/authenticator.js'
 import type {ServerError} from '../pgwire/server-error.js'
 import type {Credentials} from '../pki/credentials.js'
 import type {Guest} from './admission.js'
 import type {ClientCertificates} from './client-certificates.js'
-import {isSignInDenied, ownCaHint} from './connect-failure.js'
+import {ownCaHint, readOwnRefusal} from './connect-failure.js'
 import type {DefaultTrust} from './server-tls.js'
 
 export interface SignInMethod extends DefaultTrust {
@@ -22,8 +23,8 @@ export interface SignInMethod extends DefaultTrust {
   readonly serverName?: string | undefined
   /** What to do about a certificate that is not trusted. */
   readonly trustHint: string
-  /** What to do about a refusal. */
-  readonly explain: (refusal: ServerError) => readonly string[]
+  /** What a refusal means, where its words say so. */
+  readonly explain: (refusal: ServerError) => Diagnosis | undefined
 }
 
 /** To a self-hosted database: with a certificate that the control plane gives for the user's own. */
@@ -38,14 +39,12 @@ export async function certificateMethod(certificates: ClientCertificates, guest:
     isPublic: false,
     namesHint: 'Issue a certificate with names, for example with `postern auth sign --format=db --host=NAME`.',
     trustHint: ownCaHint,
-    explain: (refusal) =>
-      isSignInDenied(refusal)
-        ? [
-            'Check that the database user exists and may log in, and that pg_hba.conf has a "hostssl" line with method "cert" for it.',
-          ]
-        : [],
+    explain: (refusal) => readOwnRefusal(refusal, guest.route.dbUser),
   }
 }
+
+/** With a password of AWS. */
+export type PasswordMethod = SignInMethod & {readonly password: Secret}
 
 /** A sign-in to a database on AWS. */
 export interface AwsSignIn {
@@ -61,10 +60,7 @@ export interface AwsSignIn {
  * @param refused a password that did not work, so that another is got
  * @throws PosternError
  */
-export async function passwordMethod(
-  {aws, database, guest}: AwsSignIn,
-  refused?: Secret,
-): Promise<SignInMethod & {readonly password: Secret}> {
+export async function passwordMethod({aws, database, guest}: AwsSignIn, refused?: Secret): Promise<PasswordMethod> {
   const {dbUser} = guest.route
   const [{user, dbName, password}, {certificates, isPublic}] = await Promise.all([
     aws.passwords.get({database, dbUser, dbName: guest.dbName, refused}),
@@ -79,9 +75,9 @@ export async function passwordMethod(
     isPublic,
     namesHint: 'Rotate the SSL/TLS certificate of the database in AWS: those from before July 2020 carry no names.',
     trustHint:
-      'Custom endpoints need tls.server_name, the name that the certificate is for; tls.ca_cert_file is only needed ' +
-      'where something stands between the agent and AWS.',
-    explain: (refusal) => explainRefusal(database, dbUser, refusal),
+      'Connect to AWS directly; where something has to stand between, set tls.ca_cert_file of the database to its CA.',
+    // Diagnoses asks AWS.
+    explain: () => undefined,
   }
 }
 

@@ -1,7 +1,7 @@
 import {lookup} from 'node:dns/promises'
 import {BlockList, isIP, type LookupFunction} from 'node:net'
 import {connectKey, type ConnectAddresses} from '../config/connect-addresses.js'
-import {PosternError} from '../core/errors.js'
+import {messageOf, PosternError} from '../core/errors.js'
 import {parseAddress} from '../resources/endpoint.js'
 import type {Served} from './catalog.js'
 
@@ -58,7 +58,9 @@ export async function resolveTarget(
   const found = await lookup(dialled.host, {all: true}).catch((error: unknown) => {
     throw new PosternError('UNREACHABLE', `The host name "${dialled.host}" of the database cannot be resolved.`, {
       cause: error,
-      hint: 'Check the uri of the database, and the DNS of the host where the agent runs.',
+      problem: 'name-not-found',
+      detail: `The DNS of the agent’s host has no address for the name (${(error as NodeJS.ErrnoException).code ?? messageOf(error)}).`,
+      hint: `Correct the uri of the database, or the DNS of the agent’s host. Test it there: getent hosts ${dialled.host}`,
     })
   })
   if (origin === 'dynamic' && !detour && !allowLoopback && found.some(({address}) => isForbiddenAddress(address))) {

@@ -23,6 +23,8 @@ export interface AwsDatabase {
   readonly role: RoleHop | undefined
   /** For the first role that is assumed when the database names none. */
   readonly externalId: string | undefined
+  /** A user that may look at the others. */
+  readonly admin: {readonly name: string; readonly dbName: string | undefined} | undefined
 }
 
 /** The AWS side of a database resource; undefined for a self-hosted one. */
@@ -39,6 +41,7 @@ export function toAwsDatabase({metadata, spec}: Database, override?: RoleOverrid
     settings: aws,
     role: arn === undefined ? undefined : {arn, externalId, ...(tags && {tags})},
     externalId: arn === undefined ? externalId : undefined,
+    admin: spec.admin_user && {name: spec.admin_user.name, dbName: spec.admin_user.default_database},
   }
 }
 

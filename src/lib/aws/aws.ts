@@ -3,6 +3,7 @@ import type {Clock} from '../core/clock.js'
 import {chainOf, type AwsDatabase} from './aws-database.js'
 import {listCandidates} from './candidates.js'
 import {AwsClients, using, type Caller} from './clients.js'
+import type {Examination} from './examination.js'
 import {describeOnAws, type AwsDescription} from './description.js'
 import type {AwsEnvironment} from './environment.js'
 import {awsFailure} from './failure.js'
@@ -23,6 +24,15 @@ export interface AwsOptions {
   readonly workers?: number | undefined
 }
 
+/** Whose sign-in to look at. */
+export interface ExaminationTarget {
+  readonly database: AwsDatabase
+  /** As the client names it. */
+  readonly dbUser: string
+  /** Ends what is under way. */
+  readonly signal: AbortSignal
+}
+
 /** AWS throttles callers that describe many databases at once, every other user of the account with them. */
 const describedAtOnce = 5
 
@@ -32,6 +42,7 @@ export class Aws {
   readonly pacer: Pacer
   readonly #clients: AwsClients
   readonly #identities: AwsIdentities
+  readonly #clock: Clock
   readonly #describing = new Turnstile(describedAtOnce)
 
   constructor({environment, clock, workers}: AwsOptions) {
@@ -39,6 +50,7 @@ export class Aws {
     const host = new HostCredentials({environment, clients, clock})
     const identities = new AwsIdentities({clients, host, clock})
     this.#clients = clients
+    this.#clock = clock
     this.#identities = identities
     this.trustRoots = new TrustRootsByType(environment)
     this.pacer = new Pacer({clock, workers})
@@ -92,6 +104,14 @@ export class Aws {
     } catch (error) {
       throw awsFailure(error, `IAM authentication of "${database.name}" cannot be switched on`)
     }
+  }
+
+  /** Looks at all that a sign-in needs. @throws PosternError when the user cannot be one, or the host has no credentials */
+  async examine({database, dbUser, signal}: ExaminationTarget): Promise<Examination> {
+    const {user, chain, region} = await this.passwords.path({database, dbUser})
+    const {examine} = await import('./examination.js')
+    const options = {clients: this.#clients, identities: this.#identities, clock: this.#clock}
+    return examine(options, {database, dbUser: user.name, chain, region, signal})
   }
 
   /** The account that requests about a database come from. @throws PosternError */

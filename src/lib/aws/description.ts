@@ -14,6 +14,8 @@ export interface AwsDescription {
   /** The name in the certificate behind a custom endpoint, whose own name is in none. */
   readonly certificateName?: string | undefined
   readonly tags: Labels
+  /** Ids of the security groups that guard it. */
+  readonly securityGroups?: readonly string[]
   /** Whether AWS refused to tell the tags. */
   readonly tagsDenied?: boolean
 }
@@ -22,6 +24,8 @@ export interface DescriptionRequest {
   readonly clients: AwsClients
   readonly caller: Caller
   readonly database: AwsDatabase
+  /** Ends the requests that are under way. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** @throws what the SDK throws */
@@ -39,11 +43,16 @@ export function describeOnAws(request: DescriptionRequest): Promise<AwsDescripti
 }
 
 /** An instance, a cluster, or the cluster that an instance is a member of. */
-async function describeRds({clients, caller, database: {settings}}: DescriptionRequest): Promise<AwsDescription> {
+async function describeRds({
+  clients,
+  caller,
+  database: {settings},
+  signal,
+}: DescriptionRequest): Promise<AwsDescription> {
   const {DescribeDBInstancesCommand, DescribeDBClustersCommand} = await import('@aws-sdk/client-rds')
   return using(await clients.rds(caller), async (rds) => {
     const describeAurora = async (id: string, host?: string): Promise<AwsDescription> => {
-      const {DBClusters = []} = await rds.send(new DescribeDBClustersCommand({DBClusterIdentifier: id}))
+      const {DBClusters = []} = await rds.send(new DescribeDBClustersCommand({DBClusterIdentifier: id}), until(signal))
       const cluster = only(DBClusters, id)
       const named = [cluster.Endpoint, cluster.ReaderEndpoint, ...(cluster.CustomEndpoints ?? []), host]
       return {
@@ -60,6 +69,7 @@ async function describeRds({clients, caller, database: {settings}}: DescriptionR
         hosts: hostsOf(named),
         certificateName: cluster.Endpoint,
         tags: readTags(cluster.TagList),
+        securityGroups: groupsOf(cluster.VpcSecurityGroups),
       }
     }
     const {instance_id: id, cluster_id: clusterId} = settings.rds ?? {}
@@ -68,7 +78,10 @@ async function describeRds({clients, caller, database: {settings}}: DescriptionR
       return describeAurora(clusterId)
     }
     try {
-      const {DBInstances = []} = await rds.send(new DescribeDBInstancesCommand({DBInstanceIdentifier: id}))
+      const {DBInstances = []} = await rds.send(
+        new DescribeDBInstancesCommand({DBInstanceIdentifier: id}),
+        until(signal),
+      )
       const instance = only(DBInstances, id)
       const host = instance.Endpoint?.Address
       if (instance.DBClusterIdentifier) return await describeAurora(instance.DBClusterIdentifier, host)
@@ -85,6 +98,7 @@ async function describeRds({clients, caller, database: {settings}}: DescriptionR
         },
         hosts: hostsOf([host]),
         tags: readTags(instance.TagList),
+        securityGroups: groupsOf(instance.VpcSecurityGroups),
       }
     } catch (error) {
       if (clusterId === undefined || (!isDenied(error) && !isMissing(error))) throw error
@@ -93,7 +107,12 @@ async function describeRds({clients, caller, database: {settings}}: DescriptionR
   })
 }
 
-async function describeProxy({clients, caller, database: {settings}}: DescriptionRequest): Promise<AwsDescription> {
+async function describeProxy({
+  clients,
+  caller,
+  database: {settings},
+  signal,
+}: DescriptionRequest): Promise<AwsDescription> {
   const {DescribeDBProxiesCommand, DescribeDBProxyEndpointsCommand, ListTagsForResourceCommand} =
     await import('@aws-sdk/client-rds')
   return using(await clients.rds(caller), async (rds) => {
@@ -102,14 +121,15 @@ async function describeProxy({clients, caller, database: {settings}}: Descriptio
     let endpointHost: string | undefined
     if (endpointName !== undefined) {
       const command = new DescribeDBProxyEndpointsCommand({DBProxyEndpointName: endpointName})
-      const endpoint = only((await rds.send(command)).DBProxyEndpoints ?? [], endpointName)
+      const endpoint = only((await rds.send(command, until(signal))).DBProxyEndpoints ?? [], endpointName)
       proxyName = endpoint.DBProxyName
       endpointHost = endpoint.Endpoint
     }
-    const {DBProxies = []} = await rds.send(new DescribeDBProxiesCommand({DBProxyName: proxyName}))
+    const {DBProxies = []} = await rds.send(new DescribeDBProxiesCommand({DBProxyName: proxyName}), until(signal))
     const proxy = only(DBProxies, proxyName ?? '')
     const tags = await readTagsOf(async () => {
-      const {TagList} = await rds.send(new ListTagsForResourceCommand({ResourceName: proxy.DBProxyArn}))
+      const command = new ListTagsForResourceCommand({ResourceName: proxy.DBProxyArn})
+      const {TagList} = await rds.send(command, until(signal))
       return readTags(TagList)
     })
     return {
@@ -120,25 +140,39 @@ async function describeProxy({clients, caller, database: {settings}}: Descriptio
       },
       hosts: hostsOf([endpointName === undefined ? proxy.Endpoint : endpointHost]),
       certificateName: proxy.Endpoint,
+      securityGroups: proxy.VpcSecurityGroupIds ?? [],
       ...tags,
     }
   })
 }
 
-async function describeCluster({clients, caller, database: {settings}}: DescriptionRequest): Promise<AwsDescription> {
+async function describeCluster({
+  clients,
+  caller,
+  database: {settings},
+  signal,
+}: DescriptionRequest): Promise<AwsDescription> {
   const {DescribeClustersCommand} = await import('@aws-sdk/client-redshift')
   const id = settings.redshift?.cluster_id ?? ''
   const command = new DescribeClustersCommand({ClusterIdentifier: id})
-  const {Clusters = []} = await using(await clients.redshift(caller), (redshift) => redshift.send(command))
+  const {Clusters = []} = await using(await clients.redshift(caller), (redshift) =>
+    redshift.send(command, until(signal)),
+  )
   const cluster = only(Clusters, id)
   return {
     settings: {...settings, account_id: settings.account_id ?? accountOfArn(cluster.ClusterNamespaceArn)},
     hosts: hostsOf([cluster.Endpoint?.Address]),
     tags: readTags(cluster.Tags),
+    securityGroups: groupsOf(cluster.VpcSecurityGroups),
   }
 }
 
-async function describeWorkgroup({clients, caller, database: {settings}}: DescriptionRequest): Promise<AwsDescription> {
+async function describeWorkgroup({
+  clients,
+  caller,
+  database: {settings},
+  signal,
+}: DescriptionRequest): Promise<AwsDescription> {
   const {GetEndpointAccessCommand, GetWorkgroupCommand, ListTagsForResourceCommand} =
     await import('@aws-sdk/client-redshift-serverless')
   return using(await clients.redshiftServerless(caller), async (serverless) => {
@@ -146,13 +180,13 @@ async function describeWorkgroup({clients, caller, database: {settings}}: Descri
     const access =
       endpointName === undefined
         ? undefined
-        : (await serverless.send(new GetEndpointAccessCommand({endpointName}))).endpoint
+        : (await serverless.send(new GetEndpointAccessCommand({endpointName}), until(signal))).endpoint
     const workgroupName = known ?? access?.workgroupName
-    const {workgroup} = await serverless.send(new GetWorkgroupCommand({workgroupName}))
+    const {workgroup} = await serverless.send(new GetWorkgroupCommand({workgroupName}), until(signal))
     const isOwn = access === undefined || access.workgroupName === workgroup?.workgroupName
     const tags = await readTagsOf(async () => {
       const command = new ListTagsForResourceCommand({resourceArn: workgroup?.workgroupArn})
-      const {tags: list = []} = await serverless.send(command)
+      const {tags: list = []} = await serverless.send(command, until(signal))
       return readTags(list.map(({key, value}) => ({Key: key, Value: value})))
     })
     return {
@@ -166,10 +200,27 @@ async function describeWorkgroup({clients, caller, database: {settings}}: Descri
         },
       },
       hosts: hostsOf([workgroup?.endpoint?.address, isOwn ? access?.address : undefined]),
+      securityGroups: workgroup?.securityGroupIds ?? [],
       ...tags,
     }
   })
 }
+
+/** Resource ids of the instances of an Aurora cluster. @throws what the SDK throws */
+export async function describeMembers(
+  {clients, caller, signal}: DescriptionRequest,
+  clusterId: string,
+): Promise<readonly string[]> {
+  const {DescribeDBInstancesCommand} = await import('@aws-sdk/client-rds')
+  const command = new DescribeDBInstancesCommand({Filters: [{Name: 'db-cluster-id', Values: [clusterId]}]})
+  const {DBInstances = []} = await using(await clients.rds(caller), (rds) => rds.send(command, until(signal)))
+  return DBInstances.flatMap(({DbiResourceId}) => DbiResourceId ?? [])
+}
+
+const until = (signal: AbortSignal | undefined): {abortSignal?: AbortSignal} => (signal ? {abortSignal: signal} : {})
+
+const groupsOf = (groups: readonly {readonly VpcSecurityGroupId?: string | undefined}[] = []): readonly string[] =>
+  groups.flatMap(({VpcSecurityGroupId}) => VpcSecurityGroupId ?? [])
 
 function only<T>(found: readonly T[], id: string): T {
   const [first, ...more] = found

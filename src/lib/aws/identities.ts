@@ -136,6 +136,12 @@ function readSession({AccessKeyId, SecretAccessKey, SessionToken, Expiration}: G
   }
 }
 
+/** How to try a role by hand. */
+export function testOf({arn, externalId}: RoleHop): string {
+  const external = externalId === undefined ? '' : ` --external-id ${externalId}`
+  return `Test it on the agent’s host: aws sts assume-role --role-arn ${arn} --role-session-name test${external}`
+}
+
 function assumeFailure(error: unknown, {arn, externalId, tags}: RoleHop): PosternError {
   const more = [
     ...(externalId === undefined ? [] : ['the same external id (sts:ExternalId)']),
@@ -144,6 +150,6 @@ function assumeFailure(error: unknown, {arn, externalId, tags}: RoleHop): Poster
   return awsFailure(error, `The agent cannot assume the IAM role ${arn}`, [
     `The trust policy of the role must name the identity of the agent${more.map((what) => `, and allow ${what}`).join('')}; ` +
       'policies and a permissions boundary of that identity must allow sts:AssumeRole on the role.',
-    `Test it on the host of the agent: aws sts assume-role --role-arn ${arn} --role-session-name test${externalId === undefined ? '' : ` --external-id ${externalId}`}`,
+    testOf({arn, externalId}),
   ])
 }

@@ -60,16 +60,21 @@ export class DatabasePasswords {
 
   /** @throws PosternError saying which request to AWS failed, and what it needs */
   async get(request: PasswordRequest): Promise<DatabasePassword> {
-    const {clients, identities} = this.#options
+    const {identities} = this.#options
     const {database} = request
-    const region = database.settings.region ?? (await clients.defaultRegion())
-    const user = readDatabaseUser(database.type, request.dbUser)
+    const {user, chain, region} = await this.path(request)
     const dbName = readDatabaseName(database.type, request.dbName)
-    const chain = await this.#chainFor(database, user, region)
     const wanted: Wanted = {database, user, dbName, chain, region}
     const {accessKeyId} = await identities.session({chain, region})
     const {user: name, password} = await this.#issued(wanted, accessKeyId, request.refused)
     return {user: name, dbName, password}
+  }
+
+  /** The roles that a sign-in goes through, and where. @throws PosternError INVALID for a user that cannot be one */
+  async path({database, dbUser}: Pick<PasswordRequest, 'database' | 'dbUser'>): Promise<SignInPath> {
+    const region = database.settings.region ?? (await this.#options.clients.defaultRegion())
+    const user = readDatabaseUser(database.type, dbUser)
+    return {user, region, chain: await this.#chainFor(database, user, region)}
   }
 
   async #issued(wanted: Wanted, accessKeyId: string, refused?: Secret): Promise<IssuedPassword> {
@@ -128,12 +133,16 @@ export class DatabasePasswords {
   }
 }
 
-interface Wanted {
-  readonly database: AwsDatabase
+/** As whom, and where, AWS is asked for a password. */
+export interface SignInPath {
   readonly user: DatabaseUser
-  readonly dbName: string
   readonly chain: readonly RoleHop[]
   readonly region: string
+}
+
+interface Wanted extends SignInPath {
+  readonly database: AwsDatabase
+  readonly dbName: string
 }
 
 function workgroupOf({name, settings}: AwsDatabase): string {

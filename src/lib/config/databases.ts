@@ -56,12 +56,9 @@ export function checkDatabase(section: DatabaseSection, path: Path): CheckedData
   if (section.ca_cert_file !== undefined) {
     warnings.push({path: [...path, 'ca_cert_file'], message: `${label} uses ca_cert_file; write tls.ca_cert_file`})
   }
-  for (const [key, what] of [
-    ['dynamic_labels', 'dynamic labels'],
-    ['admin_user', 'an admin user'],
-  ] as const) {
-    if (section[key])
-      warnings.push({path: [...path, key], message: `${label} has ${what}, which Postern does not use yet`})
+  if (section.dynamic_labels) {
+    const message = `${label} has dynamic labels, which Postern does not use yet`
+    warnings.push({path: [...path, 'dynamic_labels'], message})
   }
   const aws = checkAws(section, found)
   const place = checkUri(section, aws, found)
@@ -182,16 +179,16 @@ function makeResource(
         ...(section.tls?.trust_system_cert_pool && {trust_system_cert_pool: true}),
       },
       ...(Object.keys(aws).length > 0 && {aws}),
+      ...(section.admin_user?.name && {admin_user: adminOf(section.admin_user.name, section)}),
     },
   }
 }
 
+function adminOf(name: string, {admin_user}: DatabaseSection): NonNullable<Database['spec']['admin_user']> {
+  const {default_database} = admin_user ?? {}
+  return {name, ...(default_database && {default_database})}
+}
+
 function describe(section: DatabaseSection, resource: Database, type: DatabaseType): StaticDatabase {
-  const {name, default_database: defaultDatabase} = section.admin_user ?? {}
-  return {
-    resource,
-    type,
-    dynamicLabels: section.dynamic_labels ?? [],
-    ...(name && {adminUser: {name, defaultDatabase}}),
-  }
+  return {resource, type, dynamicLabels: section.dynamic_labels ?? []}
 }

@@ -89,7 +89,6 @@ export interface StaticDatabase {
   readonly resource: Database
   readonly type: DatabaseType
   readonly dynamicLabels: readonly DynamicLabel[]
-  readonly adminUser?: {readonly name: string; readonly defaultDatabase?: string | undefined} | undefined
 }
 
 export interface DirectAddress {

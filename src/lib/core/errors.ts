@@ -1,3 +1,5 @@
+import {isNativeError} from 'node:util/types'
+
 /** What went wrong, in a form that scripts and the API can rely on. */
 export type ErrorCode =
   | 'FAILED'
@@ -39,20 +41,28 @@ const errorKinds: Readonly<Record<ErrorCode, ErrorKind>> = {
 }
 
 export interface ErrorDetails {
+  /** Why it happened, one sentence, as far as that is known. */
+  readonly detail?: string | undefined
+  /** A stable word for that, for programs. */
+  readonly problem?: string | undefined
   /** What the reader should try next, one sentence each. */
   readonly hint?: string | readonly string[] | undefined
   readonly cause?: unknown
 }
 
-/** The only error class: a stable code, a sentence, what to try next. */
+/** The only error class: a stable code, a sentence, why, what to try next. */
 export class PosternError extends Error {
   override readonly name = 'PosternError'
   readonly code: ErrorCode
+  readonly detail: string | undefined
+  readonly problem: string | undefined
   readonly hints: readonly string[]
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : {cause: details.cause})
     this.code = code
+    this.detail = details.detail
+    this.problem = details.problem
     this.hints = details.hint === undefined ? [] : typeof details.hint === 'string' ? [details.hint] : details.hint
   }
 
@@ -91,5 +101,5 @@ export function toPosternError(error: unknown): PosternError {
 export function messageOf(error: unknown): string {
   // A name with several addresses fails with one error for each, under an empty message.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
+  return error instanceof Error || isNativeError(error) ? error.message : String(error)
 }

@@ -137,7 +137,8 @@ function openSession(startup: Buffer): UseConnection<OpenedSession> {
       return {answer: error.code === cannotReachDatabase ? error : undefined, used: 0}
     })
     if (!failure) return {connection, signInMilliseconds: performance.now() - begun}
-    throw new PosternError('UNREACHABLE', failure.message, {hint: [failure.detail, failure.hint].filter(isText)})
+    const {message, detail, hint} = failure
+    throw new PosternError('UNREACHABLE', message, {detail, hint})
   }
 }
 
@@ -179,12 +180,9 @@ function describe(error: unknown): ServerError {
     severity: 'FATAL',
     code: sqlStates[failure.code] ?? connectionFailure,
     message: failure.message,
+    detail: failure.detail,
     hint: failure.hints.length > 0 ? failure.hints.join(' ') : undefined,
   }
-}
-
-function isText(text: string | undefined): text is string {
-  return text !== undefined
 }
 
 function ignore(): void {

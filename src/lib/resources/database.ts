@@ -77,6 +77,10 @@ export const databaseSchema = z.strictObject({
       .refine((uri) => isPort(Number(uri.slice(uri.lastIndexOf(':') + 1))), 'must end with a port between 1 and 65535'),
     tls: tls.optional(),
     aws: aws.optional(),
+    /** A user of the database that may look at the others: to say why one of them is refused. */
+    admin_user: z
+      .strictObject({name: z.string().min(1).max(63), default_database: z.string().max(63).optional()})
+      .optional(),
   }),
   status: z.strictObject({}).loose().optional(),
 })

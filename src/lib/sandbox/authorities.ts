@@ -3,10 +3,12 @@ import {writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {createAuthority, issueCertificate, type Authority} from '../pki/issuing.js'
 import {generateKeys, type KeyPair} from '../pki/keys.js'
+import type {CertificateKind} from './definition.js'
 import type {DatabaseEndpoint, EndpointType} from './endpoints.js'
 
 const leafLifetime = 365 * 24 * 3_600_000
 const backdating = 3_600_000
+const expiredSince = 60_000
 /** X.520 (ub-common-name). */
 const longestCommonName = 64
 
@@ -29,9 +31,12 @@ export class Authorities {
   readonly #authorities: ByType<Authority>
   readonly #keys: KeyPair
   readonly #now: number
+  /** Published nowhere. */
+  readonly #stranger: Authority
 
-  private constructor(authorities: ByType<Authority>, keys: KeyPair, now: number) {
+  private constructor(authorities: ByType<Authority>, stranger: Authority, keys: KeyPair, now: number) {
     this.#authorities = authorities
+    this.#stranger = stranger
     this.#keys = keys
     this.#now = now
   }
@@ -39,19 +44,24 @@ export class Authorities {
   /** @param now milliseconds since 1970. */
   static async create(now: number): Promise<Authorities> {
     const create = (type: EndpointType): Promise<Authority> => createAuthority({cluster: 'sandbox', type, now})
-    return new Authorities(await forEach(create), await generateKeys(), now)
+    const stranger = await createAuthority({cluster: 'stranger', type: 'rds', now})
+    return new Authorities(await forEach(create), stranger, await generateKeys(), now)
   }
 
   /** A certificate for an endpoint. */
   async issue({type, host, names, certificate}: DatabaseEndpoint): Promise<LeafCredentials> {
+    const namesOf: Partial<Record<CertificateKind, readonly string[]>> = {
+      legacy: [],
+      'other-name': names.map((name) => `other-${name}`),
+    }
     const cert = await issueCertificate({
-      authority: this.#authorities[type],
+      authority: certificate === 'untrusted' ? this.#stranger : this.#authorities[type],
       publicKey: this.#keys.publicKey,
       commonName: host.slice(0, longestCommonName),
       purposes: ['server'],
-      hosts: certificate === 'legacy' ? [] : names,
+      hosts: namesOf[certificate] ?? names,
       notBefore: this.#now - backdating,
-      notAfter: this.#now + leafLifetime,
+      notAfter: certificate === 'expired' ? this.#now - expiredSince : this.#now + leafLifetime,
     })
     return {cert, key: this.#keys.privateKey.reveal()}
   }

@@ -4,6 +4,7 @@ import {Secret} from '../core/secret.js'
 import type {Cluster, Database, Databases, Instance, Proxy, RdsServer, RedshiftCluster, Workgroup} from './databases.js'
 import type {
   AccountDefinition,
+  CertificateKind,
   ClusterDefinition,
   InstanceDefinition,
   ProxyDefinition,
@@ -45,7 +46,7 @@ interface Common {
   readonly region: string
   readonly tags?: Readonly<Record<string, string>>
   readonly requireTls?: boolean
-  readonly certificate?: 'current' | 'legacy'
+  readonly certificate?: CertificateKind
 }
 
 /** Names things the way AWS does in one account. */

@@ -1,4 +1,5 @@
 /** State of a fake account's databases. What the services change is mutable. */
+import type {CertificateKind} from './definition.js'
 import type {Secret} from '../core/secret.js'
 
 /** What all of them have. */
@@ -8,7 +9,7 @@ export interface Database {
   readonly arn: string
   readonly tags: Map<string, string>
   readonly requireTls: boolean
-  readonly certificate: 'current' | 'legacy'
+  readonly certificate: CertificateKind
   readonly port: number
 }
 

@@ -82,13 +82,19 @@ export interface ManagedPolicyDefinition {
   readonly document: PolicySource
 }
 
+/**
+ * What the endpoint's certificate is like. `legacy` has no subject alternative names, as before July 2020; `expired` was not
+ * rotated; `other-name` is that of another database; `untrusted` is from an authority that no client of AWS trusts.
+ */
+export type CertificateKind = 'current' | 'legacy' | 'expired' | 'other-name' | 'untrusted'
+
 interface DatabaseDefinition {
   readonly region: string
   readonly tags?: Readonly<Record<string, string>>
   /** Default true. */
   readonly requireTls?: boolean
-  /** `legacy` is a certificate without subject alternative names, as before July 2020. Default `current`. */
-  readonly certificate?: 'current' | 'legacy'
+  /** Default `current`. */
+  readonly certificate?: CertificateKind
 }
 
 /** An RDS instance that is no member of a cluster. */

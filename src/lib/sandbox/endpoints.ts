@@ -1,4 +1,5 @@
 /** Every name under which the world's databases can be reached. */
+import type {CertificateKind} from './definition.js'
 import type {DatabaseType} from '../resources/endpoint.js'
 import type {Cluster, Instance, Proxy, RdsServer, RedshiftCluster, Workgroup} from './databases.js'
 import type {World} from './world.js'
@@ -10,7 +11,7 @@ interface Endpoint {
   readonly port: number
   /** What its certificate is for. */
   readonly names: readonly string[]
-  readonly certificate: 'current' | 'legacy'
+  readonly certificate: CertificateKind
 }
 
 export type DatabaseEndpoint = Endpoint &

@@ -2,6 +2,7 @@
 import {requirePermission} from './authorization.js'
 import {Fault} from './fault.js'
 import type {Grants, Role, User} from './identities.js'
+import {paginate} from './page.js'
 import {parsePolicy, type Policy, type PolicyKind} from './policy-document.js'
 import {checkInlineQuota} from './quotas.js'
 import {percentEncode} from './sigv4.js'
@@ -9,6 +10,8 @@ import type {QueryFields} from './query-fields.js'
 import type {QueryCall, QueryOperation} from './query-service.js'
 import {effectiveTime} from './world.js'
 import {xmlTime, type XmlObject, type XmlValue} from './xml.js'
+
+const defaultPageSize = 100
 
 export type IdentityKind = 'user' | 'role'
 
@@ -87,6 +90,16 @@ function getInline(kind: IdentityKind): QueryOperation {
   }
 }
 
+function listInline(kind: IdentityKind): QueryOperation {
+  return (call) => {
+    const {grants} = findIdentity(call, kind, `List${label[kind]}Policies`)
+    const {fields} = call
+    const names = [...grants.latest.inline.keys()]
+    const {items, marker} = paginate(names, fields.text('Marker'), fields.integer('MaxItems') ?? defaultPageSize)
+    return {PolicyNames: {member: items}, IsTruncated: marker !== undefined, Marker: marker}
+  }
+}
+
 function putInline(kind: IdentityKind): QueryOperation {
   return (call) => {
     const identity = findIdentity(call, kind, `Put${label[kind]}Policy`)
@@ -124,6 +137,8 @@ export const identityOperations: Readonly<Record<string, QueryOperation>> = {
   GetUser: getUser,
   GetRolePolicy: getInline('role'),
   GetUserPolicy: getInline('user'),
+  ListRolePolicies: listInline('role'),
+  ListUserPolicies: listInline('user'),
   PutRolePolicy: putInline('role'),
   PutUserPolicy: putInline('user'),
   DeleteRolePolicy: deleteInline('role'),

@@ -22,6 +22,8 @@ export interface AwsResource {
   readonly uri: string | ((endpoints: readonly string[]) => string)
   readonly tls?: Database['spec']['tls']
   readonly aws?: Database['spec']['aws']
+  /** Name of its admin user. */
+  readonly admin?: string
 }
 
 export interface AwsRig {
@@ -32,6 +34,8 @@ export interface AwsRig {
   psql(where: Where, sql: string): Promise<string>
   /** What psql says when it is refused. */
   refusal(where: Where): Promise<string>
+  /** One more agent for the same databases, with its own proxy, that lives in another environment. */
+  another(environment: Readonly<Record<string, string>>): Promise<Pick<AwsRig, 'refusal' | 'stop'>>
   stop(): Promise<void>
 }
 
@@ -52,6 +56,8 @@ export async function startAwsRig(
     readonly agent?: Partial<AgentOptions>
     /** Services that fail from the start. */
     readonly outages?: readonly ServiceName[]
+    /** More endpoints, and where they are. */
+    readonly resolve?: Readonly<Record<string, string>>
   } = {},
 ): Promise<AwsRig> {
   const postgres = await startOpenPostgres()
@@ -60,39 +66,43 @@ export async function startAwsRig(
   for (const service of options.outages ?? []) running.switches.outages.add(service)
   const endpoints = [...resolve.keys()]
   for (const statement of options.sql ?? []) await postgres.execute(statement)
-  const databases = resources.map(({name, uri, tls, aws}) =>
+  const databases = resources.map(({name, uri, tls, aws, admin}) =>
     databaseResource(name, typeof uri === 'string' ? uri : uri(endpoints), {
       ...(tls && {tls}),
       ...(aws && {aws}),
+      ...(admin && {admin_user: {name: admin, default_database: 'postgres'}}),
     }),
   )
-  const agents = await startAgentRig({
-    uri: 'unused.example.com:5432',
-    agent: {
-      databases,
-      environment,
-      connectAddresses: parseConnectAddresses(environment.POSTERN_RESOLVE),
-      ...options.agent,
-    },
-  })
-  agents.plane.put({
-    kind: 'role',
-    name: 'access',
-    item: role('access', {db_labels: {'*': ['*']}, db_users: ['*'], db_names: ['*']}),
-  })
+  const startAgents = async (variables: Readonly<Record<string, string>>): Promise<AgentRig> => {
+    const more = Object.entries(options.resolve ?? {}).map((pair) => pair.join('='))
+    const started = await startAgentRig({
+      uri: 'unused.example.com:5432',
+      agent: {
+        databases,
+        environment: variables,
+        connectAddresses: parseConnectAddresses([environment.POSTERN_RESOLVE, ...more].join(',')),
+        ...options.agent,
+      },
+    })
+    started.plane.put({
+      kind: 'role',
+      name: 'access',
+      item: role('access', {db_labels: {'*': ['*']}, db_users: ['*'], db_names: ['*']}),
+    })
+    return started
+  }
+  const agents = await startAgents(environment)
   const started = await psqlRunner(agents)
   return {
     agents,
     sandbox,
     postgres,
     psql: started,
-    refusal: async (where) => {
-      try {
-        await started(where, 'select 1')
-      } catch (error) {
-        return (error as {readonly stderr?: string}).stderr ?? String(error)
-      }
-      throw new Error('nothing was refused')
+    refusal: (where) => refusalOf(started, where),
+    another: async (variables) => {
+      const others = await startAgents(variables)
+      const runner = await psqlRunner(others)
+      return {refusal: (where) => refusalOf(runner, where), stop: () => others.stop()}
     },
     stop: async () => {
       await agents.stop()
@@ -100,6 +110,15 @@ export async function startAwsRig(
       await postgres.stop()
     },
   }
+}
+
+async function refusalOf(psql: AwsRig['psql'], where: Where): Promise<string> {
+  try {
+    await psql(where, 'select 1')
+  } catch (error) {
+    return (error as {readonly stderr?: string}).stderr ?? String(error)
+  }
+  throw new Error('nothing was refused')
 }
 
 async function psqlRunner(agents: AgentRig): Promise<AwsRig['psql']> {

@@ -111,7 +111,7 @@ describe('a refusal says what to do', () => {
     [
       'no permission',
       {database: 'not-assumed', dbUser: 'alice'},
-      [/PAM authentication failed/, /rds-db:connect on arn:aws:rds-db:us-west-1:\*:dbuser:\*\/alice/],
+      [/PAM authentication failed/, /rds-db:connect on arn:aws:rds-db:us-west-1:111111111111:dbuser:\*\/alice/],
     ],
     [
       'a custom endpoint without its name',

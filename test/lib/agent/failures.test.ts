@@ -173,7 +173,8 @@ describe('a database that refuses the sign-in', () => {
     expect(error).toMatchObject({severity: 'FATAL', code: '28000'})
     expect(error?.message).toContain('Database "good" refused the sign-in: ')
     expect(error?.message).toContain('role "nobody-here" does not exist')
-    expect(error?.hint).toContain('pg_hba.conf')
+    expect(error?.detail).toBe('There is no user "nobody-here" in the database.')
+    expect(error?.hint).toContain('CREATE USER "nobody-here";')
   })
 
   it('may refuse the certificate of the agent', async () => {

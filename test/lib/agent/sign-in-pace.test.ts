@@ -2,6 +2,7 @@ import {describe, expect, it} from '@jest/globals'
 import type {Allowed} from '../../../src/lib/access/decision.js'
 import type {AwsDatabases} from '../../../src/lib/agent/aws-databases.js'
 import {DatabaseOpening} from '../../../src/lib/agent/database-opening.js'
+import {Diagnoses} from '../../../src/lib/agent/diagnoses.js'
 import type {Guest} from '../../../src/lib/agent/admission.js'
 import {mayTryAgain, takeTurn, type AwsSignIn} from '../../../src/lib/agent/sign-in-method.js'
 import type {ClientCertificates} from '../../../src/lib/agent/client-certificates.js'
@@ -54,6 +55,8 @@ it('the password is got after the wait for a turn, which may be longer than its 
     },
   } as unknown as Aws
   const opening = new DatabaseOpening({
+    hostname: 'db-host',
+    diagnoses: new Diagnoses({aws: noted, clock: systemClock}),
     certificates: undefined as unknown as ClientCertificates,
     aws: noted,
     awsDatabases: {admit: () => Promise.resolve(database)} as unknown as AwsDatabases,

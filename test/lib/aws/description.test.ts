@@ -7,7 +7,15 @@ it('a database without an id is not looked for among all clusters of the account
   const send = (): Promise<object> => Promise.resolve({DBClusters: [{DBClusterIdentifier: String((asked += 1))}]})
   const clients = {rds: () => Promise.resolve({send, destroy: () => undefined})} as unknown as AwsClients
   const endpoint = {host: 'db.example.com', port: 5432}
-  const database = {name: 'db', type: 'rds', endpoint, settings: {}, role: undefined, externalId: undefined} as const
+  const database = {
+    name: 'db',
+    type: 'rds',
+    endpoint,
+    settings: {},
+    role: undefined,
+    externalId: undefined,
+    admin: undefined,
+  } as const
   const description = describeOnAws({clients, caller: {} as Caller, database})
   await expect(description).rejects.toMatchObject({name: 'NotFound'})
   expect(asked).toBe(0)

@@ -602,7 +602,6 @@ describe('static databases', () => {
     ).dbService.databases
     expect(database).toEqual({
       type: 'rds',
-      adminUser: {name: 'admin', defaultDatabase: 'postgres'},
       dynamicLabels: [{name: 'host', period: 60_000, command: ['hostname', '-f']}],
       resource: {
         kind: 'db',
@@ -624,6 +623,7 @@ describe('static databases', () => {
             external_id: 'ext',
             rds: {cluster_id: 'c1'},
           },
+          admin_user: {name: 'admin', default_database: 'postgres'},
         },
       },
     })
@@ -739,12 +739,9 @@ describe('static databases', () => {
   })
 
   it('draw a warning where they ask for what is not there yet', () => {
-    const config = parse(
-      agent(`  - name: a\n    ${base}dynamic_labels: [{name: h, period: 1m, command: [x]}]\n    admin_user: {name: x}`),
-    )
+    const config = parse(agent(`  - name: a\n    ${base}dynamic_labels: [{name: h, period: 1m, command: [x]}]`))
     expect(config.warnings).toEqual([
       'postern.yaml line 12: Database "a" has dynamic labels, which Postern does not use yet.',
-      'postern.yaml line 13: Database "a" has an admin user, which Postern does not use yet.',
     ])
   })
 

@@ -36,6 +36,8 @@ export interface Rig {
   keyOf(user: string, account?: string): Credentials
   /** Why the last database sign-in was refused, as the sandbox logged it. */
   lastReason(): unknown
+  /** How many requests with this action AWS has answered. */
+  answered(action: string): number
   close(): Promise<void>
 }
 
@@ -63,8 +65,10 @@ export async function startRig(world: WorldDefinition, postgres?: RealPostgres):
   const directory = await mkdtemp(join(tmpdir(), 'sandbox-'))
   const clock = new MovableClock()
   let lastReason: unknown
+  const actions: unknown[] = []
   const logger: Logger = {
     ...silentLogger,
+    debug: (_, fields) => void actions.push(fields?.action),
     info: (_, fields) => {
       lastReason = fields?.reason ?? lastReason
     },
@@ -84,6 +88,7 @@ export async function startRig(world: WorldDefinition, postgres?: RealPostgres):
       return {accessKeyId: key[0], secretAccessKey: key[1].reveal()}
     },
     lastReason: () => lastReason,
+    answered: (action) => actions.filter((one) => one === action).length,
     close: async () => {
       await sandbox.close()
       await rm(directory, {recursive: true})
