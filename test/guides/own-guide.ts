@@ -8,7 +8,10 @@ import {Reader, type Typing} from './reader.js'
 const roles: readonly (readonly [RegExp, Typing])[] = [
   [/^postern login .*--user=email@example\.com$/m, {person: 'administrator', answers: [Reader.password]}],
   [/^postern login /, {person: 'alice', answers: [Reader.password]}],
-  [/^postern db (ls|connect|doctor|logout)\b/, {person: 'alice', input: 'select current_user, count(*) from products;\n'}],
+  [
+    /^postern db (ls|connect|doctor|logout)\b/,
+    {person: 'alice', input: 'select current_user, count(*) from products;\n'},
+  ],
   [/^postern db configure aws create-iam /, {person: 'operator of AWS', answers: [[/Confirm\?/, 'y']]}],
   [/^postern db configure /, {person: 'database host'}],
   [/^postern install systemd /, {person: 'database host'}],
