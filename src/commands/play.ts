@@ -1,10 +1,14 @@
 import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import type {AuditEvent} from '../lib/audit/event.js'
 import {readRecording} from '../lib/audit/recording.js'
 import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
-import {adminFlags, formatFlag} from '../lib/cli/flags.js'
+import {adminFlags, formats} from '../lib/cli/flags.js'
+import {listenToKeys} from '../lib/cli/keyboard.js'
+import {keysHelp, Player, speeds, type Speed} from '../lib/cli/player.js'
 import {withRecording} from '../lib/cli/recording-source.js'
 import {renderRecording} from '../lib/cli/recording-text.js'
 import {decodeText} from '../lib/pgwire/payload.js'
@@ -14,11 +18,12 @@ const mostFlaws = 5
 
 export default class Play extends BaseCommand {
   static override summary = 'Play the recording of a database session.'
-  static override description = `As text it shows the statements of the session and what came of them; with json and yaml, every event of it.
+  static override description = `As text it shows the statements of the session and what came of them, at once; with pty the same in the session's own time, or at the --speed given; with json and yaml, every event of it. On a terminal, keys hold, step and speed up what is played with pty.
 
-Your own sessions are yours to play; those of others need a role that allows you to read \`session\` resources, as auditor does. A session can be played when it has ended.`
+Your own sessions are yours to play; those of others need a role that allows you to read \`session\` resources, as auditor does. A session that has not ended is played as it goes on with --follow.`
   static override examples = [
     '<%= config.bin %> <%= command.id %> 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
+    '<%= config.bin %> <%= command.id %> --speed=4x --skip-idle-time 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
     '<%= config.bin %> <%= command.id %> --format=json 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
     '<%= config.bin %> <%= command.id %> ./307b49d6-56c7-4d20-8cf0-5bc5348a7101.ndjson',
   ]
@@ -29,20 +34,52 @@ Your own sessions are yours to play; those of others need a role that allows you
       description: 'id of the session, or a file with its recording',
     }),
   }
-  static override flags = {...adminFlags, ...formatFlag}
+  static override flags = {
+    ...adminFlags,
+    format: Flags.option({
+      char: 'f',
+      options: ['pty', ...formats] as const,
+      description:
+        'how to play it (default: text, or pty with --speed or --skip-idle-time); with json, errors are JSON too',
+    })(),
+    speed: Flags.option({options: speeds, description: 'how fast to play it with pty (default: 1x)'})(),
+    'skip-idle-time': Flags.boolean({default: false, description: 'let no pause be longer than half a second'}),
+    follow: Flags.boolean({default: false, description: 'go on with a session that has not ended'}),
+  }
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Play)
+    const {speed, 'skip-idle-time': skipIdle, follow} = flags
+    const isPaced = speed !== undefined || skipIdle
+    const format = flags.format ?? (isPaced ? 'pty' : 'text')
+    if (format !== 'pty' && isPaced)
+      this.say(`--speed and --skip-idle-time are ignored: ${format} is not played in time.`)
     const flaws = new Set<string>()
     await withRecording(
       args.recording,
       () => openAdminConnection(flags, this.surroundings),
       async (chunks) => {
         const events = readRecording(chunks, {decodeSql: decodeText, onFlaw: (flaw) => flaws.add(flaw)})
-        await pipeline(Readable.from(renderRecording(flags.format, events)), process.stdout, {end: false})
+        if (format === 'pty') await this.#inTime(events, speed ?? '1x', skipIdle)
+        else
+          await pipeline(Readable.from(renderRecording(format, events, {atOnce: follow})), process.stdout, {end: false})
       },
+      {follow},
     )
     for (const flaw of [...flaws].slice(0, mostFlaws)) this.say(flaw)
     if (flaws.size > mostFlaws) this.say(`And ${flaws.size - mostFlaws} more.`)
+  }
+
+  async #inTime(events: AsyncIterable<AuditEvent>, speed: Speed, skipIdle: boolean): Promise<void> {
+    const player = new Player({speed, skipIdle, clock: this.surroundings.clock})
+    if (process.stdin.isTTY) this.say(keysHelp)
+    const stopListening = listenToKeys(process.stdin, (text) => {
+      player.press(text)
+    })
+    try {
+      await pipeline(Readable.from(player.play(events), {highWaterMark: 1}), process.stdout, {end: false})
+    } finally {
+      stopListening()
+    }
   }
 }

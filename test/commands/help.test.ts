@@ -27,6 +27,7 @@ beforeAll(async () => {
 
 /** Those that answer with nothing but a file, another program's output, or one sentence. */
 const withoutData = [
+  'audit export',
   'start',
   'quickstart',
   'db connect',

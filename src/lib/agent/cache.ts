@@ -1,5 +1,6 @@
 import type {ApiClient} from '../api/client.js'
 import type {AuthorityType} from '../api/responses.js'
+import type {LiveSession} from '../api/live-session.js'
 import {WatchClient} from '../api/watch-client.js'
 import type {WatchedItems, WatchedUser, WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
@@ -18,12 +19,15 @@ class Snapshot {
   readonly db = new Map<string, Database>()
   readonly health_check_config = new Map<string, HealthCheckConfig>()
   readonly authority = new Map<string, WatchedItems['authority']>()
+  readonly ending = new Map<string, WatchedItems['ending']>()
 }
 
 export interface CacheOptions {
   readonly client: ApiClient
   readonly clock: Clock
   readonly logger: Logger
+  /** The sessions that are under way here. */
+  readonly sessions: () => readonly LiveSession[]
   /** Something changed; called once for changes that come together. */
   readonly onChange: () => void
   /** A cancel request that came to another agent. */
@@ -44,9 +48,10 @@ export class Cache {
 
   constructor(options: CacheOptions) {
     this.#options = options
-    const {client, clock, logger} = options
+    const {client, clock, logger, sessions} = options
     this.#watch = new WatchClient({
       client,
+      sessions,
       clock,
       logger,
       onStart: () => {
@@ -84,6 +89,11 @@ export class Cache {
   /** How agents check databases, by name. */
   get healthChecks(): ReadonlyMap<string, HealthCheckConfig> {
     return this.#current.health_check_config
+  }
+
+  /** Sessions that somebody ended, by their ids. */
+  get ending(): ReadonlyMap<string, WatchedItems['ending']> {
+    return this.#current.ending
   }
 
   /** PEM certificates of an authority. */
@@ -152,6 +162,9 @@ function put(snapshot: Snapshot, event: Put): void {
       break
     case 'authority':
       snapshot.authority.set(event.name, event.item)
+      break
+    case 'ending':
+      snapshot.ending.set(event.name, event.item)
       break
     // For proxies and the control plane.
     case 'db_server':

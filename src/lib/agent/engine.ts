@@ -52,8 +52,8 @@ import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
 import {Relay} from './relay.js'
-import {sessionFacts, type Self} from './session-facts.js'
-import type {LiveSession, Sessions} from './sessions.js'
+import {describeSession, sessionFacts, type Self} from './session-facts.js'
+import type {RunningSession, Sessions} from './sessions.js'
 import {SessionLimits} from './session-limits.js'
 import {forwardedParameters, refuseReplication, refuseStartup} from './startup.js'
 
@@ -110,7 +110,7 @@ interface Attempt {
 
 /** A session that has begun. */
 interface OpenSession {
-  readonly session: LiveSession
+  readonly session: RunningSession
   readonly audit: SessionAudit
   readonly relay: Relay
   readonly forgetCancel: () => void
@@ -344,11 +344,12 @@ export class Engine {
       longestName: longestName(type),
       cancel,
     })
-    const session: LiveSession = {
+    const session: RunningSession = {
       sid: attempt.sid,
       nonce: arrival.nonce,
       guest,
       limits: new SessionLimits(guest, standing.options, () => relay.clientActivity),
+      describe: () => describeSession(audit, relay.state),
       end: (error, reason) => {
         relay.end(error, reason)
       },

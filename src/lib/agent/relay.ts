@@ -8,6 +8,7 @@
  * messages, the only place where an ErrorResponse of ours can stand.
  */
 import type {TLSSocket} from 'node:tls'
+import type {SessionState} from '../api/live-session.js'
 import type {SessionAudit, SessionEnd} from '../audit/session-audit.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
@@ -38,6 +39,11 @@ const unanswered = {most: 32_768, least: 24_576} as const
 /** An end of our own waits this long for a gap between the server's messages. */
 const gapMilliseconds = 1000
 
+const idleStates: Readonly<Record<string, SessionState>> = {
+  T: 'idle in transaction',
+  E: 'idle in failed transaction',
+}
+
 export interface RelayOptions {
   readonly client: TLSSocket
   readonly database: TLSSocket
@@ -62,6 +68,8 @@ export class Relay {
   #reason: string | undefined
   /** The server works on something: it owes a ReadyForQuery. */
   #busy = false
+  /** As the last ReadyForQuery said it: I, T or E. */
+  #transaction = 'I'.charCodeAt(0)
   /** The server has said that it ends the session. */
   #serverSaidFatal = false
   #farewell: Buffer | undefined
@@ -105,6 +113,11 @@ export class Relay {
     const takes = this.#serverFlow.blocked
     if (this.#requests.busy && !takes) return undefined
     return this.#clientFlow.bytes + (takes ? this.#serverFlow.bytes - this.#options.client.writableLength : 0)
+  }
+
+  get state(): SessionState {
+    if (this.#requests.busy) return 'active'
+    return idleStates[String.fromCharCode(this.#transaction)] ?? 'idle'
   }
 
   /** Ends the session with an error for the client. */
@@ -164,8 +177,10 @@ export class Relay {
     const {client} = this.#options
     const before = this.#serverFlow.bytes - chunk.length
     const {safe, violation} = this.#fromServer.walk(chunk, (frame) => {
-      if (frame.type === backend.readyForQuery) this.#busy = false
-      else if (frame.type === backend.errorResponse && decodeServerError(frame).severity !== 'ERROR') {
+      if (frame.type === backend.readyForQuery) {
+        this.#busy = false
+        this.#transaction = frame.payload[0] ?? this.#transaction
+      } else if (frame.type === backend.errorResponse && decodeServerError(frame).severity !== 'ERROR') {
         this.#serverSaidFatal = true
       }
       readAnswer(frame, before + frame.end, this.#answers)

@@ -1,4 +1,6 @@
+import type {LiveSession, SessionState} from '../api/live-session.js'
 import type {SessionFacts} from '../audit/event.js'
+import type {SessionAudit} from '../audit/session-audit.js'
 import {classifyDatabase, formatAddress} from '../resources/endpoint.js'
 import {connectionId} from '../tunnel/connection-id.js'
 import type {Guest} from './admission.js'
@@ -46,5 +48,23 @@ export function sessionFacts(sid: string, self: Self, arrival: Arrival, guest: G
     connection: connectionId(arrival.nonce),
     remoteAddress: arrival.source,
     localAddress: formatAddress({host: localAddress, port: localPort}),
+  }
+}
+
+/** Longer statements are cut. */
+const longestStatement = 500
+
+/** A session as it is at this moment. */
+export function describeSession({facts, startedAt, currentSql}: SessionAudit, state: SessionState): LiveSession {
+  return {
+    sid: facts.sid,
+    user: facts.user,
+    database: facts.database.service,
+    dbUser: facts.dbUser,
+    dbName: facts.dbName,
+    source: facts.remoteAddress,
+    started: new Date(startedAt).toISOString(),
+    state,
+    ...(currentSql !== undefined && {statement: currentSql.slice(0, longestStatement)}),
   }
 }

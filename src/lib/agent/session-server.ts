@@ -156,10 +156,12 @@ export class SessionServer {
       clock,
       logger,
       onCancel: options.onForwardedCancel,
+      sessions: () => this.#sessions.describe(),
       onChange: () => {
         this.catalog.reconcile(this.#cache.databases.values())
         this.#sessions.recheck(this.#gate)
         options.onHealthChecks?.(this.#cache.healthChecks)
+        this.#sessions.endThose(this.#cache.ending)
       },
     })
     this.#gate = new Gate({

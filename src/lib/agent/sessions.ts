@@ -1,3 +1,4 @@
+import type {LiveSession} from '../api/live-session.js'
 import type {ServerError} from '../pgwire/server-error.js'
 import type {Guest} from './admission.js'
 import {fatal, sqlStates} from './failure.js'
@@ -5,31 +6,35 @@ import type {Gate} from './gate.js'
 import type {Limit, Moment, SessionLimits} from './session-limits.js'
 
 /** A session that is under way. */
-export interface LiveSession {
+export interface RunningSession {
   readonly sid: string
   /** Its name between proxy and agent. */
   readonly nonce: string
   readonly guest: Guest
   readonly limits: SessionLimits
+  describe(): LiveSession
   end(error: ServerError, reason: string): void
   /** Ends it because it has exceeded a limit. */
   disconnect(limit: Limit): void
 }
 
+/** One answer to the control plane has room for so many. */
+const mostDescribed = 10_000
+
 /** The sessions of this agent. */
 export class Sessions {
-  readonly #live = new Set<LiveSession>()
+  readonly #live = new Set<RunningSession>()
   #onEmpty: (() => void)[] = []
 
   get count(): number {
     return this.#live.size
   }
 
-  add(session: LiveSession): void {
+  add(session: RunningSession): void {
     this.#live.add(session)
   }
 
-  delete(session: LiveSession): void {
+  delete(session: RunningSession): void {
     this.#live.delete(session)
     if (this.#live.size > 0) return
     for (const resolve of this.#onEmpty.splice(0)) resolve()
@@ -61,6 +66,20 @@ export class Sessions {
       const limit = session.limits.exceeded(moment)
       if (limit) session.disconnect(limit)
     }
+  }
+
+  /** Ends the sessions that somebody wants ended. @param ending why, by the ids of sessions */
+  endThose(ending: ReadonlyMap<string, {readonly reason: string}>): void {
+    if (ending.size === 0) return
+    for (const session of this.#live) {
+      const reason = ending.get(session.sid)?.reason
+      if (reason !== undefined) session.end(fatal(sqlStates.endedByAdministrator, reason), reason)
+    }
+  }
+
+  /** What the sessions are doing; not all of them when they are very many. */
+  describe(): LiveSession[] {
+    return [...this.#live].slice(0, mostDescribed).map((session) => session.describe())
   }
 
   /** Ends all sessions, or those with these nonces. */

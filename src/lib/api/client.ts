@@ -1,5 +1,6 @@
 import type {Resource, ResourceOf} from '../resources/resource.js'
 import type {Kind} from '../resources/kinds.js'
+import type {SessionsResponse} from './live-session.js'
 import type * as requests from './requests.js'
 import type * as responses from './responses.js'
 import {Transport, type Endpoint, type TransportOptions} from './transport.js'
@@ -126,8 +127,8 @@ export class ApiClient {
 
   events(query: requests.ListEventsQuery): Promise<responses.EventsResponse> {
     const parameters = new URLSearchParams()
-    for (const [key, value] of Object.entries(query)) {
-      if (typeof value === 'string' || typeof value === 'number') parameters.set(key, String(value))
+    for (const [key, value] of Object.entries(query) as [string, string | number | undefined][]) {
+      if (value !== undefined) parameters.set(key, String(value))
     }
     return this.transport.request('GET', `/v1/events?${parameters.toString()}`)
   }
@@ -135,6 +136,20 @@ export class ApiClient {
   /** The recording of a session as it is stored (audit/recording.ts). */
   recording(sid: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
     return this.transport.stream(`/v1/recordings/${segment(sid)}`, signal)
+  }
+
+  /** The same, and what is recorded from now on until the session ends. */
+  followRecording(sid: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    return this.transport.stream(`/v1/recordings/${segment(sid)}?follow=true`, signal)
+  }
+
+  liveSessions(): Promise<SessionsResponse> {
+    return this.transport.request('GET', '/v1/sessions')
+  }
+
+  /** `ended`: its agent has confirmed that it is over. */
+  killSession(sid: string, body: requests.KillSessionRequest): Promise<{ended: boolean}> {
+    return this.transport.request('POST', `/v1/sessions/${segment(sid)}/kill`, body)
   }
 
   /** Public keys, PEM, of those who seal recordings. */
@@ -189,6 +204,10 @@ export class ApiClient {
 
   removeDiscovered(body: requests.RemoveDiscoveredRequest): Promise<void> {
     return this.transport.request('POST', '/v1/discovery/remove', body)
+  }
+
+  reportSessions(watchId: string, body: requests.ReportSessionsRequest): Promise<void> {
+    return this.transport.request('POST', `/v1/watch/${segment(watchId)}/sessions`, body)
   }
 
   ping(watchId: string, body: requests.PingRequest): Promise<void> {

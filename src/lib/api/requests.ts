@@ -173,6 +173,32 @@ export type RemoveDiscoveredRequest = z.infer<typeof removeDiscoveredRequest>
 export const pingRequest = z.strictObject({sequence: z.number().int().nonnegative()})
 export type PingRequest = z.infer<typeof pingRequest>
 
+const shortText = z.string().max(2048)
+
+/** The sessions of one of an agent's processes, asked for on its watch stream. */
+export const reportSessionsRequest = z.strictObject({
+  ask: z.uuid(),
+  sessions: z
+    .array(
+      z.strictObject({
+        sid: z.uuid().lowercase(),
+        user: shortText,
+        database: shortText,
+        dbUser: shortText,
+        dbName: shortText,
+        source: shortText,
+        started: z.iso.datetime(),
+        state: z.enum(['active', 'idle', 'idle in transaction', 'idle in failed transaction']),
+        statement: shortText.optional(),
+      }),
+    )
+    .max(10_000),
+})
+export type ReportSessionsRequest = z.infer<typeof reportSessionsRequest>
+
+export const killSessionRequest = z.strictObject({reason: z.string().max(256).optional()})
+export type KillSessionRequest = z.infer<typeof killSessionRequest>
+
 /** Audit events of an agent, in order, as lines: each is one flat JSON object (client contract, chapter 6). */
 export const emitEventsRequest = z.instanceof(Buffer)
 
@@ -196,10 +222,20 @@ export const reportSplicesRequest = z.strictObject({
 })
 export type ReportSplicesRequest = z.infer<typeof reportSplicesRequest>
 
+export const recordingQuery = z.object({follow: z.stringbool().default(false)})
 export const verificationQuery = z.object({sid: z.uuid().lowercase().optional()})
 
 export const listEventsQuery = z.strictObject({
-  event: z.string().optional(),
+  /** A type, or several with commas between; `db.session.*` means all that begin so. */
+  event: z
+    .string()
+    .max(4096)
+    .transform((text) => text.split(','))
+    .optional(),
+  /** Name of a database resource. */
+  db: z.string().optional(),
+  code: z.string().optional(),
+  success: z.stringbool().optional(),
   user: z.string().optional(),
   sid: z.string().optional(),
   /** RFC 3339 */
@@ -208,5 +244,9 @@ export const listEventsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   /** Return events after this cursor, oldest first; without it the newest, oldest of them first. */
   cursor: z.string().max(64).optional(),
+  /** The newest before this cursor. */
+  before: z.string().max(64).optional(),
+  /** Seconds to wait for an event behind the cursor when there is none. */
+  wait: z.coerce.number().int().min(0).max(25).optional(),
 })
 export type ListEventsQuery = z.input<typeof listEventsQuery>

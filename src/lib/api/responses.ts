@@ -166,6 +166,10 @@ export interface AuthorityResponse {
 
 export interface EventsResponse {
   readonly events: readonly Readonly<Record<string, unknown>>[]
+  /** One for each event, to go on behind it. */
+  readonly cursors: readonly string[]
+  /** Where to go on with older ones, when the newest were asked for; absent when there are none. */
+  readonly older?: string
   /** Where to go on; absent when there is no more. */
   readonly cursor?: string
 }

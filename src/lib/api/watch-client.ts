@@ -4,6 +4,7 @@ import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {ApiClient} from './client.js'
+import type {LiveSession} from './live-session.js'
 import type {WatchEvent} from './watch-event.js'
 
 const defaultPingInterval = 2000
@@ -21,6 +22,8 @@ export interface WatchOptions {
   /** A new stream begins: what follows until `ready` is everything, and whatever is not in it is gone. */
   readonly onStart: () => void
   readonly onEvent: (event: WatchEvent) => void
+  /** The sessions of this process; asked for now and then. */
+  readonly sessions?: (() => readonly LiveSession[]) | undefined
   readonly pingIntervalMilliseconds?: number
 }
 
@@ -97,6 +100,8 @@ export class WatchClient {
           beat()
         } else if (event.type === 'pong') {
           alive = this.#pong(event.sequence) ?? alive
+        } else if (event.type === 'ask') {
+          if (watchId !== undefined) this.#tellSessions(watchId, event.ask)
         } else {
           if (event.type === 'ready') patience = silence
           onEvent(event)
@@ -113,6 +118,14 @@ export class WatchClient {
     this.#sent.set(sequence, this.#options.clock.monotonic())
     this.#options.client.ping(watchId, {sequence}).catch((error: unknown) => {
       this.#options.logger.debug('A ping to the control plane failed.', {reason: messageOf(error)})
+    })
+  }
+
+  #tellSessions(watchId: string, ask: string): void {
+    const {client, sessions, logger} = this.#options
+    if (!sessions) return
+    client.reportSessions(watchId, {ask, sessions: [...sessions()]}).catch((error: unknown) => {
+      logger.debug('The sessions could not be told to the control plane.', {reason: messageOf(error)})
     })
   }
 

@@ -29,6 +29,8 @@ export interface WatchedItems {
   authority: {readonly type: AuthorityType; readonly certificates: readonly string[]}
   /** Hosts whose certificates issued before a moment are void. */
   host: {readonly hostId: string; readonly certsValidFrom: string}
+  /** Sessions of the host that have to end; named by their ids. */
+  ending: {readonly hostId: string; readonly reason: string}
 }
 
 export type WatchedKind = keyof WatchedItems
@@ -52,3 +54,5 @@ export type WatchEvent =
   | {readonly type: 'cancel'; readonly user: string; readonly pid: number; readonly secret: string}
   | {readonly type: 'ready'}
   | {readonly type: 'pong'; readonly sequence: number}
+  /** Agents answer with their sessions (`POST /v1/watch/:id/sessions`). */
+  | {readonly type: 'ask'; readonly ask: string}

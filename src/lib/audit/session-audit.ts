@@ -56,7 +56,10 @@ export class SessionAudit implements OpenSession {
   #statements = 0
   /** Queries and statements to prepare, so far. */
   #texts = 0
-  #startedAt = 0
+  /** Milliseconds since 1970. */
+  startedAt = 0
+  /** The SQL that came last, as far as an event has it. */
+  #newestSql: string | undefined
   #pending = ''
 
   constructor(spool: Spool, clock: Clock, facts: SessionFacts) {
@@ -76,7 +79,16 @@ export class SessionAudit implements OpenSession {
   }
 
   get endFields(): AuditEvent {
-    return {...this.#common, ...boundaryFields(this.facts), start_time: new Date(this.#startedAt).toISOString()}
+    return {...this.#common, ...boundaryFields(this.facts), start_time: new Date(this.startedAt).toISOString()}
+  }
+
+  /** The SQL that the server works on; when it waits, the one that came last. As far as an event has it. */
+  get currentSql(): string | undefined {
+    for (const {subject} of this.unrecorded()) {
+      const {db_query: sql} = JSON.parse(`{${subject}}`) as AuditEvent
+      if (typeof sql === 'string') return sql
+    }
+    return this.#newestSql
   }
 
   get unanswered(): string {
@@ -88,7 +100,7 @@ export class SessionAudit implements OpenSession {
 
   /** The session is ready for queries. */
   started({pid, userAgent}: {readonly pid?: number | undefined; readonly userAgent?: string | undefined}): void {
-    this.#startedAt = this.#clock.now()
+    this.startedAt = this.#clock.now()
     const event = this.#event(
       'db.session.start',
       boundaryFields(this.facts),
@@ -134,6 +146,7 @@ export class SessionAudit implements OpenSession {
   sqlFields(sql: SqlText): string {
     this.#texts += 1
     const {text, sha256} = trimSql(sql)
+    this.#newestSql = text
     const field = `"db_query":${JSON.stringify(text)}`
     if (sha256 === undefined) return field
     // With a hash of its own it was too long for a message to be kept, and its pieces are there already.

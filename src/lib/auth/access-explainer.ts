@@ -81,7 +81,7 @@ export class AccessExplainer {
    */
   async decision(id: string, caller: Caller): Promise<DecisionResponse> {
     const events = uuid.test(id)
-      ? (await this.#options.audit.list({sid: id, event: 'db.session.start', limit: 1})).events
+      ? (await this.#options.audit.list({sid: id, event: ['db.session.start'], limit: 1})).events
       : []
     const [event] = events
     const everything = readsRoles(caller) && mayCall(caller, 'event', 'read')

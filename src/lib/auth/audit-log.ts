@@ -32,6 +32,7 @@ const codes = {
   'user.logout_everywhere': {done: 'PUS01I'},
   'user.lockout': {done: 'PUS02W'},
   'database_server.refused': {done: 'PDS00W'},
+  'session.kill': {done: 'PSE00I'},
   'audit.conflict': {done: 'PAU00E'},
   'audit.missing_sessions': {done: 'PAU01E'},
 } as const
@@ -44,13 +45,19 @@ export type EventFields = Readonly<Record<string, unknown>>
 export const noExpiry = '0001-01-01T00:00:00Z'
 
 export interface EventFilter {
-  readonly event?: string | undefined
+  readonly event?: readonly string[] | undefined
+  readonly db?: string | undefined
+  readonly code?: string | undefined
+  readonly success?: boolean | undefined
   readonly user?: string | undefined
   readonly sid?: string | undefined
   readonly from?: string | undefined
   readonly to?: string | undefined
   readonly limit: number
   readonly cursor?: string | undefined
+  readonly before?: string | undefined
+  /** Seconds to wait for something behind the cursor when there is nothing. */
+  readonly wait?: number | undefined
 }
 
 /** The audit log. What appends is done only when its event is on disk. */
@@ -58,6 +65,8 @@ export class AuditLog {
   readonly #backend: Backend
   readonly #cluster: string
   readonly #clock: Clock
+  /** Who waits for the next event. */
+  readonly #waiting = new Set<() => void>()
 
   constructor(backend: Backend, cluster: string, clock: Clock) {
     this.#backend = backend
@@ -79,28 +88,102 @@ export class AuditLog {
       ...fields,
     }
     const user = typeof fields.user === 'string' ? fields.user : undefined
-    await this.#backend.appendEvents([{time: now, event, user, hash: '', body: JSON.stringify(body)}])
+    await this.#append([{time: now, event, user, hash: '', body: JSON.stringify(body)}])
   }
 
   /** Events of others, checked by the caller. */
   appendForeign(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
-    return this.#backend.appendEvents(records)
+    return this.#append(records)
   }
 
   /** @throws PosternError INVALID when the cursor is none of ours */
-  async list({cursor, from, to, ...filter}: EventFilter): Promise<EventsResponse> {
-    if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
-      throw new PosternError('INVALID', 'The cursor is not one that this cluster gave.')
-    }
-    const {bodies, next} = await this.#backend.listEvents({
-      ...filter,
-      from: from === undefined ? undefined : Date.parse(from),
-      to: to === undefined ? undefined : Date.parse(to),
-      after: cursor === undefined ? undefined : Number(cursor),
-    })
-    return {
-      events: bodies.map((body) => JSON.parse(body) as Record<string, unknown>),
-      ...(next === undefined ? {} : {cursor: String(next)}),
+  async list(filter: EventFilter): Promise<EventsResponse> {
+    const {cursor, wait = 0} = filter
+    const deadline = this.#clock.monotonic() + wait * 1000
+    for (;;) {
+      const appended = this.#nextAppend(Math.max(0, deadline - this.#clock.monotonic()))
+      const answer = await this.#list(filter)
+      if (cursor === undefined || answer.events.length > 0 || this.#clock.monotonic() >= deadline) return answer
+      await appended
     }
   }
+
+  async #list({
+    event,
+    db,
+    code,
+    success,
+    from,
+    to,
+    cursor,
+    before,
+    user,
+    sid,
+    limit,
+  }: EventFilter): Promise<EventsResponse> {
+    const having = {db_service: db, code, success}
+    const {bodies, positions, next} = await this.#backend.listEvents({
+      ...{user, sid, limit, events: event, having: withoutUndefined(having)},
+      from: from === undefined ? undefined : Date.parse(from),
+      to: to === undefined ? undefined : Date.parse(to),
+      after: readCursor(cursor),
+      before: readCursor(before),
+    })
+    const [oldest] = positions
+    return {
+      events: bodies.map((body, index) => readBody(body, positions[index] ?? 0)),
+      cursors: positions.map(String),
+      ...(next === undefined ? {} : {cursor: String(next)}),
+      ...(cursor === undefined && oldest !== undefined && bodies.length === limit ? {older: String(oldest)} : {}),
+    }
+  }
+
+  /** Resolves when something was appended, or after so many milliseconds. */
+  #nextAppend(milliseconds: number): Promise<void> {
+    if (milliseconds === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer)
+        this.#waiting.delete(wake)
+        resolve()
+      }
+      const timer = setTimeout(wake, milliseconds).unref()
+      this.#waiting.add(wake)
+    })
+  }
+
+  async #append(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
+    const outcomes = await this.#backend.appendEvents(records)
+    for (const wake of this.#waiting) wake()
+    return outcomes
+  }
+}
+
+/** @throws PosternError INVALID */
+function readCursor(cursor: string | undefined): number | undefined {
+  if (cursor === undefined) return undefined
+  if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
+  throw new PosternError('INVALID', 'The cursor is not one that this cluster gave.')
+}
+
+function withoutUndefined(
+  values: Readonly<Record<string, string | boolean | undefined>>,
+): Record<string, string | boolean> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const])),
+  )
+}
+
+/** What of a damaged event is shown. */
+const damagedCharacters = 1000
+
+/** An event as it is stored; one that is damaged must hold up no others, and must not vanish either. */
+function readBody(body: string, position: number): EventFields {
+  try {
+    const event: unknown = JSON.parse(body)
+    if (typeof event === 'object' && event !== null) return event as EventFields
+  } catch {
+    // Told below.
+  }
+  return {event: 'audit.unreadable', code: 'PAU02E', position, stored: body.slice(0, damagedCharacters)}
 }

@@ -35,6 +35,7 @@ import {createInviteRoutes} from './invite-routes.js'
 import {IamJoining} from './iam-joining.js'
 import {Joining, type StaticToken} from './joining.js'
 import {Listener} from './listener.js'
+import {LiveSessions} from './live-sessions.js'
 import {LoginLimits} from './login-limits.js'
 import {PackageArchives} from './package-archive.js'
 import {Passwords} from './passwords.js'
@@ -136,7 +137,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
   })
   const sealing = await Sealing.load(backend, clock)
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
-  const recordings = new Recordings({files, cluster, audit, stores})
+  const recordings = new Recordings({files, cluster, audit, stores, verifier})
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const cancels = new Cancels({stores, watches, clock})
   const routes = [
@@ -176,6 +177,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       }),
       verification: new AuditVerification({backend, files, sealing, clock}),
       recordings,
+      liveSessions: new LiveSessions({watches, stores, audit, clock}),
       sealing,
       splices: backend,
       resources: new GuardedResources(new ResourceStore({stores, accounts, joining, audit})),

@@ -25,6 +25,7 @@ export interface UserCaller {
   readonly definitions: ReadonlyMap<string, Role>
   readonly identity: UserIdentity
   readonly user: User
+  readonly certificate: X509Certificate
 }
 
 export interface HostCaller {
@@ -135,6 +136,7 @@ export class CallerVerifier {
       definitions: await this.#stores.rolesNamed(roles),
       identity,
       user,
+      certificate,
     }
   }
 

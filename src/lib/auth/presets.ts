@@ -38,6 +38,7 @@ const presets: readonly Role[] = [
       {resources: editable, verbs: ['list', 'create', 'read', 'update', 'delete']},
       {resources: ['db_server'], verbs: ['list', 'read', 'delete']},
       {resources: ['event'], verbs: ['list', 'read']},
+      {resources: ['session'], verbs: ['list', 'delete']},
     ],
   }),
   preset('auditor', 'Read the audit log', {

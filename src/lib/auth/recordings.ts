@@ -1,3 +1,4 @@
+import {Readable} from 'node:stream'
 import {denies} from '../access/rules.js'
 import {isRecordingOnly, startRefused} from '../audit/event.js'
 import {formatHead, parseHead} from '../audit/recording.js'
@@ -5,12 +6,22 @@ import type {Vouched} from '../audit/seal.js'
 import {PosternError} from '../core/errors.js'
 import type {RecordingFiles, RecordLine, StoredRecording} from '../storage/recording-files.js'
 import type {AuditLog} from './audit-log.js'
-import {actorFields, askerOf, mayCall, missingPermission, type Caller, type HostCaller} from './caller.js'
+import {
+  actorFields,
+  askerOf,
+  mayCall,
+  missingPermission,
+  type Caller,
+  type CallerVerifier,
+  type HostCaller,
+} from './caller.js'
 import {Answer} from './route.js'
 import type {Stores} from './stores.js'
 
 /** The kind of resource that roles name. */
 const resource = 'session'
+/** Whoever follows a recording is checked again so often, and before each new part. */
+const recheckMilliseconds = 2000
 /** Files that one request writes side by side. */
 const filesAtOnce = 16
 
@@ -19,6 +30,7 @@ export interface RecordingsOptions {
   readonly cluster: string
   readonly audit: AuditLog
   readonly stores: Stores
+  readonly verifier: Pick<CallerVerifier, 'verifyUserCertificate' | 'checkUser' | 'verifyHost'>
 }
 
 /** An agent's event of a session. */
@@ -73,7 +85,7 @@ export class Recordings {
    * whose session it was.
    * @throws PosternError NOT_FOUND, ACCESS_DENIED, CONFLICT while the session lives
    */
-  async read(sid: string, caller: Caller): Promise<Answer> {
+  async read(sid: string, caller: Caller, {follow}: {readonly follow: boolean}): Promise<Answer> {
     const stored = await this.#options.files.get(sid)
     const start = stored && readStart(stored)
     if (!stored || !start) {
@@ -84,9 +96,9 @@ export class Recordings {
     }
     try {
       if (!mayRead(caller, sid, start.user)) throw missingPermission(resource, 'read')
-      if (!start.ended && (await this.#isConnected(parseHead(stored.head).serverId))) {
+      if (!follow && !start.ended && (await this.#isConnected(parseHead(stored.head).serverId))) {
         throw new PosternError('CONFLICT', `Session ${sid} has not ended yet.`, {
-          hint: 'Its recording can be played when it has.',
+          hint: 'Play it with --follow, or when it has.',
         })
       }
       await this.#options.audit.append('session.recording.access', {...actorFields(caller), sid, session_type: 'db'})
@@ -94,8 +106,32 @@ export class Recordings {
       await stored.close()
       throw error
     }
-    const headers = {'content-type': 'application/x-ndjson', 'content-length': String(stored.size)}
-    return new Answer(200, headers, stored.read())
+    const type = {'content-type': 'application/x-ndjson'}
+    if (!follow) return new Answer(200, {...type, 'content-length': String(stored.size)}, stored.read())
+    await stored.close()
+    return new Answer(200, type, Readable.from(this.#follow(sid, caller, start.user)))
+  }
+
+  /** A recording as it grows, up to its end. Whoever may not read it any more gets no more of it. */
+  async *#follow(sid: string, caller: Caller, owner: string): AsyncGenerator<Buffer> {
+    for (let offset = 0; ;) {
+      const stored = await this.#options.files.get(sid)
+      const start = stored && readStart(stored)
+      if (!stored || !start) return
+      if (stored.size > offset) yield* stored.read(offset) as AsyncIterable<Buffer>
+      else await stored.close()
+      offset = stored.size
+      if (start.ended || !(await this.#isConnected(parseHead(stored.head).serverId))) return
+      await this.#options.files.appended(sid, recheckMilliseconds)
+      if (!mayRead(await this.#asOfNow(caller), sid, owner)) throw missingPermission(resource, 'read')
+    }
+  }
+
+  /** @throws PosternError when a certificate has expired, or was revoked or locked out */
+  async #asOfNow(caller: Caller): Promise<Caller> {
+    const {verifier} = this.#options
+    if (caller.kind === 'host') return verifier.verifyHost(caller.certificate)
+    return verifier.checkUser(verifier.verifyUserCertificate(caller.certificate).identity, caller.certificate)
   }
 
   #head(sid: string, hostId: string): string {

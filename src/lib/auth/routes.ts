@@ -18,6 +18,7 @@ import type {DiscoveredDatabases} from './discovered-databases.js'
 import type {Heartbeats} from './heartbeats.js'
 import type {HostEvents} from './host-events.js'
 import type {Joining} from './joining.js'
+import type {LiveSessions} from './live-sessions.js'
 import type {Recordings} from './recordings.js'
 import type {AuditVerification} from './audit-verification.js'
 import type {Sealing} from './sealing.js'
@@ -54,6 +55,7 @@ export interface RouteOptions {
   readonly heartbeats: Heartbeats
   readonly hostEvents: HostEvents
   readonly recordings: Recordings
+  readonly liveSessions: LiveSessions
   readonly sealing: Sealing
   readonly verification: AuditVerification
   readonly splices: Pick<Backend, 'appendSplices'>
@@ -129,8 +131,8 @@ function upgradeChannel(path: string | undefined, version: string): Answer {
 }
 
 function userRoutes(options: RouteOptions): Route[] {
-  const {accounts, audit, authorities, databaseAccess, databaseCertificates, joining, recordings, userCertificates} =
-    options
+  const {accounts, audit, authorities, databaseAccess, databaseCertificates, joining, userCertificates} = options
+  const {liveSessions, recordings} = options
   return [
     memberRoute('GET', '/v1/status', {}, ({caller}): StatusResponse => {
       return {
@@ -197,8 +199,12 @@ function userRoutes(options: RouteOptions): Route[] {
       return streamOf(sid === undefined ? verification.everything() : verification.session(sid))
     }),
     // Whose it is matters besides roles, so the handler decides.
-    memberRoute('GET', '/v1/recordings/:sid', {}, ({caller, parameters}) =>
-      recordings.read(parameters.sid ?? '', caller),
+    memberRoute('GET', '/v1/recordings/:sid', {}, ({caller, parameters, query}) =>
+      recordings.read(parameters.sid ?? '', caller, readQuery(requests.recordingQuery, query)),
+    ),
+    memberRoute('GET', '/v1/sessions', {}, ({caller}) => liveSessions.list(caller)),
+    memberRoute('POST', '/v1/sessions/:sid/kill', {body: requests.killSessionRequest}, ({body, caller, parameters}) =>
+      liveSessions.kill(parameters.sid ?? '', body, caller),
     ),
   ]
 }
@@ -294,6 +300,14 @@ function hostRoutes(options: RouteOptions): Route[] {
     ),
     follower('GET', '/v1/watch', {}, ({caller, query}) =>
       watches.open(caller, readQuery(requests.watchQuery, query).follower),
+    ),
+    agent(
+      'POST',
+      '/v1/watch/:id/sessions',
+      {body: requests.reportSessionsRequest, bodyLimit: eventsLimit},
+      ({body, caller, parameters}) => {
+        watches.answer(parameters.id ?? '', body, caller)
+      },
     ),
     follower('POST', '/v1/watch/:id/ping', {body: requests.pingRequest}, ({body, caller, parameters}) => {
       watches.ping(parameters.id ?? '', body.sequence, caller)

@@ -1,3 +1,4 @@
+import type {WatchedItems} from '../api/watch-event.js'
 import type {SystemRole} from '../pki/identity.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseServer} from '../resources/database-server.js'
@@ -52,6 +53,9 @@ export class Stores {
   readonly invites: Records<InviteRecord>
   readonly #knownRoles = new Map<string, Stored<Role>>()
 
+  /** Sessions that somebody ended, by their ids, until their agents have surely heard of it. */
+  readonly endings: Records<WatchedItems['ending']>
+
   constructor(backend: Backend) {
     this.backend = backend
     this.users = new Records(backend, 'user/')
@@ -62,6 +66,7 @@ export class Stores {
     this.databases = new Records(backend, 'db/')
     this.databaseServers = new Records(backend, 'db_server/')
     this.hosts = new Records(backend, 'host/')
+    this.endings = new Records(backend, 'session_ending/')
     this.invites = new Records(backend, 'invite/')
   }
 

@@ -13,6 +13,8 @@
  */
 import {randomUUID} from 'node:crypto'
 import {authorityTypes} from '../api/responses.js'
+import type {LiveSession, SessionsResponse} from '../api/live-session.js'
+import type {ReportSessionsRequest} from '../api/requests.js'
 import type {WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
@@ -28,6 +30,8 @@ const pageSize = 500
 /** Changes kept for a host that still reads its first items. */
 const maximumKept = 10_000
 /** setTimeout takes no more than 31 bits of milliseconds. */
+/** For an agent to tell its sessions. */
+const answerMilliseconds = 3000
 const longestTimer = 2 ** 31 - 1
 
 export interface WatchesOptions {
@@ -86,6 +90,34 @@ export class Watches {
     for (const watch of this.#streams.values()) if (hostIds.has(watch.hostId)) watch.tell(event)
   }
 
+  /** Asks the agents for their sessions, all of them or one host's. */
+  async sessions(hostId?: string): Promise<SessionsResponse> {
+    const asked = [...this.#streams.values()].filter(
+      (watch) => watch.isAgent && (hostId ?? watch.hostId) === watch.hostId,
+    )
+    const ask = randomUUID()
+    const answers = await Promise.all(asked.map((watch) => watch.ask(ask, answerMilliseconds)))
+    const silent = asked.filter((_watch, index) => answers[index] === undefined).map((watch) => watch.hostId)
+    const hostnames = new Map<string, string>()
+    for (const {hostId: id} of asked)
+      hostnames.set(id, (await this.#options.stores.hosts.get(id))?.value.hostname ?? '')
+    const sessions = asked.flatMap((watch, index) =>
+      (answers[index] ?? []).map((session) => ({
+        ...session,
+        hostId: watch.hostId,
+        hostname: hostnames.get(watch.hostId) ?? '',
+      })),
+    )
+    return {sessions, silent: [...new Set(silent)]}
+  }
+
+  /** An agent's answer. @throws PosternError NOT_FOUND */
+  answer(id: string, {ask, sessions}: ReportSessionsRequest, {hostId}: HostCaller): void {
+    const watch = this.#streams.get(id)
+    if (watch?.hostId !== hostId) throw new PosternError('NOT_FOUND', 'There is no such watch stream of this host.')
+    watch.answer(ask, sessions)
+  }
+
   close(): void {
     for (const watch of this.#streams.values()) watch.end()
   }
@@ -94,6 +126,7 @@ export class Watches {
 class Watch {
   readonly id = randomUUID()
   readonly follower: string
+  readonly #answers = new Map<string, (sessions: readonly LiveSession[] | undefined) => void>()
   readonly #sink: LineSink
   readonly #caller: HostCaller
   readonly #options: WatchesOptions
@@ -116,6 +149,32 @@ class Watch {
 
   get hostId(): string {
     return this.#caller.hostId
+  }
+
+  get isAgent(): boolean {
+    return this.#caller.identity.systemRoles.includes('Db')
+  }
+
+  /** The sessions of the process; undefined when it does not answer in time. */
+  ask(ask: string, milliseconds: number): Promise<readonly LiveSession[] | undefined> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.answer(ask, undefined)
+      }, milliseconds)
+      this.#answers.set(ask, (sessions) => {
+        clearTimeout(timer)
+        resolve(sessions)
+      })
+      this.#inTurn(() => {
+        this.#write({type: 'ask', ask})
+      })
+    })
+  }
+
+  answer(ask: string, sessions: readonly LiveSession[] | undefined): void {
+    const settle = this.#answers.get(ask)
+    this.#answers.delete(ask)
+    settle?.(sessions)
   }
 
   async run(): Promise<void> {
@@ -160,6 +219,7 @@ class Watch {
   /** Listens no longer, for a stream that is closed. */
   stop(): void {
     this.#stopped = true
+    for (const ask of this.#answers.keys()) this.answer(ask, undefined)
     for (const stop of this.#stops.splice(0)) stop()
     clearTimeout(this.#expiry)
   }

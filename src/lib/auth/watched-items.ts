@@ -19,6 +19,9 @@ export function watchedBy(identity: HostIdentity, stores: Stores): Projection[] 
   const host = projection('host', stores.hosts, (name, {hostId, certsValidFrom}) =>
     certsValidFrom === undefined ? undefined : {type: 'put', kind: 'host', name, item: {hostId, certsValidFrom}},
   )
+  const ending = projection('ending', stores.endings, (name, item) =>
+    item.hostId === identity.hostId ? {type: 'put', kind: 'ending', name, item} : undefined,
+  )
   const role = projection('role', stores.roles, (name, item) => ({type: 'put', kind: 'role', name, item}))
   const user = projection('user', stores.users, (name, {user: {spec, status}}) => {
     const from = status?.certs_valid_from
@@ -44,7 +47,9 @@ export function watchedBy(identity: HostIdentity, stores: Stores): Projection[] 
     const name = `${item.spec.host_id}/${item.metadata.name}`
     return {type: 'put', kind: 'db_server', name, item}
   })
-  return identity.systemRoles.includes('Proxy') ? [lock, host, server] : [lock, host, role, user, db, healthCheck]
+  return identity.systemRoles.includes('Proxy')
+    ? [lock, host, server]
+    : [lock, host, role, user, db, healthCheck, ending]
 }
 
 function projection<T>(

@@ -4,6 +4,14 @@ import type {Connection} from './user-login.js'
 
 const sessionId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
+/** An id in its one spelling. @throws PosternError USAGE */
+export function requireSessionId(text: string): string {
+  if (isSessionId(text)) return text.toLowerCase()
+  throw new PosternError('USAGE', `"${text}" is not the id of a session, which is a UUID.`, {
+    hint: '`postern sessions ls` lists the sessions that are under way.',
+  })
+}
+
 export function isSessionId(text: string): boolean {
   return sessionId.test(text)
 }
@@ -18,13 +26,16 @@ export async function withRecording<T>(
   name: string,
   connect: () => Promise<Connection>,
   use: (chunks: AsyncIterable<Buffer>) => Promise<T>,
+  {follow = false}: {readonly follow?: boolean} = {},
 ): Promise<T> {
   if (!isSessionId(name)) return withFile(name, use)
   const connection = await connect()
   return connection.ask(async (client) => {
     const end = new AbortController()
     try {
-      return await use(unbroken(await client.recording(name.toLowerCase(), end.signal)))
+      const sid = name.toLowerCase()
+      const chunks = follow ? client.followRecording(sid, end.signal) : client.recording(sid, end.signal)
+      return await use(unbroken(await chunks))
     } finally {
       end.abort()
     }

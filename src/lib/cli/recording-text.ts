@@ -6,14 +6,21 @@ const jsonIndent = 4
 /** Text is handed on in pieces of about this size. */
 const pieceLength = 65_536
 
-/** A recording in the wanted format, in pieces. */
-export async function* renderRecording(format: Format, events: AsyncIterable<AuditEvent>): AsyncGenerator<string> {
+/** A recording in the wanted format, in pieces. @param atOnce hands on each event as it comes */
+export async function* renderRecording(
+  format: Format,
+  events: AsyncIterable<AuditEvent>,
+  {atOnce = false}: {readonly atOnce?: boolean} = {},
+): AsyncGenerator<string> {
   const rendered = format === 'text' ? renderText(events) : format === 'json' ? renderJson(events) : renderYaml(events)
   let pending = ''
+  // The beginning is there at once, however long the rest takes.
+  let isFirst = true
   for await (const text of rendered) {
     pending += text
-    if (pending.length < pieceLength) continue
+    if (pending.length < pieceLength && !atOnce && !(isFirst && pending !== '')) continue
     yield pending
+    isFirst = false
     pending = ''
   }
   yield pending

@@ -49,7 +49,10 @@ export interface EventRecord {
 export type AppendOutcome = 'stored' | 'duplicate' | 'conflict'
 
 export interface EventQuery {
-  readonly event?: string | undefined
+  /** Types of events, any of them; one that ends in `*` means all that begin so. */
+  readonly events?: readonly string[] | undefined
+  /** Values that the event has at its top level, as texts or truth values. */
+  readonly having?: Readonly<Record<string, string | boolean>> | undefined
   readonly user?: string | undefined
   readonly sid?: string | undefined
   /** Milliseconds since 1970, inclusive. */
@@ -58,11 +61,15 @@ export interface EventQuery {
   readonly limit: number
   /** Events behind this position; without it the newest. */
   readonly after?: number | undefined
+  /** The newest before this position. */
+  readonly before?: number | undefined
 }
 
 export interface EventPage {
   /** Oldest first. */
   readonly bodies: readonly string[]
+  /** Of the bodies. */
+  readonly positions: readonly number[]
   /** Position of the last event; absent when nothing is behind it. */
   readonly next?: number
 }

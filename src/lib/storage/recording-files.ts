@@ -40,8 +40,8 @@ export interface StoredRecording {
   readonly last?: string
   /** Bytes of whole lines. */
   readonly size: number
-  /** All of it. To be called once, or `close`. */
-  read(): Readable
+  /** All of it, or what is behind an offset. To be called once, or `close`. */
+  read(start?: number): Readable
   close(): Promise<void>
 }
 
@@ -67,6 +67,8 @@ export class RecordingFiles<State = unknown> {
   readonly #tails = new Map<string, Tail<State>>()
   /** The last append to each file: each waits for the one before. */
   readonly #appending = new Map<string, Promise<unknown>>()
+  /** Who waits for more of a recording. */
+  readonly #waiting = new Map<string, Set<() => void>>()
 
   private constructor(directory: string, sealer: Sealer<State>) {
     this.#directory = directory
@@ -139,13 +141,29 @@ export class RecordingFiles<State = unknown> {
         ...(first !== undefined && {first}),
         ...(last !== undefined && {last}),
         size,
-        read: () => file.createReadStream({start: 0, end: size - 1}),
+        read: (start = 0) => file.createReadStream({start, end: size - 1}),
         close: () => file.close(),
       }
     } catch (error) {
       await file.close()
       throw error
     }
+  }
+
+  /** Resolves when something was appended to a recording, or after so many milliseconds. */
+  async appended(session: string, milliseconds: number): Promise<void> {
+    const waiting = this.#waiting.get(session) ?? new Set()
+    this.#waiting.set(session, waiting)
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(wake, milliseconds)
+      function wake(): void {
+        clearTimeout(timer)
+        waiting.delete(wake)
+        resolve()
+      }
+      waiting.add(wake)
+    })
+    if (waiting.size === 0 && this.#waiting.get(session) === waiting) this.#waiting.delete(session)
   }
 
   #path(session: string): string {
@@ -179,6 +197,7 @@ export class RecordingFiles<State = unknown> {
       // Also for what was there: the append before this one may have failed here.
       await file.datasync()
       const state = sealed?.state ?? tail.state
+      for (const wake of this.#waiting.get(session) ?? []) wake()
       this.#remember(session, {head, size: tail.size + bytes.length, next, state, unsealed: []})
       return conflicts
     } finally {

@@ -1,4 +1,4 @@
-import type {CompiledQuery, Kysely, Transaction} from 'kysely'
+import type {Kysely, Transaction} from 'kysely'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {
@@ -18,7 +18,9 @@ import type {
   SpliceQuery,
   StoredSessionLink,
 } from './backend.js'
+import {endOf} from './key-range.js'
 import {appendLinks, appendSplices, findSplice, listLinks, strangeSplices} from './session-links.js'
+import {appendEvents, listEvents} from './stored-events.js'
 import {migrate, type Tables} from './tables.js'
 
 const sweepInterval = 5000
@@ -123,25 +125,8 @@ export class SqlBackend implements Backend {
     )
   }
 
-  async listEvents({event, user, sid, from, to, limit, after}: EventQuery): Promise<EventPage> {
-    let query = this.#db.selectFrom('events').select(['position', 'body'])
-    if (event !== undefined) query = query.where('event', '=', event)
-    if (user !== undefined) query = query.where('user', '=', user)
-    if (sid !== undefined) query = query.where('sid', '=', sid)
-    if (from !== undefined) query = query.where('time', '>=', from)
-    if (to !== undefined) query = query.where('time', '<=', to)
-    if (after === undefined) {
-      const newest = await query.orderBy('position', 'desc').limit(limit).execute()
-      return {bodies: newest.map((row) => row.body).reverse()}
-    }
-    const rows = await query
-      .where('position', '>', after)
-      .orderBy('position')
-      .limit(limit + 1)
-      .execute()
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
-    return {bodies: page.map((row) => row.body), ...(rows.length > limit && last ? {next: last.position} : {})}
+  listEvents(query: EventQuery): Promise<EventPage> {
+    return listEvents(this.#db, query)
   }
 
   appendLinks(links: readonly SessionLink[], make: LinkMaker): ReturnType<Backend['appendLinks']> {
@@ -259,51 +244,6 @@ async function reserveRevisions(db: Database, count: number): Promise<number> {
   return (await counter.executeTakeFirstOrThrow()).value - count + 1
 }
 
-/** Statements for so many events, compiled once: of events there are thousands a second. */
-const insertStatements = new Map<number, CompiledQuery>()
-
-/** Stores what is new with one statement; only when not all of it is does it look at what is there. */
-async function appendEvents(db: Database, records: readonly EventRecord[], first: number): Promise<AppendOutcome[]> {
-  if (records.length === 0) return []
-  const rows = records.map(({time, event, user = null, sid = null, ei = null, hash, body}, index) => {
-    return {position: first + index, time, event, user, sid, ei, hash, body}
-  })
-  // The values stand in the order of the rows.
-  const parameters = rows.flatMap((row) => Object.values(row))
-  const {numAffectedRows} = await db.executeQuery({...insertStatement(db, rows), parameters})
-  if (numAffectedRows === BigInt(rows.length)) return rows.map(() => 'stored')
-  const outcomes: AppendOutcome[] = []
-  for (const row of rows) outcomes.push(await compareStored(db, row))
-  return outcomes
-}
-
-function insertStatement(db: Database, rows: readonly Tables['events'][]): CompiledQuery {
-  const ready = insertStatements.get(rows.length)
-  if (ready) return ready
-  const statement = db
-    .insertInto('events')
-    .values(rows)
-    .onConflict((conflict) => conflict.columns(['sid', 'ei']).doNothing())
-    .compile()
-  insertStatements.set(rows.length, statement)
-  return statement
-}
-
-async function compareStored(db: Database, {position, sid, ei, hash}: Tables['events']): Promise<AppendOutcome> {
-  const known = db.selectFrom('events').select(['position', 'hash'])
-  const there =
-    sid === null ? known.where('position', '=', position) : known.where('sid', '=', sid).where('ei', '=', ei)
-  const row = await there.executeTakeFirstOrThrow()
-  if (row.position === position) return 'stored'
-  return row.hash === hash ? 'duplicate' : 'conflict'
-}
-
 function toItem({key, value, revision, expires}: Tables['items']): Item {
   return {key, value, revision, ...(expires === null ? {} : {expires})}
-}
-
-/** The first string behind every string with this prefix; undefined when there is none. */
-function endOf(prefix: string): string | undefined {
-  const last = prefix.codePointAt(prefix.length - 1)
-  return last === undefined ? undefined : prefix.slice(0, -1) + String.fromCodePoint(last + 1)
 }

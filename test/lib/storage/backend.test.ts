@@ -154,12 +154,12 @@ describe('the log', () => {
 
   it('gives the newest, and from a position on all of them, page by page', async () => {
     await backend.appendEvents([1, 2, 3, 4, 5].map((index) => record(index)))
-    expect(await backend.listEvents({limit: 2})).toEqual({bodies: ['4', '5']})
+    expect(await backend.listEvents({limit: 2})).toMatchObject({bodies: ['4', '5']})
     const first = await backend.listEvents({limit: 2, after: 0})
     expect(first.bodies).toEqual(['1', '2'])
     const second = await backend.listEvents({limit: 2, after: first.next})
     expect(second.bodies).toEqual(['3', '4'])
-    expect(await backend.listEvents({limit: 2, after: second.next})).toEqual({bodies: ['5']})
+    expect(await backend.listEvents({limit: 2, after: second.next})).toMatchObject({bodies: ['5']})
   })
 
   it('is filtered by name, user, session and time', async () => {
@@ -170,10 +170,31 @@ describe('the log', () => {
     ])
     const bodies = async (filter: object): Promise<readonly string[]> =>
       (await backend.listEvents({limit: 10, ...filter})).bodies
-    expect(await bodies({event: 'user.login'})).toEqual(['1', '2'])
+    expect(await bodies({events: ['user.login']})).toEqual(['1', '2'])
+    expect(await bodies({events: ['user.*', 'nothing']})).toEqual(['1', '2'])
+    expect(await bodies({events: ['*']})).toEqual(['1', '2', '3'])
     expect(await bodies({user: 'alice'})).toEqual(['1', '3'])
-    expect(await bodies({user: 'alice', event: 'user.login'})).toEqual(['1'])
+    expect(await bodies({user: 'alice', events: ['user.login']})).toEqual(['1'])
     expect(await bodies({sid: 's'})).toEqual(['3'])
     expect(await bodies({from: 2, to: 2})).toEqual(['2'])
+    const {positions} = await backend.listEvents({limit: 10})
+    expect(await bodies({before: positions[1]})).toEqual(['1'])
+  })
+
+  it('is filtered by what an event has at its top level', async () => {
+    const events = [
+      {db_service: 'a_b', success: true},
+      {db_service: 'axb', success: false},
+      {db_service: 'a"b\\', code: '100%'},
+    ]
+    await backend.appendEvents(events.map((event, index) => record(index, {body: JSON.stringify(event)})))
+    const found = async (having: Record<string, string | boolean>): Promise<number[]> => {
+      const {bodies} = await backend.listEvents({limit: 10, having})
+      return bodies.map((body) => events.findIndex((event) => JSON.stringify(event) === body))
+    }
+    expect(await found({db_service: 'a_b'})).toEqual([0])
+    expect(await found({success: false})).toEqual([1])
+    expect(await found({db_service: 'a"b\\', code: '100%'})).toEqual([2])
+    expect(await found({db_service: 'a'})).toEqual([])
   })
 })

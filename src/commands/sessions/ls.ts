@@ -1,0 +1,27 @@
+import type {SessionsResponse} from '../../lib/api/live-session.js'
+import {BaseCommand} from '../../lib/cli/base-command.js'
+import {openAdminConnection} from '../../lib/cli/connection.js'
+import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
+import {renderSessions, silentAgents} from '../../lib/cli/session-text.js'
+
+type Sessions = SessionsResponse['sessions']
+
+export default class SessionsLs extends BaseCommand {
+  static override summary = 'List the database sessions that are under way.'
+  static override description =
+    'Each with its user, its database, since when, what it does and its newest statement, as the agents tell it at this moment. Without a role that allows you to list `session` resources you see your own.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --format=json',
+  ]
+  static override flags = {...adminFlags, ...formatFlag}
+
+  async run(): Promise<Sessions> {
+    const {flags} = await this.parse(SessionsLs)
+    const connection = await openAdminConnection(flags, this.surroundings)
+    const answer = await connection.ask((client) => client.liveSessions())
+    const silent = silentAgents(answer)
+    if (silent !== undefined) this.say(silent)
+    return this.show(flags.format, answer.sessions, () => renderSessions(answer, process.stdout.columns))
+  }
+}

@@ -1,0 +1,66 @@
+import {Readable} from 'node:stream'
+import {pipeline} from 'node:stream/promises'
+import {setTimeout as sleep} from 'node:timers/promises'
+import * as Args from '@oclif/core/args'
+import {readRecording} from '../../lib/audit/recording.js'
+import {BaseCommand} from '../../lib/cli/base-command.js'
+import {openAdminConnection, type AdminChoice} from '../../lib/cli/connection.js'
+import {adminFlags, formatFlag, type Format} from '../../lib/cli/flags.js'
+import {formatData} from '../../lib/cli/output.js'
+import {requireSessionId, withRecording} from '../../lib/cli/recording-source.js'
+import {renderRecording} from '../../lib/cli/recording-text.js'
+import {renderSessions, silentAgents} from '../../lib/cli/session-text.js'
+import {decodeText} from '../../lib/pgwire/payload.js'
+
+const refreshMilliseconds = 2000
+/** Clears the terminal, and goes to its first line. */
+const clear = '\u001b[2J\u001b[H'
+
+export default class SessionsWatch extends BaseCommand {
+  static override summary = 'Watch a database session as it goes on, or the list of all.'
+  static override description =
+    'With the id of a session it shows each statement and what came of it, from the first one on, until the session ends. Without one it shows the list again every two seconds. Ctrl-C stops it.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
+    '<%= config.bin %> <%= command.id %>',
+  ]
+  static override args = {
+    session: Args.string({ignoreStdin: true, description: 'id of a session, as `sessions ls` lists it'}),
+  }
+  static override flags = {...adminFlags, ...formatFlag}
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(SessionsWatch)
+    if (args.session === undefined) await this.#list(flags.format, flags)
+    else await this.#session(requireSessionId(args.session), flags.format, flags)
+  }
+
+  async #session(sid: string, format: Format, choice: AdminChoice): Promise<void> {
+    const flaws: string[] = []
+    await withRecording(
+      sid,
+      () => openAdminConnection(choice, this.surroundings),
+      async (chunks) => {
+        const events = readRecording(chunks, {decodeSql: decodeText, onFlaw: (flaw) => flaws.push(flaw)})
+        await pipeline(Readable.from(renderRecording(format, events, {atOnce: true})), process.stdout, {end: false})
+      },
+      {follow: true},
+    )
+    const [flaw] = flaws
+    if (flaw !== undefined) this.say(flaw)
+  }
+
+  async #list(format: Format, choice: AdminChoice): Promise<void> {
+    const connection = await openAdminConnection(choice, this.surroundings)
+    await connection.ask(async (client) => {
+      for (;;) {
+        const answer = await client.liveSessions()
+        const text = await formatData(format, answer.sessions, () => renderSessions(answer, process.stdout.columns))
+        this.print(process.stdout.isTTY && format === 'text' ? clear + text : text)
+        const silent = silentAgents(answer)
+        if (silent !== undefined) this.say(silent)
+        await sleep(refreshMilliseconds)
+      }
+    })
+  }
+}

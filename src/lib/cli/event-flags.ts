@@ -1,0 +1,43 @@
+import * as Flags from '@oclif/core/flags'
+import type {ListEventsQuery} from '../api/requests.js'
+import {parseMoment} from './audit-text.js'
+import {list} from './flags.js'
+
+/** Which events, for commands that read the audit log. */
+export const eventFlags = {
+  user: Flags.string({description: 'only events of this user', helpValue: 'NAME'}),
+  event: Flags.string({
+    ...list,
+    description: 'only events of these types, as db.session.start or user.*',
+    helpValue: 'TYPE,...',
+  }),
+  code: Flags.string({description: 'only events with this code, as TDB00W', helpValue: 'CODE'}),
+  session: Flags.string({description: 'only events of this session', helpValue: 'ID'}),
+  db: Flags.string({description: 'only events of this database', helpValue: 'NAME'}),
+  failed: Flags.boolean({default: false, description: 'only events of what failed or was refused'}),
+  from: Flags.string({description: 'only events at or after this moment', helpValue: 'MOMENT'}),
+  to: Flags.string({description: 'only events up to this moment', helpValue: 'MOMENT'}),
+}
+
+/** The values of `eventFlags`. */
+interface EventChoice {
+  readonly user?: string | undefined
+  readonly event?: readonly string[] | undefined
+  readonly code?: string | undefined
+  readonly session?: string | undefined
+  readonly db?: string | undefined
+  readonly failed: boolean
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+}
+
+/** As the control plane is asked. @throws PosternError USAGE */
+export function eventQuery(choice: EventChoice, now: number): ListEventsQuery {
+  const {user, event, code, session: sid, db, failed, from, to} = choice
+  return {
+    ...{user, code, sid, db, event: event?.join(',')},
+    ...(failed && {success: 'false'}),
+    from: from === undefined ? undefined : parseMoment(from, now),
+    to: to === undefined ? undefined : parseMoment(to, now),
+  }
+}

@@ -1,0 +1,167 @@
+import {readdir, readFile, writeFile} from 'node:fs/promises'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {afterAll, beforeAll, expect, it} from '@jest/globals'
+import {cli, runCli} from '../helpers/cli.js'
+import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
+
+/** What administrators see and do while sessions live, and what they can prove afterwards. Proxy and agent have two workers each. */
+let hosts: ThreeHosts
+let alice: NodeJS.ProcessEnv
+let bob: NodeJS.ProcessEnv
+
+beforeAll(async () => {
+  hosts = await startThreeHosts({workers: 2})
+  await cli(['create', ...hosts.admin], {input: guideRole})
+  alice = await addPerson(hosts, 'alice')
+  bob = await addPerson(hosts, 'bob')
+})
+
+afterAll(() => hosts.stop())
+
+interface Session {
+  readonly sid: string
+  readonly user: string
+  readonly database: string
+  readonly state: string
+  readonly statement: string
+  readonly started: string
+}
+
+const psql = ['db', 'connect', '--db-user=alice', '--db-name=postgres', 'aurora', '--', '-X']
+
+async function live(words: readonly string[] = hosts.admin, environment = {}): Promise<Session[]> {
+  return JSON.parse(await cli(['sessions', 'ls', '--format=json', ...words], {environment})) as Session[]
+}
+
+async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    const found = await look()
+    if (found !== undefined) return found
+    await sleep(100)
+  }
+  throw new Error(`waited in vain: ${what}`)
+}
+
+/** A session that sleeps, as the list has it. */
+async function sleeping(mark: string): Promise<{session: Session; over: ReturnType<typeof runCli>}> {
+  const over = runCli([...psql, '-c', 'select 42', '-c', `select pg_sleep(600) -- ${mark}`], {environment: alice})
+  const find = async (): Promise<Session | undefined> =>
+    (await live()).find(({statement, state}) => state === 'active' && statement.includes(mark))
+  return {session: await until(find, 'the session is listed'), over}
+}
+
+async function isRunning(mark: string): Promise<boolean> {
+  const rows = await hosts.postgres.execute(
+    `select 1 from pg_stat_activity where state = 'active' and query like '%${mark}%' and pid <> pg_backend_pid()`,
+  )
+  return rows.length > 0
+}
+
+const recording = (sid: string): string => join(hosts.directory, 'auth', 'recordings', `${sid}.ndjson`)
+
+it('sessions ls says who, which database, since when, and what it does; kill ends it with its query', async () => {
+  const {session, over} = await sleeping('one')
+  expect(session).toMatchObject({user: 'alice', database: 'aurora', state: 'active'})
+  expect(Date.parse(session.started)).toBeGreaterThan(Date.now() - 600_000)
+  const table = await cli(['sessions', 'ls', ...hosts.admin])
+  expect(table).toMatch(new RegExp(`^${session.sid} +alice +aurora +alice +postgres +\\S+Z +active`, 'm'))
+  expect(await live([], bob)).toEqual([])
+  expect(await isRunning('one')).toBe(true)
+
+  const denied = await runCli(['sessions', 'kill', session.sid], {environment: bob})
+  expect(denied.code).toBe(4)
+  const killed = await cli(['sessions', 'kill', '--reason=enough', session.sid, ...hosts.admin])
+  expect(killed).toBe(`Session ${session.sid} has ended.\n`)
+  const {code, stderr} = await over
+  expect(code).not.toBe(0)
+  expect(stderr).toContain('The session was ended by @admin: enough')
+  await until(async () => ((await isRunning('one')) ? undefined : true), 'the query is cancelled')
+  expect(await live()).toEqual([])
+})
+
+it('sessions watch shows a session as it goes on, and everything of it; play tells how', async () => {
+  const {session, over} = await sleeping('two')
+  const early = await runCli(['play', session.sid], {environment: alice})
+  expect(early.stderr).toContain('--follow')
+  const watching = runCli(['sessions', 'watch', session.sid], {environment: alice})
+  const stranger = await runCli(['sessions', 'watch', session.sid], {environment: bob})
+  expect(stranger).toMatchObject({code: 4, stdout: ''})
+  await cli(['sessions', 'kill', session.sid], {environment: alice})
+  await over
+  const {code, stdout} = await watching
+  expect(code).toBe(0)
+  expect(stdout).toContain('postgres=> select 42\r\nSUCCESS\r\n(1 row affected)\r\n')
+  expect(stdout).toMatch(/Session ended at .+ UTC\r\n$/)
+})
+
+it('F07: audit verify finds nothing wrong until somebody changes a recording', async () => {
+  expect(await cli(['audit', 'verify', ...hosts.admin])).toBe('Everything is as it was sealed.\n')
+  await cli([...psql, '-c', 'select 1', '-c', 'select 2'], {environment: alice})
+  const sid = await until(async () => {
+    for (const name of await readdir(join(hosts.directory, 'auth', 'recordings'))) {
+      const text = await readFile(join(hosts.directory, 'auth', 'recordings', name), 'utf8')
+      if (text.includes('select 2') && text.includes('db.session.end')) return name.replace('.ndjson', '')
+    }
+    return undefined
+  }, 'the recording is complete')
+  expect(await cli(['audit', 'verify', sid, ...hosts.admin])).toBe('Everything is as it was sealed.\n')
+  const text = await readFile(recording(sid), 'utf8')
+  await writeFile(recording(sid), text.replace('select 2', 'select 3'))
+  const found = await runCli(['audit', 'verify', sid, ...hosts.admin])
+  expect(found.code).toBe(1)
+  expect(found.stdout).toMatch(new RegExp(`^session ${sid} \\(line \\d+, event \\d+\\): .*another event`))
+  const alone = await runCli(['audit', 'verify', recording(sid), ...hosts.admin])
+  expect(alone).toMatchObject({code: 1, stdout: expect.stringContaining('is not the one that was sealed')})
+  await writeFile(recording(sid), text)
+  expect((await runCli(['audit', 'verify', ...hosts.admin])).code).toBe(0)
+})
+
+it('audit ls filters and pages; audit export goes on where it was', async () => {
+  await runCli([...psql, '-c', 'select nothing_there'], {environment: alice})
+  const ls = (...words: string[]) => runCli(['audit', 'ls', '--format=json', ...words, ...hosts.admin])
+  const listed = JSON.parse(
+    (await ls('--event=db.session.*', '--db=aurora', '--user=alice', '--limit=2')).stdout,
+  ) as object[]
+  expect(listed).toHaveLength(2)
+  expect(JSON.parse((await ls('--db=other')).stdout)).toEqual([])
+  const page = await ls('--event=user.create', '--limit=1')
+  const older = /--before=(\d+)/.exec(page.stderr)?.[1] ?? ''
+  const before = await ls('--event=user.create', `--before=${older}`)
+  const namesIn = (text: string): string[] => (JSON.parse(text) as {name: string}[]).map(({name}) => name)
+  expect([...namesIn(before.stdout), ...namesIn(page.stdout)]).toEqual(['alice', 'bob'])
+
+  const file = join(hosts.directory, 'cursor')
+  const words = ['audit', 'export', `--cursor-file=${file}`, '--event=user.create,role.created', ...hosts.admin]
+  const first = (await cli(words)).trimEnd().split('\n')
+  expect(first.map((line) => (JSON.parse(line) as {name: string}).name)).toEqual(['db', 'alice', 'bob'])
+  expect(await cli(words)).toBe('')
+  await addPerson(hosts, 'carol')
+  expect(JSON.parse(await cli(words))).toMatchObject({event: 'user.create', name: 'carol'})
+})
+
+it('recordings ls lists what ended; export writes a file that is played and checked without a connection', async () => {
+  const listed = JSON.parse(await cli(['recordings', 'ls', '--last=1h', '--format=json', ...hosts.admin])) as Session[]
+  expect(listed.length).toBeGreaterThan(2)
+  const {sid} = listed.at(-1) ?? {sid: ''}
+  const table = await cli(['recordings', 'ls', '--limit=1', ...hosts.admin])
+  expect(table).toMatch(/^ID +Type +Participants +Target +Timestamp$/m)
+  expect(table).toMatch(
+    new RegExp(`^${sid} +postgres +alice +aurora +\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$`, 'm'),
+  )
+  expect(await cli(['recordings', 'ls', '--to-utc=2001-01-01', '--format=json', ...hosts.admin])).toBe('[]\n')
+  const [file, keys] = ['exported.ndjson', 'keys.pem'].map((name) => join(hosts.directory, name)) as [string, string]
+  await cli(['recordings', 'export', `--out=${file}`, `--keys=${keys}`, sid], {environment: alice})
+  expect((await runCli(['recordings', 'export', `--out=${file}`, sid], {environment: alice})).code).toBe(6)
+  const nobody = {environment: hosts.person('nobody')}
+  expect(await cli(['audit', 'verify', `--key=${keys}`, file], nobody)).toBe('Everything is as it was sealed.\n')
+  const text = await cli(['play', file], nobody)
+  expect(text).toContain('postgres=> select nothing_there')
+  expect(await cli(['play', '--speed=8x', '--skip-idle-time', file], nobody)).toBe(text)
+  const ignored = await runCli(['play', '--speed=2x', '--format=json', file], nobody)
+  expect(ignored.stderr).toContain('--speed and --skip-idle-time are ignored')
+})
+
+it('each worker keeps its own watch stream', () => {
+  expect(hosts.services.agent.log()).not.toContain('The watch stream of the control plane ended')
+})

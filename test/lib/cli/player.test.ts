@@ -1,0 +1,114 @@
+import {expect, it} from '@jest/globals'
+import type {AuditEvent} from '../../../src/lib/audit/event.js'
+import {Player, type PlayerOptions} from '../../../src/lib/cli/player.js'
+
+const begin = Date.parse('2026-11-20T10:00:00Z')
+
+/** A session with a query at each of these seconds. */
+async function* session(...seconds: number[]): AsyncGenerator<AuditEvent> {
+  for (const [ei, second] of seconds.entries()) {
+    await Promise.resolve()
+    const time = new Date(begin + second * 1000).toISOString()
+    yield {ei, event: 'db.session.query', db_name: 'd', db_query: `q${ei}`, time}
+  }
+}
+
+/** Plays with timers that are over when the test says it: a clock that jumps by what was asked of it. */
+function player(options: Partial<PlayerOptions> = {}): {player: Player; waits: number[]; restore: () => void} {
+  let now = 0
+  const waits: number[] = []
+  const real = globalThis.setTimeout
+  const jump = (callback: () => void, milliseconds = 0): NodeJS.Timeout => {
+    waits.push(Math.round(milliseconds))
+    return real(() => {
+      now += milliseconds
+      callback()
+    }, 0)
+  }
+  globalThis.setTimeout = jump as typeof setTimeout
+  const clock = {monotonic: () => now}
+  return {
+    player: new Player({speed: '1x', skipIdle: false, clock, ...options}),
+    waits,
+    restore: () => {
+      globalThis.setTimeout = real
+    },
+  }
+}
+
+async function shown(texts: AsyncIterable<string>): Promise<string[]> {
+  const all: string[] = []
+  for await (const text of texts) all.push(text.trim())
+  return all
+}
+
+it('shows each statement when its time has come, faster or slower as asked', async () => {
+  for (const [speed, expected] of [
+    ['1x', [3000, 1500]],
+    ['4x', [750, 375]],
+    ['0.5x', [6000, 3000]],
+  ] as const) {
+    const {player: slow, waits, restore} = player({speed})
+    try {
+      expect(await shown(slow.play(session(0, 3, 4.5)))).toEqual(['d=> q0', 'd=> q1', 'd=> q2'])
+      expect(waits).toEqual(expected)
+    } finally {
+      restore()
+    }
+  }
+})
+
+it('lets no pause be longer than half a second with skipIdle', async () => {
+  const {player: quick, waits, restore} = player({skipIdle: true})
+  try {
+    await shown(quick.play(session(0, 3600, 3600.2)))
+    expect(waits).toEqual([500, 200])
+  } finally {
+    restore()
+  }
+})
+
+it('is held, stepped, sped up and stopped by keys', async () => {
+  const held = new Player({speed: '1x', skipIdle: false, clock: {monotonic: () => performance.now()}})
+  const texts = held.play(session(0, 3600, 7200, 7201))
+  expect((await texts.next()).value).toContain('q0')
+  held.press(' ')
+  let isShown = false
+  const second = texts.next().then((result) => {
+    isShown = true
+    return result
+  })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(isShown).toBe(false)
+  held.press('\u001b[C')
+  expect((await second).value).toContain('q1')
+  held.press('.')
+  expect((await texts.next()).value).toContain('q2')
+  const last = texts.next()
+  held.press('q')
+  expect((await last).done).toBe(true)
+})
+
+it('ends at once when it is told to, also while a live session says nothing', async () => {
+  const live = new Player({speed: '1x', skipIdle: false, clock: {monotonic: () => 0}})
+  async function* events(): AsyncGenerator<AuditEvent> {
+    yield* session(0)
+    await new Promise(() => undefined)
+  }
+  const texts = live.play(events())
+  expect((await texts.next()).value).toContain('q0')
+  const next = texts.next()
+  live.press('\u0003')
+  expect((await next).done).toBe(true)
+})
+
+it('does not wait twice for what a live session has waited already', async () => {
+  let now = 0
+  const live = new Player({speed: '1x', skipIdle: false, clock: {monotonic: () => now}})
+  async function* events(): AsyncGenerator<AuditEvent> {
+    yield* session(0)
+    now += 3_600_000
+    for await (const event of session(0, 3600)) if (event.ei === 1) yield event
+  }
+  expect(await shown(live.play(events()))).toEqual(['d=> q0', 'd=> q1'])
+})
