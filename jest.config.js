@@ -5,7 +5,8 @@ export default {
   setupFilesAfterEnv: ['./test/helpers/reset-exit-code.js'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {'^(\\.{1,2}/.*)\\.js$': '$1'},
-  testTimeout: 60_000,
+  // A guard against what hangs, on a slow machine too.
+  testTimeout: 180_000,
   // Most tests wait for processes of their own.
   maxWorkers: '100%',
   transform: {
