@@ -16,12 +16,13 @@ beforeAll(async () => {
     cluster.addUser('alice', ['--roles=access,db']),
     cluster.addUser('bob', ['--roles=access', '--db-users=reader', '--db-names=shop']),
     cluster.addUser('carol', ['--roles=requester']),
+    cluster.addUser('erin', ['--roles=editor']),
   ])
   stopAgent = await startTestAgent(cluster, [
     {name: 'my-redshift', description: 'Redshift in us-west-1', labels: 'env: dev'},
     {name: 'aurora', labels: 'env: prod, team: shop'},
   ])
-  await Promise.all(['alice', 'bob', 'carol'].map((person) => cluster.logIn(person)))
+  await Promise.all(['alice', 'bob', 'carol', 'erin'].map((person) => cluster.logIn(person)))
 })
 
 afterAll(async () => {
@@ -79,6 +80,30 @@ describe('db ls', () => {
     expect(JSON.parse(served.stdout)).toMatchObject([{metadata: {name: 'my-redshift'}}])
     const wrong = await cluster.as('bob', ['db', 'ls', '--query=labels["env"] = "prod"'])
     expect({code: wrong.code, stdout: wrong.stdout}).toEqual({code: 2, stdout: ''})
+  })
+
+  it('lists every database with its agents for whoever may see them', async () => {
+    const all = await cluster.as('erin', ['db', 'ls', '--all-agents', 'env=prod', '--format=json'])
+    const administrator = await cluster.admin(['db', 'servers', 'env=prod', '--format=json'])
+    const rows = JSON.parse(all.stdout) as {status: {target_health: {status: string}}}[]
+    expect(rows).toMatchObject([{kind: 'db_server', spec: {database: {metadata: {name: 'aurora'}}}}])
+    expect(rows).toMatchObject(
+      (JSON.parse(administrator.stdout) as {spec: object}[]).map(({spec}) => ({spec})),
+    )
+    const state = rows[0]?.status.target_health.status ?? ''
+    const other = state === 'healthy' ? 'unhealthy' : 'healthy'
+    const listed = await cluster.as('erin', [
+      'db',
+      'ls',
+      '--all-agents',
+      `--status=${other}`,
+      '--search=aurora',
+      '-f',
+      'json',
+    ])
+    expect(JSON.parse(listed.stdout)).toEqual([])
+    expect((await cluster.as('bob', ['db', 'ls', '--all-agents'])).code).toBe(4)
+    expect((await cluster.as('bob', ['db', 'ls', '--status=healthy'])).code).toBe(2)
   })
 
   it('shows everything with -v, to programs as YAML too', async () => {

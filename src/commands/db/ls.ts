@@ -7,6 +7,8 @@ import {openUserLogin} from '../../lib/cli/connection.js'
 import {hasLabels} from '../../lib/cli/database-selection.js'
 import {databaseData, renderDatabases, searchDatabases} from '../../lib/cli/database-text.js'
 import {formatFlag, list, loginFlags, mergeLabels, queryFlag} from '../../lib/cli/flags.js'
+import {serverListing} from '../../lib/cli/server-listing.js'
+import {renderServers, serverStatuses, type ServedDatabase} from '../../lib/cli/server-text.js'
 
 /** Compiled before anything is asked: a mistake in a query is a mistake of usage. */
 async function wanted(query: string | undefined): Promise<(database: VisibleDatabase) => boolean> {
@@ -27,6 +29,7 @@ export default class DbLs extends BaseCommand {
     '<%= config.bin %> <%= command.id %> env=dev,team=shop',
     '<%= config.bin %> <%= command.id %> --search=orders,us-west-1 -v',
     `<%= config.bin %> <%= command.id %> --query='labels["env"] == "dev" || health.status == "unhealthy"'`,
+    '<%= config.bin %> <%= command.id %> --all-agents --status=unhealthy',
   ]
   static override args = {
     labels: Args.string({ignoreStdin: true, description: 'show only databases with these labels: KEY=VALUE,...'}),
@@ -38,14 +41,28 @@ export default class DbLs extends BaseCommand {
       helpValue: 'WORD,...',
     }),
     ...queryFlag,
+    'all-agents': Flags.boolean({
+      description: 'list every database with each agent that serves it, for administrators, as "db servers" does',
+    }),
+    status: Flags.option({
+      options: serverStatuses,
+      dependsOn: ['all-agents'],
+      description: 'show only databases in this state, with --all-agents',
+    })(),
     verbose: Flags.boolean({char: 'v', description: 'show all columns and labels'}),
     ...formatFlag,
     ...loginFlags,
   }
 
-  async run(): Promise<VisibleDatabase[]> {
+  async run(): Promise<VisibleDatabase[] | ServedDatabase[]> {
     const {args, flags} = await this.parse(DbLs)
     const labels = mergeLabels(args.labels === undefined ? undefined : [args.labels]) ?? {}
+    if (flags['all-agents']) {
+      const {search, query, status} = flags
+      const listing = await serverListing({labels, search, query, status})
+      const shown = await (await openUserLogin(flags, this.surroundings)).ask(listing)
+      return this.show(flags.format, shown, () => renderServers(shown, flags.verbose))
+    }
     const isWanted = await wanted(flags.query)
     const login = await openUserLogin(flags, this.surroundings)
     const {databases: all} = await login.ask((client) => client.visibleDatabases())

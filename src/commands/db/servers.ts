@@ -2,26 +2,9 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
-import {hasLabels} from '../../lib/cli/database-selection.js'
-import {
-  matchesWords,
-  renderServers,
-  servedDatabases,
-  serverStatuses,
-  type ServedDatabase,
-} from '../../lib/cli/server-text.js'
 import {adminFlags, formatFlag, list, mergeLabels, queryFlag} from '../../lib/cli/flags.js'
-
-async function wanted(query: string | undefined): Promise<(served: ServedDatabase) => boolean> {
-  if (query === undefined) return () => true
-  const [{compileQuery}, {classifyDatabase}] = await Promise.all([
-    import('../../lib/cli/database-query.js'),
-    import('../../lib/resources/endpoint.js'),
-  ])
-  const holds = compileQuery(query)
-  return ({spec: {database}, status}) =>
-    holds({database, type: classifyDatabase(database.spec).type, health: status.target_health.status})
-}
+import {serverListing} from '../../lib/cli/server-listing.js'
+import {renderServers, serverStatuses, type ServedDatabase} from '../../lib/cli/server-text.js'
 
 export default class DbServers extends BaseCommand {
   static override summary = 'List databases with the agents that serve them, for administrators.'
@@ -52,19 +35,10 @@ export default class DbServers extends BaseCommand {
   async run(): Promise<ServedDatabase[]> {
     const {args, flags} = await this.parse(DbServers)
     const labels = mergeLabels(args.labels === undefined ? undefined : [args.labels]) ?? {}
-    const isWanted = await wanted(flags.query)
+    const {search, query, status} = flags
+    const listing = await serverListing({labels, search, query, status})
     const connection = await openAdminConnection(flags, this.surroundings)
-    const found = await connection.ask(async (client) => {
-      const [servers, databases] = await Promise.all([client.listResources('db_server'), client.listResources('db')])
-      return servedDatabases([...servers.items, ...databases.items])
-    })
-    const shown = found.filter(
-      (served) =>
-        hasLabels(served.spec.database.metadata.labels ?? {}, labels) &&
-        matchesWords(served, flags.search ?? []) &&
-        isWanted(served) &&
-        (flags.status === undefined || served.status.target_health.status === flags.status),
-    )
+    const shown = await connection.ask(listing)
     return this.show(flags.format, shown, () => renderServers(shown, flags.verbose))
   }
 }

@@ -8,6 +8,8 @@ import {home, policy, region, trust} from '../sandbox/rig.js'
 import {startAwsRig, type AwsRig} from './aws-rig.js'
 import {databaseResource, until} from './rig.js'
 import {cluster} from './plane.js'
+import {expectDocumented} from '../../helpers/troubleshooting.js'
+import type {PosternError} from '../../../src/lib/core/errors.js'
 
 const suffix = `abcdefghijklm.${region}.rds.amazonaws.com:5432`
 const policyName = `${cluster}-postern-database-access`
@@ -182,6 +184,8 @@ describe('the inline policy', () => {
       message: expect.stringContaining('LimitExceeded: Maximum policy size of 2048 bytes exceeded for user crowded'),
       hints: [expect.stringContaining('assume_role_arn'), expect.stringContaining('"*"')],
     })
+    const refused = (await keep('crowded', many).catch((error: unknown) => error)) as PosternError
+    await expectDocumented('limit-exceeded', [refused.message, ...refused.hints].join('\n'))
     // Together with the other inline policies of the user it is too long for AWS, which says so.
     const some = many.slice(0, 22)
     await expect(keep('crowded', some)).rejects.toMatchObject({
