@@ -83,7 +83,7 @@ describe('the recording of a session', () => {
   it('is not made of what is no session, or of an id that is none', async () => {
     const [start = {}] = session(['db.session.start'])
     await agent.client.emitEvents(formatEvents({...start, code: 'TDB00W'}))
-    await agent.client.emitEvents(formatEvents({...start, event: 'client.disconnect', ei: 1}))
+    await agent.client.emitEvents(formatEvents({...start, event: 'session.rejected', ei: 1}))
     for (const sid of ['../../up', String(start.sid).toUpperCase()]) {
       await expect(agent.client.emitEvents(formatEvents({...start, sid}))).rejects.toMatchObject({code: 'INVALID'})
     }
