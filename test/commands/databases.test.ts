@@ -87,9 +87,7 @@ describe('db ls', () => {
     const administrator = await cluster.admin(['db', 'servers', 'env=prod', '--format=json'])
     const rows = JSON.parse(all.stdout) as {status: {target_health: {status: string}}}[]
     expect(rows).toMatchObject([{kind: 'db_server', spec: {database: {metadata: {name: 'aurora'}}}}])
-    expect(rows).toMatchObject(
-      (JSON.parse(administrator.stdout) as {spec: object}[]).map(({spec}) => ({spec})),
-    )
+    expect(rows).toMatchObject((JSON.parse(administrator.stdout) as {spec: object}[]).map(({spec}) => ({spec})))
     const state = rows[0]?.status.target_health.status ?? ''
     const other = state === 'healthy' ? 'unhealthy' : 'healthy'
     const listed = await cluster.as('erin', [
