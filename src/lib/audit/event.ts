@@ -1,29 +1,12 @@
-/** The database events of the audit log: names, codes and fields of the client contract, chapter 6. */
+/** The database events of the audit log: fields of the client contract, chapter 6. */
 import {randomUUID} from 'node:crypto'
 import type {Labels} from '../core/labels.js'
+import {sessionEvents} from './event-codes.js'
 
 /** One event as it is stored: flat JSON, keys in the contract's spelling. */
 export type AuditEvent = Readonly<Record<string, unknown>>
 
-const events = {
-  'db.session.start': 'TDB00I',
-  'db.session.end': 'TDB01I',
-  'db.session.query': 'TDB02I',
-  'db.session.malformed_packet': 'TDB06I',
-  'db.session.postgres.function': 'TPG04I',
-  // An error that answers no statement.
-  'db.session.result': 'TDB10I',
-  'client.disconnect': 'T3006I',
-  'session.rejected': 'T1006W',
-  // Our own: a piece of SQL that is too long for the event behind it.
-  'db.session.sql.part': 'PDB00I',
-} as const
-
-export type SessionEventName = keyof typeof events
-
-export function codeOf(name: SessionEventName): string {
-  return events[name]
-}
+export type SessionEventName = keyof typeof sessionEvents
 
 const recordingOnly: ReadonlySet<string> = new Set([
   'db.session.result',
@@ -36,13 +19,7 @@ export function isRecordingOnly(event: string): boolean {
 }
 
 /** Code of a session start that was refused or failed. */
-export const startRefused = 'TDB00W'
-
-/** Codes of a statement and a function call that failed, or were never answered. */
-export const statementFailed = {
-  'db.session.query': 'TDB02W',
-  'db.session.postgres.function': 'TPG04W',
-} as const
+export const startRefused = sessionEvents['db.session.start'].failed
 
 /** Kind of user 1 is a person; origin 1 an account of this cluster. */
 const userGroup = {user_kind: 1, user_origin: 1} as const
@@ -142,7 +119,7 @@ export function sessionEvent(
   ...fields: readonly AuditEvent[]
 ): AuditEvent {
   return Object.assign(
-    {ei: index, event: name, code: events[name], uid: randomUUID(), time: new Date(now).toISOString()},
+    {ei: index, event: name, code: sessionEvents[name].done, uid: randomUUID(), time: new Date(now).toISOString()},
     ...fields,
   ) as AuditEvent
 }

@@ -1,4 +1,6 @@
-import {commonFields, sessionEvent, statementFailed, type AuditEvent} from './event.js'
+import {sessionEvents} from './event-codes.js'
+import {commonFields, sessionEvent, type AuditEvent} from './event.js'
+import type {Statement} from './statement.js'
 
 /** A session whose end will have to be written. */
 export interface OpenSession {
@@ -25,7 +27,7 @@ const linePrefix = '{"open":'
 const askedPrefix = '{"asked":'
 const newline = 0x0a
 
-type StatementEvent = keyof typeof statementFailed
+type StatementEvent = Statement['event']
 
 /** @param subject the fields of its event that say what was asked, as JSON without braces */
 export function formatAsked(sid: string, statement: number, event: StatementEvent, subject: string): string {
@@ -127,7 +129,7 @@ export function endUnfinished({sessions}: UnfinishedSessions, now: number): stri
     }
     for (const {statement, event, fields} of asked.values()) {
       const unanswered = sessionEvent(event, index, now, commonFields(endFields), fields, outcomeUnknown(statement))
-      add({...unanswered, code: statementFailed[event]})
+      add({...unanswered, code: sessionEvents[event].failed})
     }
     const last = lastEvent === undefined ? '' : ` Its last event was at ${lastEvent}.`
     const reason = `The agent stopped without warning while the session was open.${last}`

@@ -3,14 +3,13 @@ import type {Clock} from '../core/clock.js'
 import {
   asRefusedStart,
   boundaryFields,
-  codeOf,
   sessionEvent,
   sessionFields,
-  statementFailed,
   type AuditEvent,
   type SessionEventName,
   type SessionFacts,
 } from './event.js'
+import {sessionEvents} from './event-codes.js'
 import {formatAsked, type OpenSession} from './open-sessions.js'
 import type {Spool} from './spool.js'
 import type {Fate, Statement} from './statement.js'
@@ -167,7 +166,7 @@ export class SessionAudit implements OpenSession {
   /** What came of a statement. */
   statement(statement: Statement): void {
     const {event, subject} = statement
-    const code = statement.success ? codeOf(event) : statementFailed[event]
+    const code = sessionEvents[event][statement.success ? 'done' : 'failed']
     const time = new Date(this.#clock.now()).toISOString()
     this.#pending += `{"ei":${this.#index++},"event":"${event}","code":"${code}","uid":"${randomUUID()}","time":"${time}",${this.#commonJson},${subject},${statement.outcome()}}\n`
   }

@@ -1,43 +1,11 @@
 import {randomUUID} from 'node:crypto'
 import type {EventsResponse} from '../api/responses.js'
+import {ownEvents} from '../audit/event-codes.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {AppendOutcome, Backend, EventRecord} from '../storage/backend.js'
 
-/** The control plane's own events: names and codes of the client contract, chapter 6.3; below the line, our own. */
-const codes = {
-  'user.login': {done: 'T1000I', failed: 'T1000W'},
-  'user.create': {done: 'T1002I'},
-  'user.update': {done: 'T1003I'},
-  'user.delete': {done: 'T1004I'},
-  'user.password_change': {done: 'T1005I'},
-  'reset_password_token.create': {done: 'T6000I'},
-  'join_token.create': {done: 'TJT00I'},
-  'instance.join': {done: 'TJ002I', failed: 'TJ002E'},
-  'cert.create': {done: 'TC000I'},
-  'role.created': {done: 'T9000I'},
-  'role.deleted': {done: 'T9001I'},
-  'role.updated': {done: 'T9002I'},
-  'lock.created': {done: 'TLK00I'},
-  'lock.deleted': {done: 'TLK01I'},
-  'session.recording.access': {done: 'T2012I'},
-  'db.create': {done: 'TDB03I'},
-  'db.update': {done: 'TDB04I'},
-  'db.delete': {done: 'TDB05I'},
-  'health_check_config.create': {done: 'THCC001I'},
-  'health_check_config.update': {done: 'THCC002I'},
-  'health_check_config.delete': {done: 'THCC003I'},
-  // ―――
-  'join_token.delete': {done: 'PJT01I'},
-  'user.logout_everywhere': {done: 'PUS01I'},
-  'user.lockout': {done: 'PUS02W'},
-  'database_server.refused': {done: 'PDS00W'},
-  'session.kill': {done: 'PSE00I'},
-  'audit.conflict': {done: 'PAU00E'},
-  'audit.missing_sessions': {done: 'PAU01E'},
-} as const
-
-export type OwnEventName = keyof typeof codes
+export type OwnEventName = keyof typeof ownEvents
 
 export type EventFields = Readonly<Record<string, unknown>>
 
@@ -77,7 +45,7 @@ export class AuditLog {
   /** One event of the control plane; with `success: false` among the fields it has the code of the failure. */
   async append(event: OwnEventName, fields: EventFields): Promise<void> {
     const now = this.#clock.now()
-    const {done, failed = done}: {done: string; failed?: string} = codes[event]
+    const {done, failed = done}: {done: string; failed?: string} = ownEvents[event]
     const body = {
       ei: 0,
       event,
@@ -174,6 +142,7 @@ function withoutUndefined(
   )
 }
 
+const unreadable = 'audit.unreadable'
 /** What of a damaged event is shown. */
 const damagedCharacters = 1000
 
@@ -185,5 +154,5 @@ function readBody(body: string, position: number): EventFields {
   } catch {
     // Told below.
   }
-  return {event: 'audit.unreadable', code: 'PAU02E', position, stored: body.slice(0, damagedCharacters)}
+  return {event: unreadable, code: ownEvents[unreadable].done, position, stored: body.slice(0, damagedCharacters)}
 }
