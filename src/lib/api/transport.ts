@@ -1,11 +1,12 @@
 import {connect as tlsConnect, type TLSSocket} from 'node:tls'
 import {isIP} from 'node:net'
 import {setImmediate as nextTurn} from 'node:timers/promises'
-import type {Dispatcher, Pool} from 'undici'
+import type {Dispatcher} from 'undici'
 import {printable} from '../core/printable.js'
 import {isErrorCode, messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
 import {checkServerNames} from '../pki/server-names.js'
+import {loadHttp, type Pool} from './http.js'
 
 /** How to reach and trust the control plane. */
 export interface Endpoint {
@@ -112,7 +113,7 @@ export class Transport {
   }
 
   async #open(): Promise<Pool> {
-    const {Pool} = await import('undici')
+    const {Pool} = await loadHttp()
     const {host, port, serverName, authorities, credentials} = this.#endpoint
     const name = serverName ?? (isIP(host) ? '' : host)
     const timeout = this.#options.connectTimeoutMilliseconds ?? defaultConnectTimeout
