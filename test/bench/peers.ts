@@ -2,6 +2,7 @@
 import {chown, copyFile, mkdir, writeFile} from 'node:fs/promises'
 import {userInfo} from 'node:os'
 import {join} from 'node:path'
+import {fileURLToPath} from 'node:url'
 import {accountForRoot} from '../../src/lib/cluster/postgres-account.js'
 import {freePort} from '../helpers/cli.js'
 import type {Endpoint} from './endpoint.js'
@@ -145,6 +146,28 @@ const chain: PathDefinition = {
     }),
 }
 
+const copyHop = fileURLToPath(new URL('copy-hop.js', import.meta.url))
+
+const nodeChain: PathDefinition = {
+  name: 'node-chain',
+  description: 'three Node processes that only copy, TLS where Postern has it: what the runtime costs',
+  missing: () => Promise.resolve(undefined),
+  start: ({database, nodeFlags}) =>
+    assemble(async (parts) => {
+      const {certificate, key, authority} = database.tls
+      const processes: Record<string, number> = {}
+      let target = database.port
+      for (const side of ['far', 'middle', 'near']) {
+        const words = [...nodeFlags, copyHop, side, String(target), certificate, key, authority]
+        const daemon = await startDaemon(process.execPath, words, {ready: /listening on \d+/})
+        parts.push(daemon)
+        processes[side] = daemon.pid
+        target = Number(/listening on (\d+)/.exec(daemon.output())?.[1])
+      }
+      return {endpoint: plain(target), processes}
+    }),
+}
+
 async function startHaproxy({directory}: Place, listen: number, target: number): Promise<Daemon> {
   const file = join(directory, 'haproxy.cfg')
   await writeFile(
@@ -222,7 +245,7 @@ AllowTcpForwarding local
   return startDaemon(await program('sshd'), ['-D', '-e', '-f', file], {ready: port})
 }
 
-export const peers: readonly PathDefinition[] = [direct, pgbouncer, stunnel, ssh, chain]
+export const peers: readonly PathDefinition[] = [direct, pgbouncer, stunnel, ssh, chain, nodeChain]
 
 /** What the peers and the clients come in. */
 export const debianPackages: Readonly<Record<string, string>> = {
