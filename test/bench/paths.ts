@@ -40,7 +40,10 @@ const ours: readonly PathDefinition[] = [
 
 /** Ways that start like any other and are measured by the workload `wan` alone. */
 export const distantPath = (distance: number): PathDefinition =>
-  postern('postern', `the same, ${distance} ms there and back on either side of the proxy`, {distance})
+  postern('postern-socket', `the same, ${distance} ms there and back on either side of the proxy`, {
+    distance,
+    entrance: 'socket',
+  })
 
 const [direct, ...others] = peers
 export const pathDefinitions: readonly PathDefinition[] = [...(direct ? [direct] : []), ...ours, ...others]

@@ -50,7 +50,7 @@ export const wanWorkload: Workload = {
         return describe(await connects(task, 180_000), context, `wan, ${name}`)
       },
     })
-    return [subject('postern, 1 a second', leisurely), subject('postern, one after the other', 0)]
+    return [subject('postern-socket, 1 a second', leisurely), subject('postern-socket, one after the other', 0)]
   },
 }
 
