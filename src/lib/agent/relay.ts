@@ -1,8 +1,8 @@
 /**
  * Carries a session's bytes both ways while reading them:
  *
- *   client ──chunk──► walk ──► audit (written) ──► database    in the client's segmentation, up to the last byte that was checked
- *   client ◄──chunk── audit (written) ◄──── walk ◄── database    in the server's segmentation, whole
+ *   client ──chunk──► walk ──► audit (written) ──► database       in the client's segmentation, up to the last byte that was checked
+ *   client ◄──chunk── audit (written soon) ◄── walk ◄── database    in the server's segmentation, whole
  *
  * Either side's end ends the other after what is queued. An end of our own waits for the gap between two of the server's
  * messages, the only place where an ErrorResponse of ours can stand.
@@ -157,7 +157,7 @@ export class Relay {
     else if (sqlPiece && !terminated) audit.sqlPart(sqlPiece)
     const failure = this.#writeAudit()
     if (failure !== undefined) {
-      this.#auditFailed(failure)
+      this.#onAuditFailure(failure)
       return
     }
     if (this.#requests.overloaded) {
@@ -174,7 +174,7 @@ export class Relay {
   }
 
   #readServer(chunk: Buffer): void {
-    const {client} = this.#options
+    const {client, audit} = this.#options
     const before = this.#serverFlow.bytes - chunk.length
     const {safe, violation} = this.#fromServer.walk(chunk, (frame) => {
       if (frame.type === backend.readyForQuery) {
@@ -186,11 +186,9 @@ export class Relay {
       readAnswer(frame, before + frame.end, this.#answers)
     })
     if (this.#requests.unanswered < unanswered.least) this.#clientFlow.release()
-    const failure = this.#writeAudit()
     if (safe > 0 && client.writable) client.write(safe === chunk.length ? chunk : chunk.subarray(0, safe))
+    audit.flushSoon(this.#onAuditFailure)
     if (violation) this.#violated(violation.reason)
-    // The client has the results nevertheless: its end can stand only between two whole messages.
-    else if (failure !== undefined) this.#auditFailed(failure)
     else if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
   }
 
@@ -204,7 +202,7 @@ export class Relay {
     }
   }
 
-  #auditFailed(reason: string): void {
+  readonly #onAuditFailure = (reason: string): void => {
     this.end(fatal(sqlStates.auditFailed, 'The audit of this session cannot be written, so it ends.'), reason)
   }
 

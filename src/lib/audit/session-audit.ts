@@ -40,7 +40,7 @@ export interface SessionEnd {
 
 /**
  * The audit of one session. Events gather until `flush`, which writes them with one write(2): call it before the bytes
- * that they speak of are forwarded.
+ * that they speak of are forwarded. Where those have been asked for already, `flushSoon` does.
  */
 export class SessionAudit implements OpenSession {
   readonly facts: SessionFacts
@@ -206,6 +206,11 @@ export class SessionAudit implements OpenSession {
   /** Writes what has gathered. @throws PosternError FAILED when it cannot be written: then nothing may be forwarded. */
   flush(): void {
     if (this.#pending !== '') this.#spool.append(this.#take())
+  }
+
+  /** Writes what has gathered within milliseconds; `onFailure` hears why it cannot be written. */
+  flushSoon(onFailure: (reason: string) => void): void {
+    if (this.#pending !== '') this.#spool.appendSoon(this.#take(), onFailure)
   }
 
   #sqlPieces(text: number, bytes: Buffer): void {

@@ -4,6 +4,8 @@
  *   session ──append──► segment 1 │ segment 2 │ segment 3 (current) ──read──► shipper ──► control plane
  *                       one write(2) before the bytes are forwarded            acknowledged segments are deleted
  *
+ * What a client asks for is there before the database hears of it. What came of it follows within milliseconds, with whatever
+ * is written next: of an agent that is killed in between, the spool says what was asked and that nobody knows the outcome.
  * A write(2) survives the death of the process, fsync each second and at the end of a session that of the machine. A segment
  * holds one event per line, and lines of our own that name the sessions which are open and how many there were: whoever
  * finds the segments of a killed agent can end them, and goes on counting.
@@ -42,6 +44,10 @@ export interface Batch {
 
 const defaultSegmentBytes = 8 * 1024 * 1024
 const syncMilliseconds = 1000
+/** Lines that may wait are written after this time, when nothing else was: a write(2) costs as much as reading a statement. */
+const holdMilliseconds = 5
+/** So much does not wait. */
+const mostHeldCharacters = 64 * 1024
 /** One batch, sent as one. */
 const batchBytes = 256 * 1024
 const segmentName = /^\d{15}-\d+-\d{6}\.ndjson$/
@@ -57,6 +63,10 @@ export class Spool {
   #current: Segment
   #numbering: Numbering
   #created = 0
+  /** Lines that are not written yet, and who hears when they cannot be. */
+  #held = ''
+  readonly #holders = new Set<(reason: string) => void>()
+  #holding = false
   #syncing: Promise<void> = Promise.resolve()
   #nextSync: Promise<void> | undefined
   #closed = false
@@ -105,7 +115,7 @@ export class Spool {
 
   /** Writes lines with write(2). @throws PosternError FAILED when they cannot be kept */
   append(lines: string): void {
-    const bytes = Buffer.from(lines)
+    const bytes = Buffer.from(this.#held + lines)
     try {
       if (this.#current.size > 0 && this.#current.size + bytes.length > this.#segmentBytes) this.#rotate()
       this.#current.append(bytes)
@@ -115,7 +125,23 @@ export class Spool {
         hint: 'Make room on the disk of the agent.',
       })
     }
+    this.#held = ''
+    this.#holders.clear()
     this.onAppend()
+  }
+
+  /** Writes lines within milliseconds, before all that come later. `onFailure` hears why they cannot be kept. */
+  appendSoon(lines: string, onFailure: (reason: string) => void): void {
+    this.#held += lines
+    this.#holders.add(onFailure)
+    if (this.#held.length > mostHeldCharacters) this.#writeHeld()
+    else if (!this.#holding) {
+      this.#holding = true
+      setTimeout(() => {
+        this.#holding = false
+        this.#writeHeld()
+      }, holdMilliseconds).unref()
+    }
   }
 
   /** The name and the number of a session that begins, as its first event carries them. */
@@ -167,6 +193,7 @@ export class Spool {
     if (this.#closed) return
     this.#closed = true
     clearInterval(this.#timer)
+    this.#writeHeld()
     await this.sync()
     const isSent = ({acknowledged, size}: Segment): boolean => acknowledged >= size && this.#open.size === 0
     if (isSent(this.#current)) this.#keepCount()
@@ -182,6 +209,18 @@ export class Spool {
       this.#rotate()
     } catch (error) {
       this.#options.logger.warn('The audit spool could not be emptied.', {reason: messageOf(error)})
+    }
+  }
+
+  /** What cannot be written stays, and goes before what is written next. */
+  #writeHeld(): void {
+    if (this.#held === '') return
+    try {
+      this.append('')
+    } catch (error) {
+      const holders = [...this.#holders]
+      this.#holders.clear()
+      for (const onFailure of holders) onFailure(messageOf(error))
     }
   }
 

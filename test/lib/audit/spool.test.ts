@@ -1,6 +1,6 @@
 import {spawn} from 'node:child_process'
 import {once} from 'node:events'
-import {appendFile, mkdtemp, readdir, readFile, rm, stat, truncate} from 'node:fs/promises'
+import {appendFile, mkdtemp, readdir, readFile, rename, rm, stat, truncate} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
@@ -147,6 +147,39 @@ describe('Spool', () => {
     expect(() => {
       spool.append('{}\n')
     }).toThrow('The audit spool cannot be written')
+  })
+
+  it('writes what may wait with what comes next, or by itself', async () => {
+    const spool = await openSpool()
+    const fail = (reason: string): void => {
+      throw new Error(reason)
+    }
+    spool.appendSoon('{"n":1}\n', fail)
+    expect(await spool.read()).toBeUndefined()
+    spool.append('{"n":2}\n')
+    expect(await drain(spool)).toEqual([{n: 1}, {n: 2}])
+    let written = (): void => undefined
+    const later = new Promise<void>((resolve) => (written = resolve))
+    spool.onAppend = written
+    spool.appendSoon('{"n":3}\n', fail)
+    await later
+    expect(await drain(spool)).toEqual([{n: 3}])
+    spool.appendSoon('{"n":4}\n', fail)
+    await spool.close()
+    expect((await drain(await openSpool())).at(-1)).toEqual({n: 4})
+  })
+
+  it('says that what waited cannot be written, keeps it, and writes it first when it can again', async () => {
+    const spool = await openSpool(1)
+    const away = `${directory}-away`
+    await rename(directory, away)
+    const reason = await new Promise<string>((resolve) => {
+      spool.appendSoon('{"n":1}\n', resolve)
+    })
+    expect(reason).toContain('ENOENT')
+    await rename(away, directory)
+    spool.append('{"n":2}\n')
+    expect(await drain(spool)).toEqual([{n: 1}, {n: 2}])
   })
 
   it('ends the sessions of an agent that stopped, also when their beginning is long gone', async () => {
