@@ -107,7 +107,10 @@ export class Answers {
     const {rows} = this.#measurement
     const statement = this.#current()
     if (!statement) return
+    const {subject} = this.#pipeline
     statement.rows += rows
+    // Of a portal that was not bound here, each Execute is a statement of its own.
+    statement.suspended = subject instanceof Portal && subject.confirmed
     this.#measurement.answered(statement, offset)
     this.#transactions.ran(statement)
     if (this.#pipeline.kind === 'execute') this.#pipeline.shift()

@@ -55,7 +55,7 @@ import {Relay} from './relay.js'
 import {describeSession, sessionFacts, type Self} from './session-facts.js'
 import type {RunningSession, Sessions} from './sessions.js'
 import {SessionLimits} from './session-limits.js'
-import {forwardedParameters, refuseReplication, refuseStartup} from './startup.js'
+import {forwardedParameters, refuseReplication, refuseStartup, unheardExtensions} from './startup.js'
 
 export interface EngineOptions {
   readonly self: Self
@@ -308,7 +308,7 @@ export class Engine {
     }
     const audit = this.#auditOf(attempt, guest, served)
     const {type} = classifyDatabase(served.database.spec)
-    const {minor, answer} = negotiateProtocol(startup)
+    const {minor, answer} = negotiateProtocol(startup, unheardExtensions(type))
     const cancellable = backendKey && cancels.register({user: guest.identity.user, pid: backendKey.pid, minor}, cancel)
     try {
       audit.started({

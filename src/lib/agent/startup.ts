@@ -69,6 +69,14 @@ export function refuseReplication(
   )
 }
 
+/**
+ * Protocol extensions that go unanswered. Redshift's drivers may ask for compression, which would hide the session from the
+ * audit; they read on whether they get it or not, and know no NegotiateProtocolVersion.
+ */
+export function unheardExtensions(type: DatabaseType): readonly string[] {
+  return type === 'redshift' || type === 'redshift-serverless' ? ['_pq_.compression'] : []
+}
+
 /** The parameters that the server gets to see. */
 export function forwardedParameters({parameters}: StartupMessage): ReadonlyMap<string, string> {
   return new Map([...parameters].filter(([name]) => !ownParameters.has(name)))

@@ -76,6 +76,7 @@ export class Transactions {
   /** It has run in the transaction, as far as it came. */
   ran(statement: Statement): void {
     if (statement.transaction === undefined) this.#enter(statement)
+    else this.#wait(statement)
   }
 
   ready(status: TransactionStatus): void {
@@ -93,18 +94,17 @@ export class Transactions {
 
   #enter(statement: Statement): void {
     this.#used = true
-    if (statement.transaction === this.#number) return
     statement.transaction = this.#number
-    if (!this.#waiting.includes(statement)) this.#wait(statement)
+    this.#wait(statement)
   }
 
   #wait(statement: Statement): void {
+    if (statement.waiting || statement.recorded) return
+    statement.waiting = true
     this.#waiting.push(statement)
     if (this.#waiting.length <= maximumWaiting) return
-    // The last one stays, to say what becomes of all.
-    const kept = this.#waiting.filter((each) => !each.finished || each === statement)
-    for (const each of this.#waiting) if (!kept.includes(each)) this.#record(each)
-    this.#waiting = kept
+    // The last one stays, to say what becomes of all, and so does one that the server works on.
+    this.#recordWaiting((each) => each === statement || !(each.finished || each.suspended))
   }
 
   #end(fate: Fate): void {
@@ -114,9 +114,15 @@ export class Transactions {
     this.#failed = false
   }
 
-  #recordWaiting(): void {
+  /** One that is suspended comes again when more is asked of it, or with the end of its portal. */
+  #recordWaiting(stays: (statement: Statement) => boolean = () => false): void {
     if (this.#waiting.length === 0) return
-    for (const statement of this.#waiting) this.#record(statement)
-    this.#waiting = []
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter(stays)
+    for (const statement of waiting) {
+      if (stays(statement)) continue
+      statement.waiting = false
+      if (statement.finished || !statement.suspended) this.#record(statement)
+    }
   }
 }

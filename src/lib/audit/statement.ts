@@ -25,8 +25,12 @@ export class Statement {
   readonly subject: string
   /** The client has asked for its execution, and the spool says so. */
   asked = false
+  /** The server has more rows of it, for who asks again. */
+  suspended = false
   /** Nothing more will come of it. */
   finished = false
+  /** For the end of its transaction. */
+  waiting = false
   recorded = false
   /** Monotonic milliseconds. */
   startedAt = 0

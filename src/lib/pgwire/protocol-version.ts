@@ -21,11 +21,18 @@ export interface Negotiated {
   readonly answer?: Buffer
 }
 
-/** Answers what a client asked for. A client that asks for more and hears nothing would believe that it got it. */
-export function negotiateProtocol(startup: Pick<StartupMessage, 'minor' | 'protocolOptions'>): Negotiated {
+/**
+ * Answers what a client asked for. A client that asks for more and hears nothing would believe that it got it.
+ * @param unheard extensions whose clients take silence for a no, and an answer for an error
+ */
+export function negotiateProtocol(
+  startup: Pick<StartupMessage, 'minor' | 'protocolOptions'>,
+  unheard: readonly string[] = [],
+): Negotiated {
   const minor = Math.min(startup.minor, newestMinor)
-  if (minor === startup.minor && startup.protocolOptions.length === 0) return {minor}
-  return {minor, answer: encodeNegotiateProtocolVersion({minor, unknownOptions: startup.protocolOptions})}
+  const unknownOptions = startup.protocolOptions.filter((name) => !unheard.includes(name))
+  if (minor === startup.minor && unknownOptions.length === 0) return {minor}
+  return {minor, answer: encodeNegotiateProtocolVersion({minor, unknownOptions})}
 }
 
 /** The documentation speaks of the minor version, but PostgreSQL sends, and libpq reads, major and minor. */

@@ -92,7 +92,18 @@ export function decodeParameterDescription(payload: Payload): number[] | undefin
   return cursor.finish(types)
 }
 
+/** Also in the form that Redshift has for its own drivers: each column goes on with what is known of its table. */
 export function decodeRowDescription(payload: Payload): Column[] | undefined {
+  return readColumns(payload, () => undefined) ?? readColumns(payload, skipRedshiftColumn)
+}
+
+/** Its schema, table, name there and catalog, and bits (QueryExecutorImpl.receiveFields of amazon-redshift-jdbc-driver). */
+function skipRedshiftColumn(cursor: PayloadCursor): void {
+  for (let name = 0; name < 4; name += 1) cursor.textBytes()
+  cursor.uint16()
+}
+
+function readColumns(payload: Payload, skipMore: (cursor: PayloadCursor) => void): Column[] | undefined {
   const cursor = new PayloadCursor(payload)
   const count = cursor.uint16()
   const columns: Column[] = []
@@ -104,6 +115,7 @@ export function decodeRowDescription(payload: Payload): Column[] | undefined {
     cursor.uint16() // type's size
     cursor.int32() // type's modifier
     cursor.uint16() // format
+    skipMore(cursor)
     if (cursor.stopped) break
     columns.push({name, type})
   }

@@ -33,6 +33,8 @@ export type Admission =
 
 /** How one kind of database endpoint lets clients in, and how it makes the real server's greeting its own. */
 export interface DoorKeeper {
+  /** Startup parameters that this kind of server knows, and PostgreSQL does not. */
+  readonly ownParameters?: ReadonlySet<string>
   admit(arrival: Arrival): Promise<Admission>
   /** What the client gets of the message; undefined for nothing. */
   rewrite(message: ServerMessage): Buffer | undefined

@@ -132,7 +132,7 @@ class DatabaseEndpoint {
       socket.end(encodeErrorResponse({severity: 'FATAL', code, message}))
       return undefined
     }
-    const session = await openSession(postgres, {...who, user: admission.user}, startup)
+    const session = await openSession(postgres, {...who, user: admission.user}, startup, keeper.ownParameters)
     this.#logger.debug('a database session begins', who)
     const forward = (bytes: Buffer | undefined): void => {
       if (bytes) socket.write(bytes)

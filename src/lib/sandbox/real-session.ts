@@ -27,10 +27,12 @@ export async function openSession(
   postgres: RealPostgres,
   {user, database}: SessionOwner,
   startup: StartupMessage,
+  withheld: ReadonlySet<string> = new Set(),
 ): Promise<RealSession> {
   const socket = await postgres.connectAs(user, database)
   socket.setNoDelay(true).on('error', () => undefined)
-  const parameters = new Map([...startup.parameters, ['user', user], ['database', database]])
+  const wanted = [...startup.parameters].filter(([name]) => !withheld.has(name))
+  const parameters = new Map([...wanted, ['user', user], ['database', database]])
   socket.write(encodeStartup(startup.minor, parameters))
   return {
     socket,

@@ -13,6 +13,12 @@ import type {World} from './world.js'
 /** Redshift says that it is this PostgreSQL. */
 const serverVersion = '8.0.2'
 
+/** What Amazon's own drivers tell it (ConnectionFactoryImpl of amazon-redshift-jdbc-driver). */
+const ownParameters: ReadonlySet<string> = new Set([
+  ...['driver_version', 'os_version', 'plugin_name', 'client_protocol_version', 'driver_discovery_version'],
+  ...['idp_type', 'provider_name', 'token_type', 'identity_namespace', 'idc_client_display_name'],
+])
+
 export interface RedshiftDoorOptions {
   readonly world: World
   readonly postgres: RealPostgres
@@ -22,7 +28,7 @@ export interface RedshiftDoorOptions {
 }
 
 export function createRedshiftDoor(options: RedshiftDoorOptions): DoorKeeper {
-  return {admit: (arrival) => admit(options, arrival), rewrite: rewriteGreeting}
+  return {ownParameters, admit: (arrival) => admit(options, arrival), rewrite: rewriteGreeting}
 }
 
 async function admit({world, postgres, server, asks}: RedshiftDoorOptions, arrival: Arrival): Promise<Admission> {

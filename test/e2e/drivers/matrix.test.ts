@@ -3,12 +3,15 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join, resolve} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
+import {findBinaries} from '../../../src/lib/cluster/postgres-binaries.js'
 import {sessionEvents, until} from '../../lib/agent/rig.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {runPg} from './node-pg.js'
 import {runPostgres} from './postgres-js.js'
 import {runProgram, startDriverRig, type DriverRig, type Way} from './rig.js'
+import {pgjdbc} from './pgjdbc.js'
 import {recordedStatements} from './recorded.js'
+import {replay} from './recording.js'
 import {values} from './types.js'
 
 let rig: DriverRig
@@ -30,14 +33,27 @@ const drivers: Readonly<Record<string, (way: Way) => Promise<Record<string, unkn
     const options = {host, port, user: 'alice', database: 'postgres', ssl: ssl ?? false}
     return runPostgres(ssl ? ({...options, sslnegotiation: 'direct'} as typeof options) : options)
   },
-  psycopg2: async ({environment}) => {
-    const script = resolve('test/e2e/drivers/psycopg2_matrix.py')
-    const python = {program: '/usr/bin/python3', words: [script], debian: 'python3-psycopg2'}
-    const {code, stdout, stderr} = await runProgram(python, environment, JSON.stringify(values))
-    if (stderr.includes("No module named 'psycopg2'")) throw new Error('install the Debian package python3-psycopg2')
-    expect({code, stderr}).toEqual({code: 0, stderr: ''})
-    return JSON.parse(stdout) as Record<string, unknown>
-  },
+  psycopg2: ({environment}) => runPsycopg2(environment),
+  // TLS from the first byte where there is TLS, protocol 3.2 and so a cancel key of 32 bytes.
+  'A06, A07: psycopg2 with libpq 18': ({environment}) => runPsycopg2(libpq18(environment)),
+}
+
+async function runPsycopg2(environment: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+  const script = resolve('test/e2e/drivers/psycopg2_matrix.py')
+  const python = {program: '/usr/bin/python3', words: [script], debian: 'python3-psycopg2'}
+  const {code, stdout, stderr} = await runProgram(python, environment, JSON.stringify(values))
+  if (stderr.includes("No module named 'psycopg2'")) throw new Error('install the Debian package python3-psycopg2')
+  expect({code, stderr}).toEqual({code: 0, stderr: ''})
+  return JSON.parse(stdout) as Record<string, unknown>
+}
+
+/** The libraries that came with PostgreSQL. */
+const libraries = join(findBinaries(), 'lib')
+
+/** With the libpq of PostgreSQL 18, asked for what it can do more than that of Debian. */
+function libpq18(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const sslNegotiation = environment.PGSSLMODE === 'disable' ? {} : {PGSSLNEGOTIATION: 'direct'}
+  return {...environment, ...sslNegotiation, LD_LIBRARY_PATH: libraries, PGMAXPROTOCOLVERSION: '3.2'}
 }
 
 /** The way that libpq goes by itself, under a name that the audit shows. */
@@ -50,10 +66,9 @@ async function recordedOf(application: string): Promise<readonly string[]> {
   await until(() => rig.agent.statistics().sessions === 0, 'the sessions end')
   await sessionEvents(rig.plane, application)
   const sids = new Set(rig.plane.events.filter(({user_agent}) => user_agent === application).map(({sid}) => sid))
-  for (const sid of sids) {
-    await until(() => rig.plane.eventsOf(sid).some(({code}) => code === 'TDB01I'), 'the audit is complete')
-  }
-  return [...sids].flatMap((sid) => recordedStatements(rig.plane.eventsOf(sid)))
+  const events = (): typeof rig.plane.events => rig.plane.events.filter(({sid}) => sids.has(sid))
+  await until(() => events().filter(({code}) => code === 'TDB01I').length === sids.size, 'the audit is complete')
+  return recordedStatements(events())
 }
 
 async function expectHealth(): Promise<void> {
@@ -86,10 +101,80 @@ describe.each(Object.keys(drivers))('%s', (driver) => {
   })
 })
 
+it.each(['directly', 'by certificate', 'by local proxy'])(
+  'C05: libpq 18 speaks 3.2 and cancels its query over TLS, %s',
+  async (name) => {
+    const way = rig.ways.find((known) => known.name === name)
+    const words = [resolve('test/e2e/drivers/libpq_cancel.py'), join(libraries, 'libpq.so.5')]
+    const python = {program: '/usr/bin/python3', words, debian: 'python3'}
+    const environment = {...libpq18(way?.environment ?? {}), PGAPPNAME: 'libpq 18'}
+    const {stdout, stderr} = await runProgram(python, environment)
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual({protocol: 30_002, state: '57014', application: 'libpq 18'})
+  },
+)
+
+describe('B11: pgjdbc, as it was recorded', () => {
+  it('gets the answers that it got, in no more pieces, and each of its statements is audited', async () => {
+    const {opening, answers, split} = await replay(await rig.dialDirect(await rig.guest()), pgjdbc)
+    expect(opening).toBe('RSKZ')
+    expect(answers).toEqual(pgjdbc.flights.map(({answered}) => answered))
+    expect(split).toEqual([])
+    const session = (): Readonly<Record<string, unknown>>[] => {
+      const own = rig.plane.events.find(({db_query}) => String(db_query).includes('DBeaver 24.1.0'))
+      return own ? rig.plane.eventsOf(own.sid) : []
+    }
+    await until(() => session().some(({code}) => code === 'TDB01I'), 'the audit is complete')
+    const told = session()
+      .filter(({event}) => event === 'db.session.query')
+      .map((event) => [
+        String(event.db_query).slice(0, 24),
+        event.db_query_parameters ?? [],
+        event.execution ?? event.sqlstate ?? event.affected_records,
+      ])
+    const question = 'select $1::int + 1, $2::'
+    const insert = 'insert into items values'
+    const uuid = '6a4a7f5e-7c1f-4f0e-9f43-0a8a1f0a4e11'
+    const items = (id: number): unknown[] => [
+      ...[insert, [String(id), `word ${id}`, '1.5', '2026-11-21 12:00:00+00', '{a,NULL,"b,c"}', uuid], 1],
+    ]
+    expect(told).toEqual([
+      ["SET application_name = '", [], 0],
+      ['create temp table items ', [], 0],
+      ...['0', '1', '2', '3'].map((n) => [question, [n, '1099511627776', '0.5', 'snow ☃', '12.50'], 1]),
+      ...[['BEGIN', [], 0], items(0), items(1), items(2), ['COMMIT', [], 0]],
+      // In three portions.
+      ...[
+        ['BEGIN', [], 0],
+        ['select n from generate_s', [], 7],
+        ['COMMIT', [], 0],
+      ],
+      ...[
+        ['BEGIN', [], 0],
+        ['select 1 / $1', ['0'], '22012'],
+        ['ROLLBACK', [], 0],
+      ],
+      ...[
+        ['10', 1],
+        ['0', '23505'],
+        ['11', 'skipped'],
+      ].map(([id, outcome]) => ['insert into items (id) v', [id], outcome]),
+      ...[
+        ['copy items (id, word) fr', [], 2],
+        ['copy (select id from ite', [], 5],
+      ],
+      ['SELECT nspname AS "TABLE', [], expect.any(Number)],
+      ...[
+        ['select current_catalog', [], 1],
+        ['', [], 0],
+      ],
+    ])
+  })
+})
+
 describe('pgbench', () => {
   const pgbench = {program: 'pgbench', debian: 'postgresql-contrib'}
   const clients = 4
-  const transactions = scaled(10, 500)
   let directory = ''
 
   beforeAll(async () => {
@@ -103,11 +188,12 @@ describe('pgbench', () => {
   })
 
   it.each([
-    ['simple', []],
-    ['extended', []],
-    ['prepared', []],
-    ['simple', ['-C']],
-  ])('in mode %s %j: each statement that it sent is recorded', async (mode, more) => {
+    ['simple', [], scaled(10, 500)],
+    ['extended', [], scaled(10, 500)],
+    ['prepared', [], scaled(10, 500)],
+    // With a connection for each transaction.
+    ['simple', ['-C'], scaled(10, 100)],
+  ])('in mode %s %j: each statement that it sent is recorded', async (mode, more, transactions) => {
     const application = `pgbench ${mode} ${more.join(' ')}`
     const words = ['-n', '-M', mode, '-c', String(clients), '-t', String(transactions), ...more]
     const {code, stdout, stderr} = await runProgram({...pgbench, words}, libpq(application))
@@ -134,6 +220,7 @@ describe('pgbench', () => {
     ]
     await writeFile(script, `${lines.join('\n')}\n`)
     const application = `pgbench pipelined ${mode}`
+    const transactions = scaled(10, 500)
     const words = ['-n', '-M', mode, '-c', String(clients), '-t', String(transactions), '-f', script]
     const {code, stdout} = await runProgram({...pgbench, words}, libpq(application))
     const sent = clients * transactions

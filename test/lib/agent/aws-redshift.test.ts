@@ -1,6 +1,9 @@
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {abroad, allow, home, policy, region, trust} from '../sandbox/rig.js'
+import {redshiftJdbc} from '../../e2e/drivers/redshift-jdbc.js'
+import {replay} from '../../e2e/drivers/recording.js'
 import {startAwsRig, type AwsRig} from './aws-rig.js'
+import {greet, guestIdentity, sessionEvents} from './rig.js'
 
 const suffix = 'us-west-1.redshift.amazonaws.com:5439'
 const readers = `arn:aws:iam::${home}:role/redshift-readers`
@@ -139,5 +142,44 @@ describe('a refusal says what to do', () => {
   ])('about %s', async (_, [database, dbUser], expected) => {
     const said = await rig.refusal({database, dbUser, dbName: 'dev'})
     for (const text of expected) expect(said).toMatch(text)
+  })
+})
+
+describe('B11: redshift-jdbc42', () => {
+  it('opens a session although it asks for compression, gets all answers in one piece, and is audited', async () => {
+    const {agents} = rig
+    const {route} = guestIdentity()
+    if (!route) throw new Error('no route')
+    const guest = await agents.guest({route: {...route, database: 'my-redshift', dbName: 'dev'}})
+    const socket = await agents.dial(guest)
+    expect(await greet(socket)).toEqual({ok: true})
+    const {opening, answers, split} = await replay(socket, redshiftJdbc)
+    // It would take NegotiateProtocolVersion for the end of the protocol.
+    expect(opening).toBe('RSKZ')
+    expect(answers).toEqual(redshiftJdbc.flights.map(({answered}) => answered))
+    expect(split).toEqual([])
+
+    const events = await sessionEvents(agents.plane, 'DBeaver 24.1.0 - Main')
+    const told = events
+      .filter(({event}) => event === 'db.session.query')
+      .map(({db_query, db_query_parameters: parameters, execution, sqlstate, affected_records: rows}) => [
+        String(db_query).slice(0, 23),
+        ...(parameters === undefined ? [] : [parameters]),
+        execution ?? sqlstate ?? rows,
+      ])
+    expect(told.slice(5)).toEqual([
+      ['SELECT relname, relkind', ['pg_class', '3'], 1],
+      ['SELECT relname, relkind', ['nothing', '0'], 0],
+      ['create temp table items', 0],
+      ['BEGIN', 0],
+      ['insert into items value', ['1', 'one'], 1],
+      ['insert into items value', ['2', null], 1],
+      ['insert into items value', [null, 'three'], 1],
+      ['COMMIT', 0],
+      ['BEGIN', 0],
+      ['select n from generate_', 5],
+      ['ROLLBACK', 0],
+      ['select nothing from ite', '42703'],
+    ])
   })
 })

@@ -42,6 +42,31 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     expect(wire.asked).toHaveLength(3)
   })
 
+  it('B04: a portal read in parts with a Sync behind each, as JDBC does it: one record with all rows, when it is at its end', () => {
+    const wire = new Wire(step)
+    wire.client(ask.query('begin'), ask.parse('', 'select n from t'), ask.bind('C', ''), ask.execute('C', 2), ask.sync)
+    wire.server(answer.done('BEGIN'), answer.ready('T'), parsed, bound, answer.row(), answer.row(), answer.suspended)
+    wire.server(answer.ready('T')).client(ask.query('select 2'))
+    wire.server(answer.row(), answer.done('SELECT 1'), answer.ready('T')).client(ask.execute('C', 2), ask.sync)
+    wire.server(answer.row(), answer.row(), answer.suspended, answer.ready('T'))
+    expect(wire.statements.map(({db_query}) => db_query)).toEqual(['begin', 'select 2'])
+    wire.client(ask.execute('C', 2), ask.sync).server(answer.row(), answer.done('SELECT 1'), answer.ready('T'))
+    wire.client(ask.parse('', 'select m from t'), ask.bind('D', ''), ask.execute('D', 1), ask.sync)
+    wire.server(parsed, bound, answer.row(), answer.suspended, answer.ready('T'))
+    // A cursor of SQL: what each Execute is for, only the server knows.
+    wire.client(ask.execute('cursor', 1), ask.sync).server(answer.row(), answer.suspended, answer.ready('T'))
+    expect(wire.statements.slice(2).map(told)).toEqual([
+      ['select n from t', [], true, 5, undefined],
+      ['', [], true, 1, undefined],
+    ])
+    wire.client(ask.query('commit')).server(answer.done('COMMIT'), answer.ready())
+    expect(wire.statements.slice(4).map(told)).toEqual([
+      ['commit', [], true, 0, 'commit'],
+      ['select m from t', [], 'partial', 1, undefined],
+    ])
+    expect(wire.asked).toHaveLength(6)
+  })
+
   it('B05: what was never prepared or bound is unresolved, with the server’s error', () => {
     const wire = new Wire(step)
     wire.client(ask.bind('', 'unknown'), ask.execute(''), ask.sync).server(answer.error('26000'), answer.ready())
@@ -366,6 +391,19 @@ describe('a client that means no good', () => {
       wire.client(ask.parse('x', sql), ask.parse('y', 'y'), ask.sync).server(answer.error('42601'), answer.ready())
     }
     expect(wire.requests.overloaded).toBe(false)
+  })
+
+  it('gets a record for each of twenty thousand portals that it leaves unread in one pipeline', () => {
+    const wire = new Wire()
+    const count = 20_000
+    const began = performance.now()
+    const names = Array.from({length: count}, (_, index) => String(index))
+    wire.client(ask.parse('s', 'select 1'), ...names.flatMap((name) => [ask.bind(name, 's'), ask.execute(name, 1)]))
+    wire.server(parsed, ...names.flatMap(() => [bound, answer.row(), answer.suspended]))
+    wire.client(ask.sync).server(answer.ready())
+    expect(wire.statements.map(({portal_name}) => portal_name)).toEqual(names)
+    // In proportion: a second on a quiet machine, and minutes if each looked at all the others.
+    expect(performance.now() - began).toBeLessThan(60_000)
   })
 
   it('gets a record for each of a thousand statements in one pipeline', () => {

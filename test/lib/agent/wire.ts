@@ -28,13 +28,18 @@ export const ask = {
   query: (sql: string): Buffer => encodeMessage(frontend.query, cstring(sql)),
   parse: (name: string, sql: string, types: readonly number[] = []): Buffer =>
     encodeMessage(frontend.parse, cstring(name), cstring(sql), int16(types.length), ...types.map(int32)),
-  bind: (portal: string, statement: string, values: readonly Value[] = []): Buffer =>
+  bind: (
+    portal: string,
+    statement: string,
+    values: readonly Value[] = [],
+    resultFormats: readonly number[] = [],
+  ): Buffer =>
     encodeMessage(
       frontend.bind,
       ...[cstring(portal), cstring(statement)],
       ...[int16(values.length), ...values.map((value) => int16(Buffer.isBuffer(value) ? 1 : 0))],
       ...[int16(values.length), ...values.flatMap(encodeValue)],
-      int16(0),
+      ...[int16(resultFormats.length), ...resultFormats.map(int16)],
     ),
   describe: (kind: 'S' | 'P', name: string): Buffer =>
     encodeMessage(frontend.describe, Buffer.from(kind), cstring(name)),

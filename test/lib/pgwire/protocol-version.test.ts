@@ -26,6 +26,13 @@ it('a client of 3.0 that asks for an extension keeps 3.0 and is told that the ex
   expect(answer && decodeNegotiateProtocolVersion(payloadOf(answer))).toEqual({minor: 0, unknownOptions: ['_pq_.foo']})
 })
 
+it('an extension that is to go unheard is left out of the answer, and makes none by itself', () => {
+  const unheard = ['_pq_.compression']
+  expect(negotiateProtocol({minor: 0, protocolOptions: unheard}, unheard)).toEqual({minor: 0})
+  const {answer} = negotiateProtocol({minor: 0, protocolOptions: ['_pq_.foo', ...unheard]}, unheard)
+  expect(answer && decodeNegotiateProtocolVersion(payloadOf(answer))).toEqual({minor: 0, unknownOptions: ['_pq_.foo']})
+})
+
 it('an offer that lies about its count, or is for another major version, is none', () => {
   const message = encodeNegotiateProtocolVersion({minor: 0, unknownOptions: ['a']})
   const more = Buffer.from(message)

@@ -113,6 +113,20 @@ describe('results', () => {
       {name: 'id', type: 23},
     ])
   })
+
+  it('the columns of a row, as Redshift describes them to its own drivers', () => {
+    const column = (name: string, type: number, ...origin: readonly string[]): Buffer =>
+      Buffer.concat([
+        ...[cstring(name), int32(16_384), int16(1), int32(type), int16(-1), int32(-1), int16(0)],
+        ...[...origin.map(cstring), int16(0x1101)],
+      ])
+    const columns = [column('id', 23, 'public', 'items', 'id', 'dev'), column('?column?', 1043, '', '', '', '')]
+    expect(decodeRowDescription(whole(int16(2), ...columns))).toEqual([
+      {name: 'id', type: 23},
+      {name: '?column?', type: 1043},
+    ])
+    expect(decodeRowDescription(whole(int16(3), ...columns))).toBeUndefined()
+  })
 })
 
 describe('authentication requests', () => {
