@@ -32,7 +32,11 @@ alone on its host. On SIGTERM and SIGHUP no new sessions are taken; running ones
       helpValue: 'HOST:PORT',
     }),
     'pid-file': Flags.string({description: 'file for the process id', helpValue: 'FILE'}),
-    drain: seconds({default: 30, description: 'how long sessions may go on after SIGTERM'}),
+    drain: seconds({
+      default: 30,
+      defaultHelp: () => Promise.resolve('30s'),
+      description: 'how long sessions may go on after SIGTERM',
+    }),
     'ca-file': trustFlags['ca-file'],
     debug: Flags.boolean({char: 'd', description: 'log more'}),
   }

@@ -1,7 +1,8 @@
+import {readFileSync} from 'node:fs'
 import {readdir} from 'node:fs/promises'
 import {join, resolve} from 'node:path'
 import {beforeAll, describe, expect, it} from '@jest/globals'
-import {Parser, type Command} from '@oclif/core'
+import {CommandHelp, Config, Parser, type Command} from '@oclif/core'
 import {BaseCommand} from '../../src/lib/cli/base-command.js'
 
 interface FlagShape {
@@ -159,6 +160,38 @@ describe('every command', () => {
         expect({name, flag, known: everywhere}).toEqual({name, flag, known: true})
       }
     })
+  })
+})
+
+describe('help', () => {
+  let config: Config
+
+  beforeAll(async () => {
+    config = await Config.load(process.cwd())
+  })
+
+  it('has usage lines without an alternative that is empty and without dots twice', () => {
+    expect(config.commands.length).toBeGreaterThan(50)
+    for (const command of config.commands) {
+      expect(new CommandHelp(command, config, {maxWidth: 300, stripAnsi: true}).generate()).not.toMatch(
+        /\| ?\]|\[ ?\||\.{4}/,
+      )
+    }
+  })
+
+  it('says what each topic is for', () => {
+    const {oclif} = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      oclif: {topics: Record<string, {description?: string; hidden?: boolean}>}
+    }
+    const topics = new Set(
+      config.commands.flatMap(({id}) => id.split(':').map((_, end, words) => words.slice(0, end).join(':'))),
+    )
+    topics.delete('')
+    expect(topics.size).toBeGreaterThan(10)
+    for (const topic of topics) {
+      const {description, hidden} = oclif.topics[topic] ?? {}
+      expect({topic, said: hidden === true || /\S/.test(description ?? '')}).toEqual({topic, said: true})
+    }
   })
 })
 

@@ -152,6 +152,8 @@ describe('edit', () => {
     const none = {...(await editorOf('noop', 'true')), POSTERN_EDITOR: 'true', EDITOR: 'false'}
     expect(await edit(none)).toEqual({code: 0, stdout: '', stderr: 'Nothing was changed.\n'})
     expect(await stored()).toBe(before)
+    const usual = await edit({POSTERN_EDITOR: '', VISUAL: '', EDITOR: ''})
+    expect(usual).toMatchObject({code: 2, stdout: '', stderr: expect.stringContaining('There is no terminal for vi')})
     expect((await edit(none, 'role/missing')).code).toBe(5)
     expect((await edit(none, 'db_server/aurora')).code).toBe(2)
     expect((await edit(none, 'role')).code).toBe(2)

@@ -152,6 +152,7 @@ it('recordings ls lists what ended; export writes a file that is played and chec
   expect(await cli(['recordings', 'ls', '--to-utc=2001-01-01', '--format=json', ...hosts.admin])).toBe('[]\n')
   const [file, keys] = ['exported.ndjson', 'keys.pem'].map((name) => join(hosts.directory, name)) as [string, string]
   await cli(['recordings', 'export', `--out=${file}`, `--keys=${keys}`, sid], {environment: alice})
+  expect(await cli(['recordings', 'export', '--out=-', sid], {environment: alice})).toBe(await readFile(file, 'utf8'))
   expect((await runCli(['recordings', 'export', `--out=${file}`, sid], {environment: alice})).code).toBe(6)
   const nobody = {environment: hosts.person('nobody')}
   expect(await cli(['audit', 'verify', `--key=${keys}`, file], nobody)).toBe('Everything is as it was sealed.\n')

@@ -30,7 +30,7 @@ export default class AccessExplain extends BaseCommand {
       description: 'to which database name (default: the same as the database user, as in PostgreSQL)',
       helpValue: 'NAME',
     }),
-    'db-roles': Flags.string({...list, description: 'with which database roles', helpValue: 'NAME,...'}),
+    'db-roles': Flags.string({...list, description: 'with which database roles', helpValue: 'NAME,'}),
   }
 
   async run(): Promise<DecisionResponse | ExplainAccessResponse> {

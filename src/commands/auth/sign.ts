@@ -16,7 +16,7 @@ export default class AuthSign extends BaseCommand {
   static override flags = {
     ...adminFlags,
     format: Flags.option({options: ['db', 'file'] as const, default: 'file', description: 'what to make'})(),
-    host: Flags.string({...list, description: 'names and addresses of the database server', helpValue: 'HOST,...'}),
+    host: Flags.string({...list, description: 'names and addresses of the database server', helpValue: 'HOST,'}),
     // Here it is whom the certificate is for, not who asks.
     user: Flags.string({description: 'user whose identity is made', helpValue: 'NAME'}),
     out: Flags.string({

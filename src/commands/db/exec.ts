@@ -34,9 +34,9 @@ failed, unless --ignore-failures is given.`
     statement: Args.string({ignoreStdin: true, required: true, description: 'SQL to run'}),
   }
   static override flags = {
-    dbs: Flags.string({...list, description: 'databases, by name', helpValue: 'NAME,...'}),
-    labels: Flags.string({...repeated, description: 'all databases with these labels', helpValue: 'KEY=VALUE,...'}),
-    search: Flags.string({...list, description: 'all databases in which these words occur', helpValue: 'WORD,...'}),
+    dbs: Flags.string({...list, description: 'databases, by name', helpValue: 'NAME,'}),
+    labels: Flags.string({...repeated, description: 'all databases with these labels', helpValue: 'KEY=VALUE,'}),
+    search: Flags.string({...list, description: 'all databases in which these words occur', helpValue: 'WORD,'}),
     parallel: Flags.integer({
       default: 1,
       description: `databases at the same time, 1 to ${mostAtOnce}`,

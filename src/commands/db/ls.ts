@@ -38,7 +38,7 @@ export default class DbLs extends BaseCommand {
     search: Flags.string({
       ...list,
       description: 'show only databases in which all these words occur',
-      helpValue: 'WORD,...',
+      helpValue: 'WORD,',
     }),
     ...queryFlag,
     'all-agents': Flags.boolean({

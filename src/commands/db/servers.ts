@@ -24,7 +24,7 @@ export default class DbServers extends BaseCommand {
     search: Flags.string({
       ...list,
       description: 'show only rows in which all these words occur',
-      helpValue: 'WORD,...',
+      helpValue: 'WORD,',
     }),
     ...queryFlag,
     status: Flags.option({options: serverStatuses, description: 'show only databases in this state'})(),

@@ -9,6 +9,8 @@ import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
 import {requireSessionId, withRecording} from '../../lib/cli/recording-source.js'
 import {requireAbsent, writePrivateFile} from '../../lib/config/private-file.js'
 
+const standardOutput = '-'
+
 export default class RecordingsExport extends BaseCommand {
   static override summary = 'Write the recording of a session to a file, as it is stored.'
   static override description =
@@ -23,7 +25,11 @@ export default class RecordingsExport extends BaseCommand {
   static override flags = {
     ...adminFlags,
     ...formatFlag,
-    out: Flags.string({char: 'o', description: 'the file (default: <session id>.ndjson)', helpValue: 'FILE'}),
+    out: Flags.string({
+      char: 'o',
+      description: 'the file, - for standard output (default: <session id>.ndjson)',
+      helpValue: 'FILE',
+    }),
     keys: Flags.string({
       description: 'also write the public keys of the control plane to this file',
       helpValue: 'FILE',
@@ -35,20 +41,32 @@ export default class RecordingsExport extends BaseCommand {
     const {args, flags} = await this.parse(RecordingsExport)
     const sid = requireSessionId(args.session)
     const out = flags.out ?? `${sid}.ndjson`
-    if (!flags.overwrite) for (const file of [out, flags.keys]) if (file !== undefined) await requireAbsent(file)
+    const files = [...(out === standardOutput ? [] : [out]), ...(flags.keys === undefined ? [] : [flags.keys])]
+    if (!flags.overwrite) for (const file of files) await requireAbsent(file)
     const connect = () => openAdminConnection(flags, this.surroundings)
-    const temporary = `${out}.part`
-    try {
-      await withRecording(sid, connect, (chunks) => pipeline(chunks, createWriteStream(temporary, {mode: 0o600})))
-      await rename(temporary, out)
-    } finally {
-      await rm(temporary, {force: true})
-    }
+    await withRecording(sid, connect, (chunks) => writeTo(out, chunks))
     if (flags.keys !== undefined) {
       const connection = await connect()
       const {keys} = await connection.ask((client) => client.sealKeys())
       await writePrivateFile(flags.keys, keys.join('\n'))
     }
-    return this.show(flags.format, {sid, file: out}, () => `The recording has been written to ${out}.`)
+    const answer = {sid, file: out}
+    if (out === standardOutput) return answer
+    return this.show(flags.format, answer, () => `The recording has been written to ${out}.`)
+  }
+}
+
+/** Writes all of a recording: a file that is there is whole. */
+async function writeTo(out: string, chunks: AsyncIterable<Buffer>): Promise<void> {
+  if (out === standardOutput) {
+    await pipeline(chunks, process.stdout, {end: false})
+    return
+  }
+  const temporary = `${out}.part`
+  try {
+    await pipeline(chunks, createWriteStream(temporary, {mode: 0o600}))
+    await rename(temporary, out)
+  } finally {
+    await rm(temporary, {force: true})
   }
 }

@@ -22,14 +22,14 @@ export default class UsersAdd extends BaseCommand {
   static override flags = {
     ...adminFlags,
     ...formatFlag,
-    roles: Flags.string({...list, required: true, description: 'roles of the user', helpValue: 'ROLE,...'}),
-    'db-users': Flags.string({...list, description: 'database users they may be', helpValue: 'NAME,...'}),
-    'db-names': Flags.string({...list, description: 'database names they may use', helpValue: 'NAME,...'}),
-    'db-roles': Flags.string({...list, description: 'database roles they may have', helpValue: 'NAME,...'}),
+    roles: Flags.string({...list, required: true, description: 'roles of the user', helpValue: 'ROLE,'}),
+    'db-users': Flags.string({...list, description: 'database users they may be', helpValue: 'NAME,'}),
+    'db-names': Flags.string({...list, description: 'database names they may use', helpValue: 'NAME,'}),
+    'db-roles': Flags.string({...list, description: 'database roles they may have', helpValue: 'NAME,'}),
     logins: Flags.string({
       ...list,
       description: 'logins on hosts, kept for roles that use them',
-      helpValue: 'NAME,...',
+      helpValue: 'NAME,',
     }),
     ttl: seconds({description: 'how long the link can be used (default: 1h)'}),
   }

@@ -21,14 +21,14 @@ export default class UsersUpdate extends BaseCommand {
   static override flags = {
     ...adminFlags,
     ...formatFlag,
-    'set-roles': Flags.string({...list, description: 'all roles of the user', helpValue: 'ROLE,...'}),
-    'set-db-users': Flags.string({...list, description: 'all database users they may be', helpValue: 'NAME,...'}),
-    'set-db-names': Flags.string({...list, description: 'all database names they may use', helpValue: 'NAME,...'}),
-    'set-db-roles': Flags.string({...list, description: 'all database roles they may have', helpValue: 'NAME,...'}),
+    'set-roles': Flags.string({...list, description: 'all roles of the user', helpValue: 'ROLE,'}),
+    'set-db-users': Flags.string({...list, description: 'all database users they may be', helpValue: 'NAME,'}),
+    'set-db-names': Flags.string({...list, description: 'all database names they may use', helpValue: 'NAME,'}),
+    'set-db-roles': Flags.string({...list, description: 'all database roles they may have', helpValue: 'NAME,'}),
     'set-logins': Flags.string({
       ...list,
       description: 'all logins on hosts, kept for roles that use them',
-      helpValue: 'NAME,...',
+      helpValue: 'NAME,',
     }),
   }
 

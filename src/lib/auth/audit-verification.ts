@@ -51,7 +51,7 @@ export class AuditVerification {
     const verdict = yield* this.#session(sid, links)
     if (!verdict && links.length === 0) {
       throw new PosternError('NOT_FOUND', `There is no session ${sid}.`, {
-        hint: 'The ids of sessions are in the audit log, under "sid".',
+        hint: '`postern recordings ls` lists the recordings.',
       })
     }
   }

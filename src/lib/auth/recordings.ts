@@ -91,7 +91,7 @@ export class Recordings {
     if (!stored || !start) {
       await stored?.close()
       throw new PosternError('NOT_FOUND', `Recording for session ${sid} not found.`, {
-        hint: 'The ids of sessions are in the audit log, under "sid".',
+        hint: '`postern recordings ls` lists the recordings.',
       })
     }
     try {

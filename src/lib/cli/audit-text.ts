@@ -37,16 +37,20 @@ export function renderEvents(events: readonly AuditEvent[]): Promise<string> {
 
 /** What says most about an event of any type, in this order. */
 const telling = ['name', 'role', 'roles', 'host_id', 'node_name', 'cert_type', 'method', 'db_query', 'error'] as const
+/** What else tells about an event that is about a session, and not of one. */
+const tellingOfSession = ['session_user', 'sid', 'reason'] as const
 const longestDetail = 120
 
 function describe(event: AuditEvent): string {
   const database = textOf(event.db_service)
-  const place = database === '' ? [] : [`${database} as ${textOf(event.db_user)} to ${textOf(event.db_name)}`]
-  const details = telling.flatMap((key) => {
+  const dbUser = textOf(event.db_user)
+  const place = dbUser === '' ? database : `${database} as ${dbUser} to ${textOf(event.db_name)}`
+  const keys = dbUser === '' ? [...telling, ...tellingOfSession] : telling
+  const details = keys.flatMap((key) => {
     const value = textOf(event[key])
     return value === '' ? [] : [`${key}=${shorten(value)}`]
   })
-  return [...place, ...details].join(' ')
+  return [...(place === '' ? [] : [place]), ...details].join(' ')
 }
 
 /** On one line: SQL often has several. */

@@ -1,3 +1,4 @@
+import {DatabaseCertificateMemory} from '../config/database-certificates.js'
 import {PosternError} from '../core/errors.js'
 import {requestExamination} from '../localproxy/examination-request.js'
 import type {CheckName, Finding} from '../resources/finding.js'
@@ -34,7 +35,9 @@ export async function examineDatabase(
 ): Promise<ExaminedDatabase & {readonly notices: readonly string[]}> {
   let session: DatabaseSession
   try {
-    session = await openDatabaseSession(options)
+    // Looking at a database as somebody is no login to it that later commands should find.
+    const databases = new DatabaseCertificateMemory(options.login.databases)
+    session = await openDatabaseSession({...options, login: {...options.login, databases}})
   } catch (error) {
     if (!(error instanceof PosternError) || error.code !== 'ACCESS_DENIED') throw error
     return denied(error, options)

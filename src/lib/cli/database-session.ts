@@ -136,10 +136,11 @@ interface Granted {
 
 async function requestSession(
   client: ApiClient,
-  {login, selector, dbUser, dbName}: DatabaseSessionOptions,
+  options: DatabaseSessionOptions,
   stored: DatabaseCertificate | undefined,
 ): Promise<Granted> {
-  const wish = {dbUser: dbUser ?? stored?.route.dbUser, dbName: dbName ?? sameUsersName(stored?.route, dbUser)}
+  const {login, selector} = options
+  const wish = wishOf(options, stored)
   const fetch = (route: StoredRoute): Promise<DatabaseCertificate> => fetchCertificate(client, login.databases, route)
   const exact = exactRoute(stored ? {name: stored.route.database} : selector, wish)
   if (exact) {
@@ -152,12 +153,19 @@ async function requestSession(
   }
   const {databases} = await client.visibleDatabases()
   const database = selectDatabase(databases, stored ? {name: stored.route.database} : selector)
-  const {notices, ...account} = chooseAccount(database, wish)
-  return {certificate: await fetch({database: database.database.metadata.name, ...account}), notices}
+  const {name} = database.database.metadata
+  const {notices, ...account} = chooseAccount(database, wishOf(options, stored ?? (await login.databases.read(name))))
+  return {certificate: await fetch({database: name, ...account}), notices}
 }
 
-function sameUsersName(stored: StoredRoute | undefined, dbUser: string | undefined): string | undefined {
-  return dbUser === undefined || dbUser === stored?.dbUser ? stored?.dbName : undefined
+/** What is left out is as it was, the database name only for the same user. */
+function wishOf(
+  {dbUser, dbName}: DatabaseSessionOptions,
+  stored: DatabaseCertificate | undefined,
+): {readonly dbUser: string | undefined; readonly dbName: string | undefined} {
+  const route = stored?.route
+  const usualName = dbUser === undefined || dbUser === route?.dbUser ? route?.dbName : undefined
+  return {dbUser: dbUser ?? route?.dbUser, dbName: dbName ?? usualName}
 }
 
 /** A route that is named completely needs no list of databases. */

@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
 import {PosternError} from '../core/errors.js'
 import {runProgram} from './program.js'
+import {isInteractive} from './terminal.js'
 
 /** Read in this order; the last is on every system. */
 const editorVariables = ['POSTERN_EDITOR', 'VISUAL', 'EDITOR'] as const
@@ -24,9 +25,15 @@ export class EditedFile {
     return new EditedFile(path)
   }
 
-  /** Opens the editor and waits for its end. @throws PosternError FAILED */
+  /** Opens the editor and waits for its end. @throws PosternError FAILED, USAGE when there is no terminal for the usual one */
   async edit(variables: NodeJS.ProcessEnv = process.env): Promise<void> {
-    const editor = editorVariables.map((name) => variables[name]?.trim()).find(Boolean) ?? usualEditor
+    const named = editorVariables.map((name) => variables[name]?.trim()).find(Boolean)
+    if (named === undefined && !isInteractive()) {
+      throw new PosternError('USAGE', `There is no terminal for ${usualEditor}, and no other editor is named.`, {
+        hint: 'Name one in EDITOR, or change the file that `postern get` prints and give it to `postern update`.',
+      })
+    }
+    const editor = named ?? usualEditor
     // As git does: the variable holds a command line, such as `code --wait`.
     const code = await runProgram('/bin/sh', ['-c', `${editor} "$1"`, 'sh', this.path], variables)
     if (code !== 0) throw new PosternError('FAILED', `The editor, ${editor}, ended with exit code ${code}.`)

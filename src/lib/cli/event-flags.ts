@@ -9,7 +9,7 @@ export const eventFlags = {
   event: Flags.string({
     ...list,
     description: 'only events of these types, as db.session.start or user.*',
-    helpValue: 'TYPE,...',
+    helpValue: 'TYPE,',
   }),
   code: Flags.string({description: 'only events with this code, as TDB00W', helpValue: 'CODE'}),
   session: Flags.string({description: 'only events of this session', helpValue: 'ID'}),

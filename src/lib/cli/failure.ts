@@ -24,7 +24,9 @@ export function describeFailure(thrown: unknown, {json, colour}: FailureOptions)
   // The reader of our output has gone: there is nobody to tell.
   if (shell.code === 'EPIPE') return {exitCode: 0}
   if (shell.name === 'ExitPromptError') return {exitCode: interruptedExit}
-  const error = inTheirWords(shell.oclif === undefined ? toPosternError(thrown) : usageError(String(shell.message)))
+  const error = inTheirWords(
+    shell.oclif === undefined ? flagNamed(toPosternError(thrown)) : usageError(String(shell.message)),
+  )
   const exitCode = error.exitCode
   return {exitCode, text: json ? renderJson(error) : renderText(error, colour)}
 }
@@ -32,6 +34,16 @@ export function describeFailure(thrown: unknown, {json, colour}: FailureOptions)
 /** Commands in sentences, as the user has to type them. */
 function inTheirWords({code, message, hints, cause}: PosternError): PosternError {
   return new PosternError(code, nameCommands(message), {cause, hint: hints.map(nameCommands)})
+}
+
+/** What oclif writes around the message of an error that the reading of a flag threw. */
+const aroundFlagError = /^Parsing (--\S+) \n\t([\s\S]*?)(?:\nSee more help with --help)?$/
+
+/** An error about a flag's value, with the flag in front of it. */
+function flagNamed(error: PosternError): PosternError {
+  const [, flag, message] = aroundFlagError.exec(error.message) ?? []
+  if (flag === undefined || message === undefined) return error
+  return new PosternError(error.code, `${flag}: ${message}`, {cause: error, hint: error.hints})
 }
 
 /** oclif's own complaints, about flags and arguments, as ours. */
@@ -48,6 +60,7 @@ function usageError(message: string): PosternError {
     })
   }
   const [first = '', ...details] = message
+    .replace(aroundFlagError, '$1: $2')
     .replace('See more help with --help', '')
     .split('\n')
     .map((line) => line.trim().replace(/^Missing required flag (\S+)$/, 'The flag --$1 is missing'))

@@ -88,7 +88,7 @@ export function firstTrust(choice: TrustChoice, {caPins, rootsFile}: Environment
 
 /** Which database, by its labels. */
 export const labelsFlag = {
-  labels: Flags.string({...repeated, description: 'select the database by its labels', helpValue: 'KEY=VALUE,...'}),
+  labels: Flags.string({...repeated, description: 'select the database by its labels', helpValue: 'KEY=VALUE,'}),
 }
 
 /** Which databases, by a predicate (database-query.ts). */

@@ -8,7 +8,7 @@ const sessionId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 export function requireSessionId(text: string): string {
   if (isSessionId(text)) return text.toLowerCase()
   throw new PosternError('USAGE', `"${text}" is not the id of a session, which is a UUID.`, {
-    hint: '`postern sessions ls` lists the sessions that are under way.',
+    hint: '`postern sessions ls` lists the sessions that are under way, and `postern recordings ls` those that have ended.',
   })
 }
 
@@ -49,7 +49,7 @@ async function withFile<T>(path: string, use: (chunks: AsyncIterable<Buffer>) =>
       throw new PosternError('FAILED', `The recording ${path} cannot be read: ${messageOf(error)}.`)
     if (/[/.]/.test(path)) throw new PosternError('NOT_FOUND', `There is no file ${path}.`)
     throw new PosternError('USAGE', `"${path}" is not the id of a session, which is a UUID, and not a file.`, {
-      hint: 'The ids of sessions are in the audit log, under "sid".',
+      hint: '`postern recordings ls` lists the recordings.',
     })
   })
   try {

@@ -110,24 +110,37 @@ function checkedName(database: string): string {
   return database.toLowerCase()
 }
 
-/** Database certificates of one command. */
+/** Database certificates of one command, which may begin with stored ones and changes nothing about them. */
 export class DatabaseCertificateMemory implements DatabaseCertificates {
   readonly #certificates = new Map<string, DatabaseCertificate>()
   readonly #keys = new Map<string, Promise<Secret>>()
+  readonly #stored: DatabaseCertificates | undefined
 
-  list(): Promise<DatabaseCertificate[]> {
-    return Promise.resolve([...this.#certificates.values()])
+  constructor(stored?: DatabaseCertificates) {
+    this.#stored = stored
   }
 
-  read(database: string): Promise<DatabaseCertificate | undefined> {
-    return Promise.resolve(this.#certificates.get(database.toLowerCase()))
+  async list(): Promise<DatabaseCertificate[]> {
+    const stored = (await this.#stored?.list()) ?? []
+    const isOlder = ({route}: DatabaseCertificate): boolean => !this.#certificates.has(route.database.toLowerCase())
+    return [...stored.filter(isOlder), ...this.#certificates.values()]
+  }
+
+  async read(database: string): Promise<DatabaseCertificate | undefined> {
+    return this.#certificates.get(database.toLowerCase()) ?? this.#stored?.read(database)
   }
 
   privateKey(database: string): Promise<Secret> {
     const name = database.toLowerCase()
-    const key = this.#keys.get(name) ?? generateKeys().then(({privateKey}) => privateKey)
+    const key = this.#keys.get(name) ?? this.#keyFor(name)
     this.#keys.set(name, key)
     return key
+  }
+
+  /** The key belongs to a certificate that is stored, so where there is one it is that one's. */
+  async #keyFor(name: string): Promise<Secret> {
+    if (this.#stored && (await this.#stored.read(name))) return this.#stored.privateKey(name)
+    return (await generateKeys()).privateKey
   }
 
   save(certificate: DatabaseCertificate): Promise<void> {

@@ -1,7 +1,9 @@
 import {X509Certificate} from 'node:crypto'
+import {existsSync} from 'node:fs'
 import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 import {openUserLogin} from '../../../src/lib/cli/connection.js'
+import {examineDatabase} from '../../../src/lib/cli/database-examination.js'
 import {openDatabaseSession, type DatabaseSession} from '../../../src/lib/cli/database-session.js'
 import type {UserLogin} from '../../../src/lib/cli/user-login.js'
 import {ProfileStore, type Profile} from '../../../src/lib/config/profile.js'
@@ -173,12 +175,28 @@ describe('a database session', () => {
     await expect(session.refreshed()).resolves.toMatchObject({cluster: 'example.com'})
   })
 
+  it('of an examination leaves no trace in what is kept', async () => {
+    const {login, profile} = await loginOf('alice')
+    const examined = await examineDatabase({login, selector: {name: 'aurora'}, dbUser: 'reader', dbName: 'shop'})
+    expect(examined).toMatchObject({database: 'aurora', db_user: 'reader', db_name: 'shop'})
+    expect(existsSync(store.databases(profile).files('aurora').key)).toBe(false)
+    const session = await openDatabaseSession({login, selector: {name: 'aurora'}, ...account})
+    expect(await examineDatabase({login, selector: {name: 'aurora'}})).toMatchObject({db_user: account.dbUser})
+    await examineDatabase({login, selector: {name: 'aurora'}, dbUser: 'reader', dbName: 'shop'})
+    expect(await openDatabaseSession({login, selector: {name: 'aurora'}})).toMatchObject({
+      route: session.route,
+      expires: session.expires,
+    })
+  })
+
   it('is found by labels, or as the only one in use, or not at all', async () => {
     const {login} = await loginOf('alice')
     await expect(openDatabaseSession({login, selector: {}})).rejects.toMatchObject({code: 'USAGE'})
     const selected = await openDatabaseSession({login, selector: {labels: {env: 'prod'}}, ...account})
     expect(selected.route.database).toBe('aurora')
     expect((await openDatabaseSession({login, selector: {}})).route.database).toBe('aurora')
+    const asBefore = await openDatabaseSession({login, selector: {labels: {env: 'prod'}}})
+    expect(asBefore.route).toEqual({database: 'aurora', ...account})
     await openDatabaseSession({login, selector: {name: 'orders'}, ...account})
     await expect(openDatabaseSession({login, selector: {}})).rejects.toMatchObject({
       code: 'USAGE',

@@ -57,6 +57,17 @@ describe('a failure', () => {
       exitCode: 2,
       text: 'ERROR: Nonexistent flag: --nope.\n  Add --help to see what the command takes.',
     })
+    for (const message of [
+      'Parsing --ttl \n\t"x" is not one.\nSee more help with --help',
+      'Parsing --ttl \n\t"x" is not one.',
+    ]) {
+      const ofFlag = Object.assign(new Error(message), {oclif: {exit: 2}})
+      expect(describeFailure(ofFlag, plain).text).toMatch(/^ERROR: --ttl: "x" is not one\.\n {2}Add --help/)
+      expect(describeFailure(new PosternError('USAGE', message, {hint: 'Write 3h.'}), plain)).toEqual({
+        exitCode: 2,
+        text: 'ERROR: --ttl: "x" is not one.\n  Write 3h.',
+      })
+    }
     const unknown = Object.assign(new Error('command db:nons not found'), {oclif: {exit: 2}})
     expect(describeFailure(unknown, plain).text).toContain('There is no command "db nons".')
   })

@@ -225,11 +225,13 @@ describe('audit events', () => {
         db_query: 'select *\n  from products',
       },
       {event: 'user.login', code: 'T1000W', time: '2026-11-20T10:00:01.000Z', user: 'bob', success: false, error: 'no'},
+      {event: 'session.kill', code: 'PSE00I', user: 'bob', db_service: 'aurora', session_user: 'alice', sid: '307b'},
     ])
-    const [head, , query, login] = text.split('\n')
+    const [head, , query, login, kill] = text.split('\n')
     expect(head).toMatch(/^Time +Event +User +Code +Details$/)
     expect(query).toMatch(/TDB02I +aurora as reader to postgres db_query=select \* from products$/)
     expect(login).toMatch(/bob +T1000W +error=no$/)
+    expect(kill).toMatch(/bob +PSE00I +aurora session_user=alice sid=307b$/)
   })
 
   it.each([

@@ -3,7 +3,7 @@ import {BaseCommand} from '../../../lib/cli/base-command.js'
 import {configFiles, nameCommands} from '../../../lib/cli/calling-name.js'
 import {list, repeated} from '../../../lib/cli/flags.js'
 
-const region = {...list, helpValue: 'REGION,...'} as const
+const region = {...list, helpValue: 'REGION,'} as const
 
 export default class DbConfigureCreate extends BaseCommand {
   static override summary = 'Write the configuration of a database agent.'
@@ -37,7 +37,7 @@ Without --name, the name of the database is made from the first label of its add
     labels: Flags.string({
       ...repeated,
       description: 'labels of the database; KEY=[PERIOD:COMMAND] has its value from a command',
-      helpValue: 'KEY=VALUE,...',
+      helpValue: 'KEY=VALUE,',
     }),
     'ca-cert-file': Flags.string({
       description: "CA that has signed the database's certificate, PEM",
@@ -59,12 +59,12 @@ Without --name, the name of the database is made from the first label of its add
     }),
     'aws-tags': Flags.string({
       description: 'tags that discovered databases must have (default: any)',
-      helpValue: 'KEY=VALUE,...',
+      helpValue: 'KEY=VALUE,',
     }),
     'dynamic-resources-labels': Flags.string({
       ...repeated,
       description: 'serve db resources with these labels; each occurrence is a selector of its own',
-      helpValue: 'KEY=VALUE,...',
+      helpValue: 'KEY=VALUE,',
     }),
   }
 

@@ -27,7 +27,6 @@ Needs no AWS credentials and no network.`
     role: Flags.string({
       description: 'role of the agent, its ARN',
       helpValue: 'ARN',
-      exclusive: ['for-proxy-role'],
     }),
     principal: Flags.option({
       options: ['role', 'account'] as const,
@@ -37,9 +36,11 @@ Needs no AWS credentials and no network.`
     'external-id': Flags.string({
       description: 'external id that has to be given when the role is assumed',
       helpValue: 'ID',
-      exclusive: ['for-proxy-role'],
     }),
-    'for-proxy-role': Flags.boolean({description: 'the trust of the role of an RDS Proxy'}),
+    'for-proxy-role': Flags.boolean({
+      description: 'the trust of the role of an RDS Proxy',
+      exclusive: ['role', 'external-id'],
+    }),
     ...formatFlag,
   }
 
