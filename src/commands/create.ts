@@ -3,9 +3,13 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
 import {adminFlags, formats} from '../lib/cli/flags.js'
-import {readResourceText} from '../lib/cli/input.js'
-import {describeResource} from '../lib/cli/resource-text.js'
-import {createOrReplace, createResource, writeResources, type WrittenResource} from '../lib/cli/resource-writing.js'
+import {
+  createOrReplace,
+  createResource,
+  describeWritten,
+  writeResources,
+  type WrittenResource,
+} from '../lib/cli/resource-writing.js'
 
 export default class Create extends BaseCommand {
   static override summary = 'Create resources from YAML or JSON.'
@@ -26,18 +30,12 @@ export default class Create extends BaseCommand {
 
   async run(): Promise<WrittenResource[]> {
     const {args, flags} = await this.parse(Create)
-    const text = await readResourceText(args.file)
-    const {parseDocuments} = await import('../lib/resources/document.js')
-    const resources = parseDocuments(text)
-    const connection = await openAdminConnection(flags, this.surroundings)
-    const written = await connection.ask((client) =>
-      writeResources(client, resources, {
-        write: flags.force ? createOrReplace : createResource,
-        onWritten: ({kind, name, action}) => {
-          if (flags.format === 'text') this.print(`${describeResource(kind, name)} has been ${action}`)
-        },
-      }),
-    )
+    const written = await writeResources(args.file, () => openAdminConnection(flags, this.surroundings), {
+      write: flags.force ? createOrReplace : createResource,
+      onWritten: (each) => {
+        if (flags.format === 'text') this.print(describeWritten(each))
+      },
+    })
     return flags.format === 'text' ? written : this.show(flags.format, written, () => '')
   }
 }

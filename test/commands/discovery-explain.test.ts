@@ -2,6 +2,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {agentFileHead} from '../helpers/agent-file.js'
 import {runCli, type Finished} from '../helpers/cli.js'
 import {abroad, allow, home, region, startRig, trust, type Rig} from '../lib/sandbox/rig.js'
 
@@ -41,13 +42,7 @@ beforeAll(async () => {
   })
   await writeFile(
     config,
-    `version: v3
-postern: {proxy_server: "postern.example.com:443", auth_token: x}
-auth_service: {enabled: no}
-proxy_service: {enabled: no}
-db_service:
-  enabled: yes
-  aws:
+    `${agentFileHead}  aws:
   - {types: [rds, redshift], regions: [${region}], tags: {env: prod}}
 discovery_service:
   enabled: yes

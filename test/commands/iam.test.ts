@@ -6,6 +6,7 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join, resolve} from 'node:path'
 import type {PostgresServer} from '../../src/lib/cluster/postgres.js'
+import {agentFileHead} from '../helpers/agent-file.js'
 import {cleanEnvironment, runCli, type Finished} from '../helpers/cli.js'
 import {query, realPostgres, refusalOf, startOpenPostgres, tokenFor} from '../lib/sandbox/databases.js'
 import {abroad, allow, home, policy, region, startRig, trust, type Credentials, type Rig} from '../lib/sandbox/rig.js'
@@ -100,13 +101,7 @@ beforeAll(async () => {
   config = join(directory, 'postern.yaml')
   await writeFile(
     config,
-    `version: v3
-postern: {proxy_server: "postern.example.com:443", auth_token: x}
-auth_service: {enabled: no}
-proxy_service: {enabled: no}
-db_service:
-  enabled: yes
-  databases:
+    `${agentFileHead}  databases:
   - {name: aurora, protocol: postgres, uri: "${primary}", aws: {assume_role_arn: "${arn('rds')}"}}
   - {name: orders, protocol: postgres, uri: "orders.internal:5432"}
   - {name: redshift, protocol: postgres, uri: "c1.abcdefghijklm.${region}.redshift.amazonaws.com:5439"}
@@ -416,13 +411,7 @@ Configure AWS for Database Service for accounts: [*]
     const file = join(directory, 'finding.yaml')
     await writeFile(
       file,
-      `version: v3
-postern: {proxy_server: "postern.example.com:443", auth_token: x}
-auth_service: {enabled: no}
-proxy_service: {enabled: no}
-db_service:
-  enabled: yes
-  aws:
+      `${agentFileHead}  aws:
   - {types: [rdsproxy], regions: [${region}], assume_role_arn: "${arn('finder', abroad)}", external_id: ext-1}
 `,
     )
@@ -436,13 +425,7 @@ db_service:
   })
 
   const agentFor = (databases: readonly string[], role?: string): string =>
-    `version: v3
-postern: {proxy_server: "postern.example.com:443", auth_token: x}
-auth_service: {enabled: no}
-proxy_service: {enabled: no}
-db_service:
-  enabled: yes
-  databases:
+    `${agentFileHead}  databases:
 ${databases.map((id) => `  - {name: ${id}, protocol: postgres, uri: "${id}.${suffix}"${role ? `, aws: {assume_role_arn: "${role}"}` : ''}}`).join('\n')}
 `
 

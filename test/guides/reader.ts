@@ -3,7 +3,7 @@ import {once} from 'node:events'
 import {chmod, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join, resolve} from 'node:path'
-import {cleanEnvironment, cli, type Finished} from '../helpers/cli.js'
+import {cleanEnvironment, cli, finish, type Finished} from '../helpers/cli.js'
 
 const password = 'correct horse battery'
 const program = resolve('bin/run.js')
@@ -124,7 +124,7 @@ exit $status
     const child = answers
       ? spawn('script', ['-qec', `bash '${script}'`, '/dev/null'], {env})
       : spawn('bash', [script], {env})
-    return answers ? typeOn(child, answers) : collect(child, input)
+    return answers ? typeOn(child, answers) : finish(child, input)
   }
 
   async #environmentOf(person: Person): Promise<NodeJS.ProcessEnv> {
@@ -207,16 +207,6 @@ async function sandboxUp(guide: string, directory: string): Promise<{facts: Fact
 async function variablesIn(file: string): Promise<Record<string, string>> {
   const text = await readFile(file, 'utf8')
   return Object.fromEntries(Array.from(text.matchAll(/^(\w+)='(.*)'$/gm), ([, name = '', value = '']) => [name, value]))
-}
-
-async function collect(child: ChildProcess, input = ''): Promise<Finished> {
-  let stdout = ''
-  let stderr = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  child.stdin?.on('error', () => undefined).end(input)
-  const [code] = (await once(child, 'close')) as [number | null]
-  return {code, stdout, stderr}
 }
 
 /** Types each answer when its prompt is on the screen; what is shown afterwards counts as standard output too. */

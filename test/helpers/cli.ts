@@ -39,7 +39,8 @@ export async function runShell(line: string, options: CliOptions = {}): Promise<
   return finish(child, options.input)
 }
 
-async function finish(child: ChildProcess, input = ''): Promise<Finished> {
+/** What a program wrote until its end. */
+export async function finish(child: ChildProcess, input = ''): Promise<Finished> {
   let stdout = ''
   let stderr = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text))

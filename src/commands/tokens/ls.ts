@@ -2,8 +2,9 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
-import {renderTokens, withoutSecret} from '../../lib/cli/token-text.js'
+import {renderTokens} from '../../lib/cli/token-text.js'
 import type {Token} from '../../lib/resources/token.js'
+import {withoutSecret} from '../../lib/resources/token-name.js'
 
 export default class TokensLs extends BaseCommand {
   static override summary = 'List the join tokens that are in force.'

@@ -2,7 +2,7 @@ import * as Args from '@oclif/core/args'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags} from '../../lib/cli/flags.js'
-import {maskToken} from '../../lib/cli/token-text.js'
+import {maskToken} from '../../lib/resources/token-name.js'
 
 export default class TokensRm extends BaseCommand {
   static override summary = 'Remove a join token.'

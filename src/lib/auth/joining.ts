@@ -9,6 +9,7 @@ import type {HostIdentity} from '../pki/identity.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {parseResource} from '../resources/resource.js'
 import {minimumSecretLength, type JoinRole, type Token} from '../resources/token.js'
+import {maskToken, shownName} from '../resources/token-name.js'
 import {hashOf} from './accounts.js'
 import {noExpiry, type AuditLog} from './audit-log.js'
 import type {Authorities} from './authorities.js'
@@ -251,15 +252,4 @@ function checkSecretLength(token: string): void {
       hint: 'Take a random one: `openssl rand -hex 16`.',
     })
   }
-}
-
-/** A token's name without its secret. */
-export function shownName({metadata: {name}, spec}: Pick<Token, 'metadata' | 'spec'>): string {
-  return spec.join_method === 'iam' ? name : maskToken(name)
-}
-
-/** Stars, and the last quarter: enough to tell tokens apart, too little to join with. */
-export function maskToken(token: string): string {
-  const shown = Math.min(8, Math.floor(token.length / 4))
-  return '*'.repeat(token.length - shown) + token.slice(token.length - shown)
 }

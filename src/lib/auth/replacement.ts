@@ -1,8 +1,8 @@
 import {PosternError} from '../core/errors.js'
 import {kindNouns, type Kind} from '../resources/kinds.js'
 import type {Resource} from '../resources/resource.js'
+import {maskToken} from '../resources/token-name.js'
 import {mayCall, missingPermission, type Caller} from './caller.js'
-import {maskToken} from './joining.js'
 import type {Stored} from './records.js'
 
 /** How a resource of some kind is read and written. */

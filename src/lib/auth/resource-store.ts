@@ -3,11 +3,12 @@ import {checkRole} from '../access/role-check.js'
 import {PosternError} from '../core/errors.js'
 import {kindNouns, type Kind} from '../resources/kinds.js'
 import type {Resource, ResourceOf} from '../resources/resource.js'
+import {maskToken, withoutSecret} from '../resources/token-name.js'
 import type {User} from '../resources/user.js'
 import {hashOf, type Accounts} from './accounts.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
 import {actorFields, mayCall, type Caller} from './caller.js'
-import {maskToken, shownName, type Joining} from './joining.js'
+import type {Joining} from './joining.js'
 import type {Records, Stored} from './records.js'
 import {replaceResource} from './replacement.js'
 import {databaseKey, type Stores, type UserRecord} from './stores.js'
@@ -237,8 +238,7 @@ function showUser({value, revision}: Stored<UserRecord>): User {
 
 /** A token's name is its secret: only who may read tokens sees it. */
 function showToken(token: ResourceOf['token'], caller: Caller): ResourceOf['token'] {
-  if (mayCall(caller, 'token', 'read')) return token
-  return {...token, metadata: {...token.metadata, name: shownName(token)}}
+  return mayCall(caller, 'token', 'read') ? token : withoutSecret(token)
 }
 
 /** The status of a user is the control plane's to write. */

@@ -6,10 +6,11 @@ import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
 import type {Resource} from '../resources/resource.js'
 import type {Role} from '../resources/role.js'
+import {maskToken, withoutSecret} from '../resources/token-name.js'
 import type {User} from '../resources/user.js'
 import {renderServers} from './server-text.js'
 import {renderTable} from './table.js'
-import {maskToken, renderTokens, withoutSecret} from './token-text.js'
+import {renderTokens} from './token-text.js'
 
 /** `role "db"`, as sentences name a resource; the name of a token is its secret. */
 export function describeResource(kind: Kind, name: string): string {

@@ -2,7 +2,9 @@ import type {ApiClient} from '../api/client.js'
 import {PosternError} from '../core/errors.js'
 import type {Kind} from '../resources/kinds.js'
 import type {Resource} from '../resources/resource.js'
+import {readResourceText} from './input.js'
 import {describeResource} from './resource-text.js'
+import type {Connection} from './user-login.js'
 
 export interface WrittenResource {
   readonly kind: Kind
@@ -13,21 +15,36 @@ export interface WrittenResource {
 /** How a resource is saved, and what that made of it. */
 type Write = (client: ApiClient, resource: Resource) => Promise<WrittenResource['action']>
 
-/** Saves resources one after the other. @param onWritten told after each, since the next one may fail */
+/**
+ * Saves the resources of a file, or of standard input, one after the other.
+ * @param connect asked when the text could be read
+ * @param onWritten told after each, since the next one may fail
+ * @throws PosternError NOT_FOUND, INVALID, or what `write` throws
+ */
 export async function writeResources(
-  client: ApiClient,
-  resources: readonly Resource[],
+  file: string | undefined,
+  connect: () => Promise<Connection>,
   {write, onWritten}: {readonly write: Write; readonly onWritten: (written: WrittenResource) => void},
 ): Promise<WrittenResource[]> {
-  const all: WrittenResource[] = []
-  for (const resource of resources) {
-    const {kind, metadata} = resource
-    const written = {kind, name: metadata.name, action: await write(client, resource)}
-    onWritten(written)
-    all.push(written)
-  }
-  return all
+  const text = await readResourceText(file)
+  const {parseDocuments} = await import('../resources/document.js')
+  const resources = parseDocuments(text)
+  const connection = await connect()
+  return connection.ask(async (client) => {
+    const all: WrittenResource[] = []
+    for (const resource of resources) {
+      const {kind, metadata} = resource
+      const written = {kind, name: metadata.name, action: await write(client, resource)}
+      onWritten(written)
+      all.push(written)
+    }
+    return all
+  })
 }
+
+/** `role "db" has been updated` */
+export const describeWritten = ({kind, name, action}: WrittenResource): string =>
+  `${describeResource(kind, name)} has been ${action}`
 
 /** @throws PosternError ALREADY_EXISTS */
 export const createResource: Write = async (client, resource) => {

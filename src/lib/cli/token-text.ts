@@ -85,18 +85,6 @@ and start it:
 > postern start -c ${configFile}`
 }
 
-/** All but the end of a token: enough to tell tokens apart, too little to join with. */
-export function maskToken(name: string): string {
-  const shown = Math.floor(name.length / 4)
-  return '*'.repeat(name.length - shown) + name.slice(name.length - shown)
-}
-
-/** The token with its name masked, where that is its secret. */
-export function withoutSecret(token: Token): Token {
-  if (token.spec.join_method === 'iam') return token
-  return {...token, metadata: {...token.metadata, name: maskToken(token.metadata.name)}}
-}
-
 /** Tokens, the one that ends first on top. */
 export async function renderTokens(tokens: readonly Token[], now: number): Promise<string> {
   if (tokens.length === 0) return 'No token is in force.'

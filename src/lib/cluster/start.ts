@@ -7,16 +7,12 @@
  *   discovery ► joins through the proxy, registers the databases that it finds in AWS
  */
 import {readFile} from 'node:fs/promises'
-import {contactCluster} from '../api/contact.js'
-import type {Endpoint} from '../api/transport.js'
 import {WatchClient} from '../api/watch-client.js'
 import {parseConnectAddresses} from '../config/connect-addresses.js'
-import {resolvePins, readToken, resolveToken} from '../config/join.js'
+import {readToken} from '../config/join.js'
 import type {Config} from '../config/settings.js'
-import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {letHeapGrow} from '../core/heap-growth.js'
-import type {Logger} from '../core/log.js'
 import {Secret} from '../core/secret.js'
 import {workerCount} from '../core/worker-pool.js'
 import type {Agent} from '../agent/agent.js'
@@ -24,29 +20,11 @@ import type {Auth} from '../auth/auth.js'
 import type {Discovery} from '../discovery/discovery.js'
 import type {Proxy} from '../proxy/options.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
-import {lockDataDirectory} from './data-directory-lock.js'
 import {startDiagnostics, type Diagnostics, type Readiness} from './diagnostics.js'
 import {gaugesOf, type Services} from './gauges.js'
-import {HostIdentity, type HostOptions} from './host-identity.js'
+import {openHost, openHostBehindProxy, type Cleanup, type StartOptions} from './host-opening.js'
 import {ProxyDirectory} from './proxy-directory.js'
 import {SpliceReports} from './splice-reports.js'
-
-export interface StartOptions {
-  readonly config: Config
-  /** Of this program. */
-  readonly version: string
-  /** Overrides the configuration's join token. */
-  readonly token?: Secret | undefined
-  /** Extra roots for the first contact with the cluster. */
-  readonly caFile?: string | undefined
-  readonly rootsFile?: string | undefined
-  /** What the agent knows of AWS by variables; those of the process unless told. */
-  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
-  readonly logger: Logger
-  readonly clock: Clock
-  /** Gives up a start that is still waiting, for example for a cluster that cannot be reached. */
-  readonly signal?: AbortSignal
-}
 
 export interface Cluster {
   readonly auth: Auth | undefined
@@ -57,9 +35,6 @@ export interface Cluster {
   /** Takes no new sessions, lets running ones end until the deadline, then closes everything. */
   stop(drainMilliseconds: number): Promise<void>
 }
-
-/** What has to be undone at the end, last first. */
-type Cleanup = () => Promise<void>
 
 /**
  * Starts the services that are enabled.
@@ -149,7 +124,7 @@ async function readKeypairFile(path: string): Promise<string> {
 }
 
 async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups: Cleanup[]): Promise<Proxy> {
-  const {config, version, logger: parentLogger, clock} = options
+  const {config, logger: parentLogger, clock} = options
   const logger = parentLogger.with({service: 'proxy'})
   const authAddress = auth?.address ?? config.authServer
   if (!authAddress) {
@@ -157,21 +132,7 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
       hint: 'Set auth_server, auth_token and ca_pin in the configuration.',
     })
   }
-  cleanups.push(await lockDataDirectory(config.dataDir, 'proxy'))
-  const host = await HostIdentity.open({
-    dataDir: config.dataDir,
-    systemRole: 'Proxy',
-    version,
-    nodename: config.nodename,
-    token: auth ? () => Promise.resolve(new Secret(auth.issueInternalToken('Proxy'))) : () => joinToken(options),
-    ...(!auth && joinsByIam(options) && {prove: prover(options)}),
-    firstContact: () => firstContact(options, authAddress, auth),
-    address: authAddress,
-    clock,
-    logger,
-    ...(options.signal ? {signal: options.signal} : {}),
-  })
-  cleanups.push(() => host.close())
+  const host = await openHost(options, {service: 'proxy', address: authAddress, auth, logger, cleanups})
   const directory = new ProxyDirectory()
   const watch = new WatchClient({
     client: host.api,
@@ -216,31 +177,10 @@ async function runProxy(options: StartOptions, auth: Auth | undefined, cleanups:
   return proxy
 }
 
-async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups: Cleanup[]): Promise<Agent> {
+async function runAgent(options: StartOptions, services: Services, cleanups: Cleanup[]): Promise<Agent> {
   const {config, version, environment = process.env, logger: parentLogger, clock} = options
   const logger = parentLogger.with({service: 'db'})
-  const proxyAddress = proxy ? reachable(proxy.address) : config.proxyServer
-  if (!proxyAddress) {
-    throw new PosternError('INVALID', 'The Database Service needs the address of a proxy.', {
-      hint: 'Set proxy_server in the configuration.',
-    })
-  }
-  const local = auth && proxy ? auth : undefined
-  cleanups.push(await lockDataDirectory(config.dataDir, 'db'))
-  const host = await HostIdentity.open({
-    dataDir: config.dataDir,
-    systemRole: 'Db',
-    version,
-    nodename: config.nodename,
-    token: local ? () => Promise.resolve(new Secret(local.issueInternalToken('Db'))) : () => joinToken(options),
-    ...(!local && joinsByIam(options) && {prove: prover(options)}),
-    firstContact: () => firstContact(options, proxyAddress, local),
-    address: proxyAddress,
-    clock,
-    logger,
-    ...(options.signal ? {signal: options.signal} : {}),
-  })
-  cleanups.push(() => host.close())
+  const {host, proxyAddress} = await openHostBehindProxy(options, services, {service: 'db', logger, cleanups})
   const {startAgent} = await import('../agent/agent.js')
   const {dbService} = config
   const agent = await startAgent({
@@ -279,31 +219,10 @@ async function runAgent(options: StartOptions, {auth, proxy}: Services, cleanups
   return agent
 }
 
-async function runDiscovery(options: StartOptions, {auth, proxy}: Services, cleanups: Cleanup[]): Promise<Discovery> {
-  const {config, version, environment = process.env, logger: parentLogger, clock} = options
+async function runDiscovery(options: StartOptions, services: Services, cleanups: Cleanup[]): Promise<Discovery> {
+  const {config, environment = process.env, logger: parentLogger, clock} = options
   const logger = parentLogger.with({service: 'discovery'})
-  const proxyAddress = proxy ? reachable(proxy.address) : config.proxyServer
-  if (!proxyAddress) {
-    throw new PosternError('INVALID', 'The Discovery Service needs the address of a proxy.', {
-      hint: 'Set proxy_server in the configuration.',
-    })
-  }
-  const local = auth && proxy ? auth : undefined
-  cleanups.push(await lockDataDirectory(config.dataDir, 'discovery'))
-  const host = await HostIdentity.open({
-    dataDir: config.dataDir,
-    systemRole: 'Discovery',
-    version,
-    nodename: config.nodename,
-    token: local ? () => Promise.resolve(new Secret(local.issueInternalToken('Discovery'))) : () => joinToken(options),
-    ...(!local && joinsByIam(options) && {prove: prover(options)}),
-    firstContact: () => firstContact(options, proxyAddress, local),
-    address: proxyAddress,
-    clock,
-    logger,
-    ...(options.signal ? {signal: options.signal} : {}),
-  })
-  cleanups.push(() => host.close())
+  const {host} = await openHostBehindProxy(options, services, {service: 'discovery', logger, cleanups})
   const {Aws} = await import('../aws/aws.js')
   const {startDiscovery} = await import('../discovery/discovery.js')
   const {aws: matchers, discoveryGroup: group = '', pollInterval: pollMilliseconds} = config.discoveryService
@@ -319,34 +238,6 @@ async function runDiscovery(options: StartOptions, {auth, proxy}: Services, clea
   cleanups.push(() => discovery.close())
   logger.info('The Discovery Service is up.', {group, matchers: matchers.length})
   return discovery
-}
-
-async function joinToken({config, token}: StartOptions): Promise<Secret | undefined> {
-  return token ?? (await resolveToken(config))
-}
-
-/** A token on the command line is a secret, whatever the file says. */
-const joinsByIam = ({config, token}: StartOptions): boolean => config.joinMethod === 'iam' && token === undefined
-
-function prover({environment = process.env, clock}: StartOptions): NonNullable<HostOptions['prove']> {
-  return async (binding) => {
-    const {proveIdentity} = await import('../aws/identity-proof.js')
-    return proveIdentity(binding, {environment, clock})
-  }
-}
-
-/** With the pins of the Auth Service in this process, or with the trust that the configuration gives. */
-async function firstContact(options: StartOptions, address: Address, auth: Auth | undefined): Promise<Endpoint> {
-  const pins = auth ? auth.caPins() : await resolvePins(options.config)
-  const {host, port} = auth ? reachable(auth.address) : address
-  const {endpoint} = await contactCluster(host, port, {pins, caFile: options.caFile, rootsFile: options.rootsFile})
-  return endpoint
-}
-
-/** A listening address as one that this machine can dial. */
-function reachable({host, port}: Address): Address {
-  if (host === '0.0.0.0') return {host: '127.0.0.1', port}
-  return host === '::' ? {host: '::1', port} : {host, port}
 }
 
 /** The worst of the enabled services. */

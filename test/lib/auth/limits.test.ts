@@ -1,6 +1,5 @@
 import {beforeEach, describe, expect, it} from '@jest/globals'
 import {passwordForm, passwordSetPage} from '../../../src/lib/auth/invite-page.js'
-import {maskToken} from '../../../src/lib/auth/joining.js'
 import {LoginLimits} from '../../../src/lib/auth/login-limits.js'
 import {checkNewPassword, Passwords} from '../../../src/lib/auth/passwords.js'
 import {RateLimit} from '../../../src/lib/auth/rate-limit.js'
@@ -123,13 +122,5 @@ describe('the page for a password', () => {
       expect(headers['content-security-policy']).not.toContain('unsafe')
       expect(headers).toMatchObject({'cache-control': 'no-store', 'referrer-policy': 'no-referrer'})
     }
-  })
-})
-
-describe('a masked token', () => {
-  it('shows its last quarter, at most eight characters', () => {
-    expect(maskToken('0123456789abcdef0123456789abcdef')).toBe(`${'*'.repeat(24)}89abcdef`)
-    expect(maskToken('0123456789abcdef')).toBe(`${'*'.repeat(12)}cdef`)
-    expect(maskToken('abc')).toBe('***')
   })
 })
