@@ -13,7 +13,7 @@ describe('a masked token', () => {
 
   it('is one whose name is its secret', () => {
     const token = (name: string, spec: object): Token =>
-      parseResource({kind: 'token', version: 'v2', metadata: {name}, spec: {roles: ['Db'], ...spec}}) as Token
+      parseResource('token', {kind: 'token', version: 'v2', metadata: {name}, spec: {roles: ['Db'], ...spec}})
     const secret = '0123456789abcdef'
     expect(withoutSecret(token(secret, {})).metadata.name).toBe(maskToken(secret))
     const byIam = {join_method: 'iam', allow: [{aws_account: '123456789012'}]}
