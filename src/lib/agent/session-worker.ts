@@ -25,6 +25,8 @@ import type {
 import {SessionServer} from './session-server.js'
 
 const stateMilliseconds = 250
+/** Also when nothing has changed: who says nothing hangs. */
+const signOfLifeMilliseconds = 1000
 /** A control plane that is away must not keep a worker from starting: it then refuses clients, with the reason. */
 const openMilliseconds = 3000
 const pollMilliseconds = 20
@@ -62,6 +64,9 @@ class SessionWorker {
     setInterval(() => {
       this.#reportState()
     }, stateMilliseconds).unref()
+    setInterval(() => {
+      this.#reportState({always: true})
+    }, signOfLifeMilliseconds).unref()
   }
 
   static async start(start: WorkerStart, shared: SharedState): Promise<SessionWorker> {
@@ -137,10 +142,10 @@ class SessionWorker {
     })
   }
 
-  #reportState(): void {
+  #reportState({always = false} = {}): void {
     const {open, statistics} = this.#server
     const state = JSON.stringify({open, statistics})
-    if (state === this.#lastState) return
+    if (!always && state === this.#lastState) return
     this.#lastState = state
     report({state: {open, statistics}})
   }

@@ -33,6 +33,8 @@ type Request =
 const shareMilliseconds = 250
 /** A worker that hangs must hold up neither a cancel request nor the end of the process; one that does not needs less. */
 const answerMilliseconds = 5000
+/** A worker that has said nothing at so many looks, one a second, hangs: long enough for a machine that has far too much to do. */
+const silentLooks = 60
 
 const noStatistics: SessionStatistics = {
   sessions: 0,
@@ -98,7 +100,7 @@ export class SessionWorkers {
     const proxy = this.#options.proxyAddress
     return {
       dial: (nonce, at, src) => {
-        const worker = this.#pool?.leastLoaded((each) => this.#states.get(each)?.open === true)
+        const worker = this.#pool?.leastLoaded((each) => !each.isQuiet && this.#states.get(each)?.open === true)
         if (!worker) {
           local.dial(nonce, at, src)
         } else if (!this.#places.has(nonce)) {
@@ -155,6 +157,7 @@ export class SessionWorkers {
     this.#pool = await WorkerPool.start<SessionOrder, SessionReport>({
       script: new URL('./session-worker.js', import.meta.url),
       count,
+      silentLooks,
       logger,
       onFork: (worker) => {
         this.#forked.add(worker)

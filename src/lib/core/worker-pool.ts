@@ -23,6 +23,13 @@ export interface WorkerPoolOptions<Order, Report> {
   readonly onReport: (worker: Worker<Order>, report: Report) => void
   /** A worker is gone, and what it did with it. */
   readonly onLost: (worker: Worker<Order>) => void
+  /**
+   * For workers that say something at least every second, unasked: one that is silent for so many looks, one each
+   * `lookMilliseconds`, hangs and is killed. Looks of ours are counted and no time: if all of the machine is held up, they are too.
+   */
+  readonly silentLooks?: number | undefined
+  /** A second unless told. */
+  readonly lookMilliseconds?: number | undefined
   readonly logger: Logger
 }
 
@@ -40,6 +47,8 @@ export interface Worker<Order> {
   load: number
   /** When it last said something; as `performance.now()`. */
   readonly heardAt: number
+  /** Whether it has missed a few looks: others should get the work. */
+  readonly isQuiet: boolean
   /** False when the worker is gone. A socket stays open here too: close it once this has resolved. */
   send(order: Order, socket?: Socket): Promise<boolean>
   /** Ends it at once, for it hangs. It is replaced. */
@@ -47,6 +56,8 @@ export interface Worker<Order> {
 }
 
 const startMilliseconds = 30_000
+const usualLookMilliseconds = 1000
+const quietLooks = 3
 const stopMilliseconds = 5000
 const backoff = {firstMilliseconds: 100, mostMilliseconds: 30_000} as const
 /** A worker that lived for so long starts the back-off anew. */
@@ -63,11 +74,21 @@ export class WorkerPool<Order, Report extends object> {
   readonly #workers = new Set<WorkerProcess<Order>>()
   readonly #failures: number[] = []
   readonly #retries = new Set<NodeJS.Timeout>()
+  readonly #looking: NodeJS.Timeout | undefined
   #started = false
   #closed = false
 
   private constructor(options: WorkerPoolOptions<Order, Report>) {
     this.#options = options
+    const {silentLooks, lookMilliseconds = usualLookMilliseconds} = options
+    if (silentLooks === undefined) return
+    this.#looking = setInterval(() => {
+      // After the poll phase: what the workers have said meanwhile is heard before they are judged.
+      setImmediate(() => {
+        this.#look(silentLooks)
+      })
+    }, lookMilliseconds)
+    this.#looking.unref()
   }
 
   /**
@@ -106,6 +127,7 @@ export class WorkerPool<Order, Report extends object> {
   /** Ends the workers, whatever they do. */
   async close(): Promise<void> {
     this.#closed = true
+    clearInterval(this.#looking)
     for (const retry of this.#retries) clearTimeout(retry)
     await Promise.all([...this.#workers].map((worker) => worker.stop()))
   }
@@ -144,6 +166,17 @@ export class WorkerPool<Order, Report extends object> {
     })
   }
 
+  #look(silentLooks: number): void {
+    for (const worker of this.#workers) {
+      if (!worker.ready) continue
+      worker.missed = worker.heardAt === worker.lookedAt ? worker.missed + 1 : 0
+      worker.lookedAt = worker.heardAt
+      if (worker.missed < silentLooks) continue
+      this.#options.logger.error('A worker process hangs and is ended.', {worker: worker.number, pid: worker.pid})
+      worker.kill()
+    }
+  }
+
   #replace(number: number, lived: number): void {
     const failures = lived >= stableMilliseconds ? 0 : (this.#failures[number] ?? 0)
     this.#failures[number] = failures + 1
@@ -166,6 +199,9 @@ class WorkerProcess<Order> implements Worker<Order> {
   readonly child: ChildProcess
   load = 0
   heardAt = 0
+  /** What `heardAt` was at the last look, and for how many looks it has been that. */
+  lookedAt = -1
+  missed = 0
   ready = false
   /** Node forgets the callbacks of what is still queued when the process ends. */
   readonly #sending = new Set<(sent: boolean) => void>()
@@ -178,6 +214,10 @@ class WorkerProcess<Order> implements Worker<Order> {
 
   get pid(): number {
     return this.child.pid ?? 0
+  }
+
+  get isQuiet(): boolean {
+    return this.missed >= quietLooks
   }
 
   /** Calls back once, with the reason, when the process has ended or never began. */
