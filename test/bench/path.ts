@@ -4,7 +4,7 @@ import type {Endpoint} from './endpoint.js'
 /** A running way to the database. */
 export interface Path {
   readonly endpoint: Endpoint
-  /** The first process of each part between client and server; their children count with them. */
+  /** The first process of each part between client and server, and of those beside; their children count with them. */
   readonly processes: Readonly<Record<string, number>>
   /** For commands of Postern that reach the same database. */
   readonly person?: NodeJS.ProcessEnv

@@ -45,6 +45,10 @@ export const distantPath = (distance: number): PathDefinition =>
     entrance: 'socket',
   })
 
+/** For the workload `audit` alone. */
+export const recordedPath = (recording: string): PathDefinition =>
+  postern('postern', `sessions are recorded in the mode ${recording}`, {recording})
+
 const [direct, ...others] = peers
 export const pathDefinitions: readonly PathDefinition[] = [...(direct ? [direct] : []), ...ours, ...others]
 

@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly distance?: number
   /** The way in for clients: the port for GUI clients and drivers, or the private socket of --exec and db connect. */
   readonly entrance?: 'port' | 'socket'
+  /** How sessions are recorded; the default is `node`. */
+  readonly recording?: string
 }
 
 const program = fileURLToPath(new URL('../../../bin/run.js', import.meta.url))
@@ -24,7 +26,7 @@ export const databaseName = 'bench'
 const account = ['--db-user=alice', '--db-name=postgres', databaseName]
 
 /** Whether this version knows a key of the configuration. */
-export function knows(section: 'proxy_service' | 'db_service', setting: string): boolean {
+export function knows(section: 'auth_service' | 'proxy_service' | 'db_service', setting: string): boolean {
   const sections = {auth_service: '{enabled: no}', proxy_service: '{enabled: no}', db_service: '{enabled: no}'}
   const others = Object.entries({...sections, [section]: `{enabled: yes, ${setting}}`})
   const cluster = section === 'db_service' ? 'proxy_server' : 'auth_server'
@@ -49,7 +51,7 @@ export async function startPostern(
   {directory, database, nodeFlags}: Place,
   options: ClusterOptions = {},
 ): Promise<Path> {
-  const {workers = 1, direct = false, distance = 0, entrance = 'port'} = options
+  const {workers = 1, direct = false, distance = 0, entrance = 'port', recording} = options
   return assemble(async (parts) => {
     const start = async (file: string, text: string): Promise<Daemon> => {
       const path = join(directory, file)
@@ -65,11 +67,12 @@ export async function startPostern(
     const announced = distance > 0 ? await startDistance(parts, proxyPort, distance) : proxyPort
     const proxy = `127.0.0.1:${announced}`
 
-    await start(
+    const recordingSetting = recording === undefined ? '' : `, session_recording: '${recording}'`
+    const control = await start(
       'auth.yaml',
       `version: v3
 postern: {data_dir: '${directory}/auth'}
-auth_service: {enabled: yes, cluster_name: bench.example.com, listen_addr: '127.0.0.1:${authPort}', public_addr: '${proxy}'}
+auth_service: {enabled: yes, cluster_name: bench.example.com, listen_addr: '127.0.0.1:${authPort}', public_addr: '${proxy}'${recordingSetting}}
 proxy_service: {enabled: no}
 `,
     )
@@ -109,7 +112,10 @@ db_service:
     parts.push(local.daemon)
     return {
       endpoint: {host: local.host, port: local.port, user: 'alice', database: 'postgres'},
-      processes: {local: local.daemon.pid, proxy: proxyService.pid, agent: agent.pid},
+      processes: {
+        ...{local: local.daemon.pid, proxy: proxyService.pid, agent: agent.pid},
+        'control plane': control.pid,
+      },
       person,
     }
   })

@@ -6,6 +6,7 @@ import {connect} from 'node:net'
 import {delimiter, join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {cleanEnvironment} from '../helpers/cli.js'
+import {residentKilobytes} from './accounting.js'
 import type {Account} from '../../src/lib/cluster/postgres-account.js'
 
 /** Everything that runs now; each in a process group of its own, so that its children end with it. */
@@ -146,6 +147,41 @@ export async function run(command: string, args: readonly string[], options: Run
     )
   } finally {
     clearTimeout(timer)
+  }
+}
+
+interface Output {
+  readonly firstMilliseconds: number
+  readonly milliseconds: number
+  readonly bytes: number
+  /** The most that was seen. */
+  readonly residentKilobytes: number
+}
+
+const lookMilliseconds = 50
+
+/** Runs a program to its end and only counts what it writes. @throws Error when it fails */
+export async function countOutput(command: string, args: readonly string[]): Promise<Output> {
+  const began = performance.now()
+  const child = launch(
+    spawn(command, args, {env: cleanEnvironment(), stdio: ['ignore', 'pipe', 'ignore'], detached: true}),
+  )
+  let first = NaN
+  let bytes = 0
+  child.stdout?.on('data', (chunk: Buffer) => {
+    if (bytes === 0) first = performance.now() - began
+    bytes += chunk.length
+  })
+  let resident = 0
+  const timer = setInterval(() => {
+    resident = Math.max(resident, child.pid === undefined ? 0 : residentKilobytes(child.pid))
+  }, lookMilliseconds)
+  try {
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+    if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${String(code ?? signal)}`)
+    return {firstMilliseconds: first, milliseconds: performance.now() - began, bytes, residentKilobytes: resident}
+  } finally {
+    clearInterval(timer)
   }
 }
 

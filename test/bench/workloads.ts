@@ -1,3 +1,4 @@
+import {auditWorkload, playWorkload} from './workloads/audit.js'
 import {bulkWorkloads} from './workloads/bulk.js'
 import {sustainedWorkload, wanWorkload} from './workloads/connects.js'
 import {idleWorkload} from './workloads/idle.js'
@@ -13,6 +14,8 @@ export const workloads: readonly Workload[] = [
   psqlWorkload,
   cliWorkload,
   idleWorkload,
+  auditWorkload,
+  playWorkload,
   wanWorkload,
   sustainedWorkload,
 ]
