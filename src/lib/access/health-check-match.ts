@@ -2,9 +2,7 @@ import {PosternError} from '../core/errors.js'
 import type {Labels} from '../core/labels.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import {compileLabelRule} from './label-rule.js'
-
-/** Instructions that its expressions may take for each character of a label. */
-const maximumCost = 5000
+import {maximumInstructions} from './pattern.js'
 
 /**
  * Whether a health check configuration is for databases with these labels.
@@ -15,7 +13,7 @@ export function compileMatch({metadata, spec}: HealthCheckConfig): (labels: Labe
   const selector: Record<string, string[]> = {}
   for (const {name, values} of listed) selector[name] = [...(selector[name] ?? []), ...values]
   const rule = compileLabelRule('allow', listed.length > 0 ? selector : undefined, expression)
-  if (rule.cost > maximumCost) {
+  if (rule.cost > maximumInstructions) {
     throw new PosternError(
       'INVALID',
       `The regular expressions of the health check configuration "${metadata.name}" are too large.`,

@@ -2,6 +2,7 @@ import type {Labels} from '../core/labels.js'
 import {PosternError} from '../core/errors.js'
 import type {LabelsFinding} from '../resources/explanation.js'
 import {compileCondition, type Condition, type Vocabulary} from './predicate.js'
+import {maximumInstructions} from './pattern.js'
 import {compileSelector, type Selector, type SelectorTest} from './selector.js'
 import {compileEntries, traitOf, type Template, type Traits} from './template.js'
 
@@ -37,9 +38,6 @@ const vocabulary: Vocabulary<LabelScope> = {
     },
   },
 }
-
-/** Instructions that the patterns of one selector may take for each character, once traits are filled in. */
-const maximumCost = 5000
 
 /** Which databases one side of a role selects, for one holder of it. */
 export interface LabelTest {
@@ -131,7 +129,7 @@ function compileFilled(selector: Selector): {
     // Only what differs between people is read again for each.
     const own = compileKeys(keys.filter(([, {fixed}]) => !fixed).map(([key]) => [key, chosen[key] ?? []]))
     const test = {misfit: (labels: Labels) => same.misfit(labels) ?? own.misfit(labels), cost: own.cost}
-    if (test.cost > maximumCost) {
+    if (test.cost > maximumInstructions) {
       throw new PosternError('INVALID', 'The traits of the user make its regular expressions too large.')
     }
     return {selector: chosen, test}

@@ -1,9 +1,14 @@
 import {RE2JS} from 're2js'
 import {messageOf, PosternError} from '../core/errors.js'
 
-/** What an expression may expand to, and what it may compile to: what goes beyond takes a tenth of a second and more. */
+/** What an expression may expand to. */
 const maximumExpansion = 50_000
-const maximumInstructions = 5000
+/**
+ * What expressions may compile to that are judged together: one alone, those of a role, those of a selector. RE2 takes time in
+ * proportion to it; with as many, the slowest kinds (`(a?){n}`, `(.*[ab]){n}`) were measured to take a tenth of a second
+ * for a label of 1,024 characters, the longest there is, and its answer is kept.
+ */
+export const maximumInstructions = 2000
 
 /** Values whose answer an expression keeps. */
 const rememberedValues = 64

@@ -2,11 +2,9 @@ import {parseDuration} from '../core/duration.js'
 import {PosternError} from '../core/errors.js'
 import type {Role} from '../resources/role.js'
 import {compileRole, locate} from './compiled-role.js'
+import {maximumInstructions} from './pattern.js'
 import {compileRules} from './rules.js'
 import {parseTimeout} from './session-options.js'
-
-/** Instructions that all regular expressions of a role may take for each character of a label or trait. */
-const maximumCost = 5000
 
 /**
  * What a schema cannot see: templates, patterns, predicates and durations of a role, checked before it is saved.
@@ -19,7 +17,7 @@ export function checkRole(role: Role): void {
   if (ttl !== undefined) locate(name, 'spec.options.max_session_ttl', () => parseTtl(ttl))
   if (idle !== undefined) locate(name, 'spec.options.client_idle_timeout', () => parseTimeout(idle))
   const cost = compileRole(role).cost + compileRules(role).cost
-  if (cost > maximumCost) {
+  if (cost > maximumInstructions) {
     throw new PosternError('INVALID', `Role "${name}": its regular expressions are too large together.`, {
       hint: 'Write some of them as globs or as plain values, or split the role.',
     })

@@ -2,6 +2,7 @@ import {Command} from '@oclif/core/command'
 import type {Config} from '@oclif/core/config'
 import {systemClock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
+import {printableLines} from '../core/printable.js'
 import {readEnvironment, type Surroundings} from './environment.js'
 import {describeFailure, wantsJson} from './failure.js'
 import type {Format} from './flags.js'
@@ -37,19 +38,19 @@ export abstract class BaseCommand extends Command {
     return data
   }
 
-  /** A line for whoever reads the output. */
+  /** Lines for whoever reads the output. */
   protected print(text: string): void {
     process.stdout.write(`${text}\n`)
   }
 
-  /** A line for the person at the terminal, never part of the output. */
+  /** Lines for the person at the terminal, never part of the output. */
   protected say(text: string): void {
-    process.stderr.write(`${text}\n`)
+    process.stderr.write(`${printableLines(text)}\n`)
   }
 
   protected override catch(error: Error): Promise<void> {
     const {exitCode, text} = describeFailure(error, {json: wantsJson(this.argv), colour: useColour(process.stderr)})
-    if (text !== undefined) this.say(text)
+    if (text !== undefined) process.stderr.write(`${text}\n`)
     process.exitCode = exitCode
     return Promise.resolve()
   }

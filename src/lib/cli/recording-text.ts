@@ -1,8 +1,8 @@
 import type {AuditEvent} from '../audit/event.js'
 import type {Format} from './flags.js'
+import {jsonIndent, toJson, toYaml} from './output.js'
 import {Playback} from './playback.js'
 
-const jsonIndent = 4
 /** Text is handed on in pieces of about this size. */
 const pieceLength = 65_536
 
@@ -36,7 +36,7 @@ async function* renderJson(events: AsyncIterable<AuditEvent>): AsyncGenerator<st
   let separator = ''
   yield '[\n'
   for await (const event of events) {
-    const json = escapeUnprintable(JSON.stringify(sortKeys(event), null, jsonIndent))
+    const json = toJson(sortKeys(event))
     yield separator + margin + json.replaceAll('\n', `\n${margin}`)
     separator = ',\n'
   }
@@ -44,25 +44,11 @@ async function* renderJson(events: AsyncIterable<AuditEvent>): AsyncGenerator<st
 }
 
 async function* renderYaml(events: AsyncIterable<AuditEvent>): AsyncGenerator<string> {
-  const {stringify} = await import('yaml')
   let separator = ''
   for await (const event of events) {
-    // Only between double quotes YAML has escapes; JSON puts every text there.
-    const json = JSON.stringify(sortKeys(event))
-    const plain = escapeUnprintable(json) === json
-    const options = plain ? {} : ({defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN'} as const)
-    yield separator + escapeUnprintable(stringify(sortKeys(event), {lineWidth: 0, ...options}))
+    yield separator + (await toYaml(sortKeys(event)))
     separator = '---\n'
   }
-}
-
-/** What could move the cursor of a terminal, or hide, becomes an escape that JSON and YAML read back. */
-function escapeUnprintable(text: string): string {
-  return text.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (characters) =>
-    [...Array(characters.length).keys()]
-      .map((index) => `\\u${characters.charCodeAt(index).toString(16).padStart(4, '0')}`)
-      .join(''),
-  )
 }
 
 /** The guides print the keys of an object in their order. */

@@ -9,6 +9,7 @@ import type {Role} from '../resources/role.js'
 import {maskToken, withoutSecret} from '../resources/token-name.js'
 import type {User} from '../resources/user.js'
 import {renderServers} from './server-text.js'
+import {toYaml} from './output.js'
 import {renderTable} from './table.js'
 import {renderTokens} from './token-text.js'
 
@@ -24,8 +25,8 @@ export function hideSecrets(resource: Resource): Resource {
 
 /** Documents separated by `---`, ready to be edited and created again. */
 export async function renderYaml(resources: readonly Resource[]): Promise<string> {
-  const {stringify} = await import('yaml')
-  return resources.map((resource) => stringify(resource, {lineWidth: 0}).trimEnd()).join('\n---\n')
+  const documents = await Promise.all(resources.map(toYaml))
+  return documents.map((document) => document.trimEnd()).join('\n---\n')
 }
 
 /** A table of resources of one kind. */

@@ -1,5 +1,6 @@
 import type {VerificationLine} from '../api/verification.js'
 import type {RecordingVerdict} from '../audit/verification.js'
+import {printable} from '../core/printable.js'
 
 type Problem = Extract<VerificationLine, {type: 'problem'}>
 type Summary = Extract<VerificationLine, {type: 'summary'}>
@@ -8,7 +9,7 @@ type Summary = Extract<VerificationLine, {type: 'summary'}>
 export function renderProblem({subject, id, line, ei, problem}: Problem): string {
   const place = [...(line === undefined ? [] : [`line ${line}`]), ...(ei === undefined ? [] : [`event ${ei}`])]
   const where = place.length > 0 ? ` (${place.join(', ')})` : ''
-  return `${subject} ${id}${where}: ${problem}`
+  return printable(`${subject} ${id}${where}: ${problem}`)
 }
 
 /** What was looked at. */

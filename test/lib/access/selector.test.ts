@@ -58,6 +58,7 @@ describe('a regular expression', () => {
     `^(${'\\pL'.repeat(80)}){0,1000}$`,
     '^((a{30}){30}){30}$',
     '^.{0,1000}.{0,1000}.{0,1000}.{0,1000}$',
+    '^(a?){600}$',
   ])('%.40s is refused for its size', (pattern) => {
     expect(() => compileExpression(pattern)).toThrow(expect.objectContaining({code: 'INVALID'}))
   })

@@ -1,9 +1,11 @@
 import {describe, expect, it} from '@jest/globals'
+import {parse} from 'yaml'
 import {parseMoment, renderEvents} from '../../../src/lib/cli/audit-text.js'
 import {databaseData, renderDatabases, searchDatabases} from '../../../src/lib/cli/database-text.js'
 import {parseInvite} from '../../../src/lib/cli/invite-link.js'
 import {renderInvite} from '../../../src/lib/cli/invite-text.js'
 import {parseTtl} from '../../../src/lib/cli/login.js'
+import {formatData} from '../../../src/lib/cli/output.js'
 import {readPassword} from '../../../src/lib/cli/prompt.js'
 import {candidateAddresses, parseProxyAddress} from '../../../src/lib/cli/proxy-address.js'
 import {describeResource, hideSecrets, renderResources, renderYaml} from '../../../src/lib/cli/resource-text.js'
@@ -12,6 +14,7 @@ import {parseJoinRoles, renderJoinInstructions, renderTokens} from '../../../src
 import {checkVersion} from '../../../src/lib/cli/version.js'
 import type {FindResponse} from '../../../src/lib/api/responses.js'
 import {parseDocuments} from '../../../src/lib/resources/document.js'
+import {parseResource} from '../../../src/lib/resources/resource.js'
 import type {Token} from '../../../src/lib/resources/token.js'
 import {discoveredNameLabel} from '../../../src/lib/cli/database-selection.js'
 import {visible} from './visible.js'
@@ -207,6 +210,32 @@ describe('resources', () => {
     }
     if (!role) throw new Error('no role')
     expect(await renderResources('role', [role], now)).toMatch(/^db +\* +env=dev$/m)
+  })
+})
+
+describe('data from elsewhere', () => {
+  const hostile = {name: 'a\u001B[2J\u009B2Jb', note: 'exe.\u202Etxt', lines: 'one\ntwo', 'k\u0007': 1}
+
+  it.each(['json', 'yaml'] as const)('as %s says what it is, and moves no cursor', async (format) => {
+    const text = await formatData(format, hostile, () => '')
+    expect(text).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}]/u)
+    expect(parse(text)).toEqual(hostile)
+  })
+
+  it('moves no cursor as text either', async () => {
+    expect(await formatData('text', {}, () => 'a\u001B[2J\n\tb')).toBe('a\\u{1b}[2J\n\tb')
+  })
+
+  it('is read back from the YAML of resources', async () => {
+    const resource = parseResource('role', {
+      kind: 'role',
+      version: 'v3',
+      metadata: {name: 'x', description: 'a\u009B2Jb'},
+      spec: {},
+    })
+    const yaml = await renderYaml([resource])
+    expect(yaml).not.toContain('\u009B')
+    expect(parseDocuments(yaml)).toEqual([resource])
   })
 })
 

@@ -1,5 +1,5 @@
 import {describe, expect, it} from '@jest/globals'
-import {printable} from '../../../src/lib/core/printable.js'
+import {printable, printableLines} from '../../../src/lib/core/printable.js'
 
 describe('printable', () => {
   it.each([
@@ -13,5 +13,8 @@ describe('printable', () => {
     ['\u2028', '\\u{2028}'],
   ])('%j', (text, shown) => {
     expect(printable(text)).toBe(shown)
+  })
+  it('of lines leaves lines and tabs as they are', () => {
+    expect(printableLines('one\u001B[2J\n\ttwo\u202E\r\n')).toBe('one\\u{1b}[2J\n\ttwo\\u{202e}\\u{d}\n')
   })
 })
