@@ -18,7 +18,6 @@
  * A failure at any step reaches the client as an ErrorResponse and the audit log as TDB00W.
  */
 import {randomUUID} from 'node:crypto'
-import {briefExplanation} from '../access/explanation.js'
 import type {SessionOptions} from '../access/session-options.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
@@ -27,7 +26,7 @@ import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import {negotiateProtocol} from '../pgwire/protocol-version.js'
-import {encodeErrorResponse, encodeNoticeResponse, type ServerError} from '../pgwire/server-error.js'
+import {encodeNoticeResponse, type ServerError} from '../pgwire/server-error.js'
 import {
   authenticationOk,
   encodeBackendKeyData,
@@ -39,18 +38,18 @@ import {encodeGreeting} from '../tunnel/greeting.js'
 import type {Guest} from './admission.js'
 import type {Cancels} from './cancels.js'
 import type {Catalog, Served} from './catalog.js'
-import type {DatabaseOpening, OpeningRequest} from './database-opening.js'
+import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import type {Arrival} from './entrance.js'
 import {longestName} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
-import {examineParameter, reportParameter, type ExaminationReport} from '../resources/examination-report.js'
-import {failed, type Finding} from '../resources/finding.js'
-import type {Explanation} from '../resources/explanation.js'
-import {examineOpening} from './examiner.js'
+import {examineParameter} from '../resources/examination-report.js'
+import {failed} from '../resources/finding.js'
+import {report, serveExamination} from './examiner.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
+import {endSoon, explainHint, Refusals, tell, type Attempt, type AuditOf} from './refusals.js'
 import {Relay} from './relay.js'
 import {describeSession, sessionFacts, type Self} from './session-facts.js'
 import type {RunningSession, Sessions} from './sessions.js'
@@ -89,7 +88,6 @@ const patience = {
   /** Who was refused may still cancel a query. */
   expired: 2000,
 } as const
-const farewellMilliseconds = 2000
 /** Longer texts of a client are cut in the audit. */
 const maximumUserAgent = 256
 
@@ -100,13 +98,6 @@ const cannotCancel = encodeNoticeResponse({
   message: 'This database server cannot cancel queries: Ctrl-C will not stop one.',
   hint: 'Close the connection instead.',
 })
-
-/** A session that has a name, and nothing else for certain. */
-interface Attempt {
-  readonly sid: string
-  readonly arrival: Arrival
-  readonly logger: Logger
-}
 
 /** A session that has begun. */
 interface OpenSession {
@@ -125,12 +116,19 @@ export class Engine {
     bytesFromDatabases: 0,
   }
   readonly #options: EngineOptions
+  readonly #refusals: Refusals
   /** Connections that carry no session yet. */
   readonly #waiting = new Set<Arrival>()
   readonly #serving = new Set<Promise<void>>()
+  readonly #auditOf: AuditOf = ({sid, arrival}, guest, served) => {
+    const {self, spool, clock} = this.#options
+    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
+  }
 
   constructor(options: EngineOptions) {
     this.#options = options
+    const {gate, catalog} = options
+    this.#refusals = new Refusals({gate, catalog, counters: this.counters, auditOf: this.#auditOf})
   }
 
   /** Serves a connection. */
@@ -187,9 +185,9 @@ export class Engine {
 
     const passage = this.#options.gate.check(arrival)
     if (!passage.ok) {
-      this.#refuse(attempt, describeFailure(passage.error), passage.guest)
+      this.#refusals.refuse(attempt, describeFailure(passage.error), passage.guest)
     } else if (opening.kind === 'invalid') {
-      this.#refuse(attempt, fatal(opening.sqlState, opening.reason), passage.guest, passage.served)
+      this.#refusals.refuse(attempt, fatal(opening.sqlState, opening.reason), passage.guest, passage.served)
     } else {
       return this.#openSession(attempt, passage.guest, passage.served, opening.message)
     }
@@ -202,7 +200,7 @@ export class Engine {
     const passage = this.#options.gate.check(attempt.arrival)
     socket.write(encodeGreeting(greetingOf(passage, explainHint(attempt.sid))))
     if (passage.ok) return patience.greeted
-    this.#recordRefusal(attempt, describeFailure(passage.error), passage.guest)
+    this.#refusals.record(attempt, describeFailure(passage.error), passage.guest)
     if (passage.code === 'expired') return patience.expired
     endSoon(attempt.arrival)
     return 0
@@ -215,12 +213,12 @@ export class Engine {
     found: Served,
     startup: StartupMessage,
   ): Promise<OpenSession | undefined> {
-    const {gate, opening, catalog} = this.#options
+    const {self, gate, opening, catalog} = this.#options
     await opening.prepare(found)
     const served = catalog.find(guest.route.database) ?? found
     const refused = refuseStartup(startup, guest, classifyDatabase(served.database.spec).type)
     if (refused) {
-      this.#refuse(attempt, refused, guest, served)
+      this.#refusals.refuse(attempt, refused, guest, served)
       return undefined
     }
     const isExamination = attempt.arrival.route.kind === 'agent' && startup.parameters.has(examineParameter)
@@ -231,16 +229,16 @@ export class Engine {
         const hints = [...(hint === undefined ? [] : [hint]), explainHint(attempt.sid)]
         const denied = fatal(sqlStates.notAuthorized, message, hints.join(' '))
         if (!isExamination) {
-          this.#refuse(attempt, denied, guest, served, explanation)
+          this.#refusals.refuse(attempt, denied, guest, served, explanation)
           return undefined
         }
-        this.#recordRefusal(attempt, denied, guest, served, explanation)
-        this.#report(attempt, [failed('access', 'access-denied', message, hints.join(' '))])
+        this.#refusals.record(attempt, denied, guest, served, explanation)
+        report(attempt, self.hostname, [failed('access', 'access-denied', message, hints.join(' '))])
         return undefined
       }
       const limited = refuseReplication(startup, decision) ?? this.#refuseAnother(guest, decision.options)
       if (limited) {
-        this.#refuse(attempt, limited, guest, served)
+        this.#refusals.refuse(attempt, limited, guest, served)
         return undefined
       }
       if (!opening.knowsLabels(served) && gate.needsAllLabels(guest)) throw tagsUnknown(served)
@@ -253,7 +251,12 @@ export class Engine {
         isGone: () => hasLeft(attempt.arrival),
       }
       if (isExamination) {
-        await this.#examine(attempt, request)
+        await serveExamination(attempt, request, {
+          hostname: self.hostname,
+          opening,
+          refusals: this.#refusals,
+          auditOf: this.#auditOf,
+        })
         return undefined
       }
       const database = await opening.open(request)
@@ -261,31 +264,9 @@ export class Engine {
     } catch (error) {
       const {detail: cause, hints} = toPosternError(error)
       attempt.logger.warn('A session could not be opened.', {reason: messageOf(error), cause, fix: hints.join(' ')})
-      this.#refuse(attempt, describeFailure(error), guest, served)
+      this.#refusals.refuse(attempt, describeFailure(error), guest, served)
       return undefined
     }
-  }
-
-  /** Looks at the database for somebody, a sign-in included, which the audit shows as a session without statements. */
-  async #examine(attempt: Attempt, request: OpeningRequest): Promise<void> {
-    const {guest, served} = request
-    const {findings, session, error} = await examineOpening(this.#options.opening, request)
-    if (session) {
-      session.socket.destroy()
-      const audit = this.#auditOf(attempt, guest, served)
-      audit.started({pid: session.signedIn.backendKey?.pid, userAgent: 'postern db doctor'})
-      await audit.ended({reason: 'The database was examined.', bytesFromClient: 0, bytesFromServer: 0})
-    } else {
-      this.#recordRefusal(attempt, describeFailure(error), guest, served)
-    }
-    this.#report(attempt, findings)
-  }
-
-  #report({arrival}: Attempt, findings: readonly Finding[]): void {
-    const report: ExaminationReport = {agent: this.#options.self.hostname, findings}
-    const status = encodeParameterStatus(reportParameter, JSON.stringify(report))
-    if (arrival.socket.writable) arrival.socket.write(Buffer.concat([authenticationOk, status]))
-    endSoon(arrival)
   }
 
   /** Tells client and audit that the session begins; undefined when it may not. */
@@ -303,7 +284,7 @@ export class Engine {
     const standing = this.#standing(attempt, guest)
     if ('error' in standing) {
       socket.destroy()
-      this.#refuse(attempt, standing.error, guest, served)
+      this.#refusals.refuse(attempt, standing.error, guest, served)
       return undefined
     }
     const audit = this.#auditOf(attempt, guest, served)
@@ -319,7 +300,7 @@ export class Engine {
       cancellable?.forget()
       socket.destroy()
       logger.error('A session could not be audited.', {reason: messageOf(error)})
-      this.#tell(arrival, fatal(sqlStates.auditFailed, 'The audit of this session cannot be written.'))
+      tell(arrival, fatal(sqlStates.auditFailed, 'The audit of this session cannot be written.'))
       return undefined
     }
 
@@ -396,55 +377,7 @@ export class Engine {
     })
     sessions.delete(session)
   }
-
-  /** Ends a connection that never became a session: an ErrorResponse for the client, TDB00W for the audit. */
-  #refuse(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
-    this.#recordRefusal(attempt, error, guest, served, decision)
-    this.#tell(attempt.arrival, error)
-  }
-
-  #recordRefusal(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
-    this.counters.sessionsRefused += 1
-    attempt.logger.info('A connection was refused.', {reason: error.message, user: guest?.identity.user})
-    const where = served ?? (guest && this.#options.catalog.find(guest.route.database))
-    // Of somebody unknown, or for a database that is not here, there is nothing true to say.
-    if (!guest || !where) return
-    try {
-      const audit = this.#auditOf(attempt, guest, where)
-      audit.refused({
-        error: error.message,
-        message: toldText(error),
-        decision: decision ? briefExplanation(decision) : this.#denialOf(guest, where),
-      })
-      if (error.code === sqlStates.tooManyConnections) audit.rejected(error.message)
-    } catch (failure) {
-      attempt.logger.error('A refusal could not be audited.', {reason: messageOf(failure)})
-    }
-  }
-
-  /** What roles and locks say of a guest who got no further than the door. */
-  #denialOf(guest: Guest, served: Served): Explanation | undefined {
-    try {
-      const {allowed, explanation} = this.#options.gate.judge(guest, served)
-      return allowed ? undefined : briefExplanation(explanation)
-    } catch {
-      return undefined
-    }
-  }
-
-  #tell(arrival: Arrival, error: ServerError): void {
-    if (arrival.socket.writable) arrival.socket.write(encodeErrorResponse(error))
-    endSoon(arrival)
-  }
-
-  #auditOf({sid, arrival}: Attempt, guest: Guest, served: Served): SessionAudit {
-    const {self, spool, clock} = this.#options
-    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
-  }
 }
-
-/** The id of the decision is the session's that did not come about. */
-const explainHint = (sid: string): string => `An administrator sees why with: postern access explain ${sid}`
 
 function tagsUnknown({database}: Served): PosternError {
   return new PosternError(
@@ -454,24 +387,10 @@ function tagsUnknown({database}: Served): PosternError {
   )
 }
 
-/** All that the user was told: what failed, why, and what to do. */
-const toldText = ({message, detail, hint}: ServerError): string =>
-  [message, detail, hint].filter((text) => text !== undefined).join(' ')
-
 /** Nobody reads the socket before there is a session; only when it is read does its end show. */
 function hasLeft({socket}: Arrival): boolean {
   socket.read(0)
   return socket.destroyed || socket.readableEnded
-}
-
-/** Sends what is queued, then closes, also when the other end does not read. */
-function endSoon({socket}: Arrival): void {
-  socket.end()
-  const timer = setTimeout(() => socket.destroy(), farewellMilliseconds)
-  socket.once('close', () => {
-    clearTimeout(timer)
-  })
-  socket.resume()
 }
 
 function ignore(): undefined {

@@ -1,11 +1,14 @@
 /** Looks at everything between a user and a database, in the order of a connection, and leaves nothing open. */
 import {toPosternError} from '../core/errors.js'
+import {authenticationOk, encodeParameterStatus} from '../pgwire/server-messages.js'
+import {reportParameter, type ExaminationReport} from '../resources/examination-report.js'
 import {checkOf, passed, skipped, type Finding} from '../resources/finding.js'
 import type {DatabaseOpening, OpeningRequest} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
-import {isServerError} from './failure.js'
+import {describeFailure, isServerError} from './failure.js'
+import {endSoon, type Attempt, type AuditOf, type Refusals} from './refusals.js'
 
-export interface Examined {
+interface Examined {
   readonly findings: readonly Finding[]
   /** The session that the last check opened; whoever asked closes it. */
   readonly session?: DatabaseSession
@@ -26,8 +29,43 @@ const stepTexts: Readonly<Record<StepName, string>> = {
   'sign-in': 'The database lets the user in.',
 }
 
+interface Examiner {
+  /** Name of the agent's host. */
+  readonly hostname: string
+  readonly opening: DatabaseOpening
+  readonly refusals: Refusals
+  readonly auditOf: AuditOf
+}
+
+/** Looks at the database for somebody, a sign-in included, which the audit shows as a session without statements. */
+export async function serveExamination(
+  attempt: Attempt,
+  request: OpeningRequest,
+  {hostname, opening, refusals, auditOf}: Examiner,
+): Promise<void> {
+  const {guest, served} = request
+  const {findings, session, error} = await examineOpening(opening, request)
+  if (session) {
+    session.socket.destroy()
+    const audit = auditOf(attempt, guest, served)
+    audit.started({pid: session.signedIn.backendKey?.pid, userAgent: 'postern db doctor'})
+    await audit.ended({reason: 'The database was examined.', bytesFromClient: 0, bytesFromServer: 0})
+  } else {
+    refusals.record(attempt, describeFailure(error), guest, served)
+  }
+  report(attempt, hostname, findings)
+}
+
+/** Answers whoever asked for an examination, and closes the connection. */
+export function report({arrival}: Attempt, agent: string, findings: readonly Finding[]): void {
+  const text: ExaminationReport = {agent, findings}
+  const status = encodeParameterStatus(reportParameter, JSON.stringify(text))
+  if (arrival.socket.writable) arrival.socket.write(Buffer.concat([authenticationOk, status]))
+  endSoon(arrival)
+}
+
 /** Never rejects. */
-export async function examineOpening(opening: DatabaseOpening, request: OpeningRequest): Promise<Examined> {
+async function examineOpening(opening: DatabaseOpening, request: OpeningRequest): Promise<Examined> {
   const {dbUser} = request.guest.route
   const access = passed('access', `Your roles allow the user "${dbUser}" in "${request.guest.dbName}".`)
   const {isOnAws, findings} = await opening.examine(request)

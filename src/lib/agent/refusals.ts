@@ -1,0 +1,98 @@
+import {briefExplanation} from '../access/explanation.js'
+import type {SessionAudit} from '../audit/session-audit.js'
+import {messageOf} from '../core/errors.js'
+import type {Logger} from '../core/log.js'
+import {encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
+import type {Explanation} from '../resources/explanation.js'
+import type {Guest} from './admission.js'
+import type {Catalog, Served} from './catalog.js'
+import type {Arrival} from './entrance.js'
+import {sqlStates} from './failure.js'
+import type {Gate} from './gate.js'
+
+/** A session that has a name, and nothing else for certain. */
+export interface Attempt {
+  readonly sid: string
+  readonly arrival: Arrival
+  readonly logger: Logger
+}
+
+/** The audit of a session that somebody attempts. */
+export type AuditOf = (attempt: Attempt, guest: Guest, served: Served) => SessionAudit
+
+export interface RefusalsOptions {
+  readonly gate: Gate
+  readonly catalog: Catalog
+  readonly counters: {sessionsRefused: number}
+  readonly auditOf: AuditOf
+}
+
+const farewellMilliseconds = 2000
+
+/** Connections that never become a session: an ErrorResponse for the client, TDB00W for the audit. */
+export class Refusals {
+  readonly #options: RefusalsOptions
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options
+  }
+
+  refuse(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
+    this.record(attempt, error, guest, served, decision)
+    tell(attempt.arrival, error)
+  }
+
+  /** As `refuse`, of somebody who has been told, or is told otherwise. */
+  record(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
+    const {catalog, counters, auditOf} = this.#options
+    counters.sessionsRefused += 1
+    attempt.logger.info('A connection was refused.', {reason: error.message, user: guest?.identity.user})
+    const where = served ?? (guest && catalog.find(guest.route.database))
+    // Of somebody unknown, or for a database that is not here, there is nothing true to say.
+    if (!guest || !where) return
+    try {
+      const audit = auditOf(attempt, guest, where)
+      audit.refused({
+        error: error.message,
+        message: toldText(error),
+        decision: decision ? briefExplanation(decision) : this.#denialOf(guest, where),
+      })
+      if (error.code === sqlStates.tooManyConnections) audit.rejected(error.message)
+    } catch (failure) {
+      attempt.logger.error('A refusal could not be audited.', {reason: messageOf(failure)})
+    }
+  }
+
+  /** What roles and locks say of a guest who got no further than the door. */
+  #denialOf(guest: Guest, served: Served): Explanation | undefined {
+    try {
+      const {allowed, explanation} = this.#options.gate.judge(guest, served)
+      return allowed ? undefined : briefExplanation(explanation)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** Tells a client, and closes the connection. */
+export function tell(arrival: Arrival, error: ServerError): void {
+  if (arrival.socket.writable) arrival.socket.write(encodeErrorResponse(error))
+  endSoon(arrival)
+}
+
+/** Sends what is queued, then closes, also when the other end does not read. */
+export function endSoon({socket}: Arrival): void {
+  socket.end()
+  const timer = setTimeout(() => socket.destroy(), farewellMilliseconds)
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
+  socket.resume()
+}
+
+/** The id of the decision is the session's that did not come about. */
+export const explainHint = (sid: string): string => `An administrator sees why with: postern access explain ${sid}`
+
+/** All that the user was told: what failed, why, and what to do. */
+const toldText = ({message, detail, hint}: ServerError): string =>
+  [message, detail, hint].filter((text) => text !== undefined).join(' ')
