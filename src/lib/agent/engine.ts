@@ -49,7 +49,7 @@ import {report, serveExamination} from './examiner.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
-import {endSoon, explainHint, Refusals, tell, type Attempt, type AuditOf} from './refusals.js'
+import {endSoon, explainHint, Refusals, tell, type Attempt} from './refusals.js'
 import {Relay} from './relay.js'
 import {describeSession, sessionFacts, type Self} from './session-facts.js'
 import type {RunningSession, Sessions} from './sessions.js'
@@ -120,15 +120,11 @@ export class Engine {
   /** Connections that carry no session yet. */
   readonly #waiting = new Set<Arrival>()
   readonly #serving = new Set<Promise<void>>()
-  readonly #auditOf: AuditOf = ({sid, arrival}, guest, served) => {
-    const {self, spool, clock} = this.#options
-    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
-  }
 
   constructor(options: EngineOptions) {
     this.#options = options
     const {gate, catalog} = options
-    this.#refusals = new Refusals({gate, catalog, counters: this.counters, auditOf: this.#auditOf})
+    this.#refusals = new Refusals({gate, catalog, counters: this.counters, auditOf: this.#auditOf.bind(this)})
   }
 
   /** Serves a connection. */
@@ -255,7 +251,7 @@ export class Engine {
           hostname: self.hostname,
           opening,
           refusals: this.#refusals,
-          auditOf: this.#auditOf,
+          auditOf: this.#auditOf.bind(this),
         })
         return undefined
       }
@@ -376,6 +372,11 @@ export class Engine {
       logger.error('The end of a session could not be audited.', {reason: messageOf(error)})
     })
     sessions.delete(session)
+  }
+
+  #auditOf({sid, arrival}: Attempt, guest: Guest, served: Served): SessionAudit {
+    const {self, spool, clock} = this.#options
+    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
   }
 }
 

@@ -84,6 +84,15 @@ describe('before the fact', () => {
     await expect(missing).rejects.toMatchObject({code: 'NOT_FOUND'})
   })
 
+  it('knows those databases for who may read roles, with every role', async () => {
+    const {client: dora} = await plane.addUser('dora', ['watcher'])
+    const {answers} = await dora.explainAccess({...asReader, database: 'payroll'})
+    expect(answers).toMatchObject([{explanation: {allowed: false, roles: [{role: 'watcher'}]}, agents: [{}]}])
+    await plane.admin.createResource(role('half', {allow: {rules: [{resources: ['role'], verbs: ['list']}]}}))
+    const {client: eve} = await plane.addUser('eve', ['half'])
+    await expect(eve.explainAccess({...asReader, database: 'payroll'})).rejects.toMatchObject({code: 'NOT_FOUND'})
+  })
+
   it('is about others only for who may read users and roles', async () => {
     await expect(alice.explainAccess({...asReader, user: 'bob'})).rejects.toMatchObject({code: 'ACCESS_DENIED'})
     await expect(alice.explainAccess({...asReader, user: 'nobody'})).rejects.toMatchObject({code: 'ACCESS_DENIED'})
@@ -175,7 +184,8 @@ describe('a denial that was', () => {
   })
 
   it('is not there for anybody else', async () => {
-    const {client: carol} = await plane.addUser('carol', ['events'])
+    await plane.admin.createResource(role('lister', {allow: {rules: [{resources: ['role'], verbs: ['list']}]}}))
+    const {client: carol} = await plane.addUser('carol', ['events', 'lister'])
     const missing = {code: 'NOT_FOUND', message: `There is no denial with the id "${sid}".`}
     await expect(carol.decision(sid)).rejects.toMatchObject(missing)
     await expect(host.client.decision(sid)).rejects.toMatchObject(missing)
