@@ -114,7 +114,12 @@ it('F07: audit verify finds nothing wrong until somebody changes a recording', a
   const alone = await runCli(['audit', 'verify', recording(sid), ...hosts.admin])
   expect(alone).toMatchObject({code: 1, stdout: expect.stringContaining('is not the one that was sealed')})
   await writeFile(recording(sid), text)
-  expect((await runCli(['audit', 'verify', ...hosts.admin])).code).toBe(0)
+  const whole = await runCli(['audit', 'verify', ...hosts.admin])
+  expect(whole.code).toBe(0)
+  const head = /its head is (\d+:[0-9a-f]{64})/.exec(whole.stderr)?.[1] ?? ''
+  expect((await runCli(['audit', 'verify', `--head=${head}`, ...hosts.admin])).code).toBe(0)
+  const other = await runCli(['audit', 'verify', `--head=9${head}`, ...hosts.admin])
+  expect(other).toMatchObject({code: 1, stdout: expect.stringContaining(`does not hold 9${head}`)})
 })
 
 it('audit ls filters and pages; audit export goes on where it was', async () => {

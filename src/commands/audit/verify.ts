@@ -15,13 +15,16 @@ import {PosternError} from '../../lib/core/errors.js'
 type Problem = Extract<VerificationLine, {type: 'problem'}>
 
 export default class AuditVerify extends BaseCommand {
-  static override summary = 'Check that nobody changed, removed or added anything in recordings.'
-  static override description = `For a session it names the first record that is not what the control plane sealed. Without one it checks every recording, the audit log beside them, the numbering of each agent's sessions, and what the proxies carried: so it also finds sessions that are missing and recordings that were cut.
+  static override summary = 'Check that nobody changed, removed or added anything in recordings and in the audit log.'
+  static override description = `For a session it names the first record that is not what the control plane sealed. Without one it checks the seals of the audit log, every recording and the log beside it, the numbering of each agent's sessions, and what the proxies carried: so it also finds sessions that are missing and recordings that were cut.
+
+It prints the head of the audit log. Whoever keeps that elsewhere can ask with --head later whether the log still holds it: that finds a log whose end was cut, or that was replaced as a whole.
 
 A file is checked with the control plane's keys, or with those in --key and without any connection. The exit code is 1 when something is wrong.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
+    '<%= config.bin %> <%= command.id %> --head=12:b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c',
     '<%= config.bin %> <%= command.id %> --key=seal-keys.pem ./307b49d6-56c7-4d20-8cf0-5bc5348a7101.ndjson',
   ]
   static override args = {
@@ -33,6 +36,7 @@ A file is checked with the control plane's keys, or with those in --key and with
   static override flags = {
     ...adminFlags,
     ...formatFlag,
+    head: Flags.string({description: 'head of the audit log that it printed earlier', helpValue: 'NUMBER:HASH'}),
     key: Flags.string({description: 'public keys of the control plane, PEM, for a file', helpValue: 'FILE'}),
   }
 
@@ -46,8 +50,11 @@ A file is checked with the control plane's keys, or with those in --key and with
       else this.print(renderProblem(line))
     }
     const {recording} = args
+    if (recording !== undefined && flags.head !== undefined) {
+      throw new PosternError('USAGE', '--head is about the audit log, and goes without a recording.')
+    }
     if (recording !== undefined && !isSessionId(recording)) await this.#file(recording, flags, hear)
-    else await this.#stored(recording, flags, hear)
+    else await this.#stored(recording?.toLowerCase(), flags, hear)
     const problems = lines.filter((line): line is Problem => line.type === 'problem')
     if (flags.format !== 'text') await this.show(flags.format, lines, () => '')
     else if (problems.length === 0) this.print('Everything is as it was sealed.')
@@ -55,12 +62,16 @@ A file is checked with the control plane's keys, or with those in --key and with
     return lines
   }
 
-  async #stored(sid: string | undefined, flags: AdminChoice, hear: (line: VerificationLine) => void): Promise<void> {
+  async #stored(
+    sid: string | undefined,
+    flags: AdminChoice & {readonly head?: string | undefined},
+    hear: (line: VerificationLine) => void,
+  ): Promise<void> {
     const connection = await openAdminConnection(flags, this.surroundings)
     await connection.ask(async (client) => {
       const end = new AbortController()
       try {
-        const chunks = await client.verification(sid?.toLowerCase(), end.signal)
+        const chunks = await client.verification({sid, head: flags.head}, end.signal)
         for await (const line of readJsonLines<VerificationLine>(chunks)) hear(line)
       } finally {
         end.abort()

@@ -126,11 +126,7 @@ export class ApiClient {
   }
 
   events(query: requests.ListEventsQuery): Promise<responses.EventsResponse> {
-    const parameters = new URLSearchParams()
-    for (const [key, value] of Object.entries(query) as [string, string | number | undefined][]) {
-      if (value !== undefined) parameters.set(key, String(value))
-    }
-    return this.transport.request('GET', `/v1/events?${parameters.toString()}`)
+    return this.transport.request('GET', `/v1/events?${parametersOf(query).toString()}`)
   }
 
   /** The recording of a session as it is stored (audit/recording.ts). */
@@ -158,9 +154,8 @@ export class ApiClient {
   }
 
   /** What there is to say about recordings and agents, as newline-delimited JSON (api/verification.ts). */
-  verification(sid: string | undefined, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
-    const query = sid === undefined ? '' : `?${new URLSearchParams({sid}).toString()}`
-    return this.transport.stream(`/v1/audit/verification${query}`, signal)
+  verification(query: requests.VerificationQuery, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    return this.transport.stream(`/v1/audit/verification?${parametersOf(query).toString()}`, signal)
   }
 
   // Hosts.
@@ -213,4 +208,12 @@ export class ApiClient {
   ping(watchId: string, body: requests.PingRequest): Promise<void> {
     return this.transport.request('POST', `/v1/watch/${segment(watchId)}/ping`, body)
   }
+}
+
+function parametersOf(query: object): URLSearchParams {
+  const parameters = new URLSearchParams()
+  for (const [key, value] of Object.entries(query) as [string, string | number | undefined][]) {
+    if (value !== undefined) parameters.set(key, String(value))
+  }
+  return parameters
 }

@@ -223,7 +223,15 @@ export const reportSplicesRequest = z.strictObject({
 export type ReportSplicesRequest = z.infer<typeof reportSplicesRequest>
 
 export const recordingQuery = z.object({follow: z.stringbool().default(false)})
-export const verificationQuery = z.object({sid: z.uuid().lowercase().optional()})
+export const verificationQuery = z.object({
+  sid: z.uuid().lowercase().optional(),
+  /** Of the audit log, as an earlier verification gave it. */
+  head: z
+    .string()
+    .regex(/^\d{1,15}:[0-9a-f]{64}$/, 'must be as a verification printed it')
+    .optional(),
+})
+export type VerificationQuery = z.infer<typeof verificationQuery>
 
 export const listEventsQuery = z.strictObject({
   /** A type, or several with commas between; `db.session.*` means all that begin so. */

@@ -2,8 +2,9 @@
 export type VerificationLine =
   | {
       readonly type: 'problem'
-      /** What it is about: a session, an agent, or a connection that a proxy carried. */
-      readonly subject: 'session' | 'agent' | 'connection'
+      /** What it is about: a session, an agent, a connection that a proxy carried, or an event of the audit log. */
+      readonly subject: 'session' | 'agent' | 'connection' | 'event'
+      /** Of an event its cursor. */
       readonly id: string
       /** Line of the recording, and `ei` of the record. */
       readonly line?: number | undefined
@@ -19,4 +20,8 @@ export type VerificationLine =
       readonly problems: number
       /** Sessions that no end was told of, and whose agent may still be in them. */
       readonly open: number
+      /** Of the audit log, when that was looked at. */
+      readonly events?: number | undefined
+      /** The newest seal of the audit log: whoever keeps it elsewhere can ask for it later. */
+      readonly head?: string | undefined
     }

@@ -3,7 +3,9 @@ import type {EventsResponse} from '../api/responses.js'
 import {ownEvents} from '../audit/event-codes.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
-import type {AppendOutcome, Backend, EventRecord} from '../storage/backend.js'
+import type {SealingKey} from '../audit/seal.js'
+import type {AppendOutcome, Backend, EventRecord, EventSealer} from '../storage/backend.js'
+import {eventSealer} from './event-chain.js'
 
 export type OwnEventName = keyof typeof ownEvents
 
@@ -33,13 +35,16 @@ export class AuditLog {
   readonly #backend: Backend
   readonly #cluster: string
   readonly #clock: Clock
+  readonly #seal: EventSealer
   /** Who waits for the next event. */
   readonly #waiting = new Set<() => void>()
 
-  constructor(backend: Backend, cluster: string, clock: Clock) {
+  /** @param key seals what is appended */
+  constructor(backend: Backend, cluster: string, clock: Clock, key: SealingKey) {
     this.#backend = backend
     this.#cluster = cluster
     this.#clock = clock
+    this.#seal = eventSealer(key)
   }
 
   /** One event of the control plane; with `success: false` among the fields it has the code of the failure. */
@@ -121,7 +126,7 @@ export class AuditLog {
   }
 
   async #append(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
-    const outcomes = await this.#backend.appendEvents(records)
+    const outcomes = await this.#backend.appendEvents(records, this.#seal)
     for (const wake of this.#waiting) wake()
     return outcomes
   }

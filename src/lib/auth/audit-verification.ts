@@ -1,6 +1,8 @@
 /**
  * Compares everything that the control plane knows about sessions:
  *
+ *   audit log ── its seals hold (event-chain.ts)
+ *
  *   recording ── its seals hold, its events count without a gap
  *      │ the same events
  *   audit log
@@ -18,6 +20,7 @@ import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Backend, Splice, StoredSessionLink} from '../storage/backend.js'
 import type {RecordingFiles} from '../storage/recording-files.js'
+import {verifyEvents} from './event-chain.js'
 import type {Sealing} from './sealing.js'
 import {linkFlaw, missingBetween} from './session-chain.js'
 
@@ -56,8 +59,8 @@ export class AuditVerification {
     }
   }
 
-  /** Everything there is. */
-  async *everything(): AsyncGenerator<VerificationLine> {
+  /** Everything there is. @param head of the audit log, as a summary once gave it: it must be there still */
+  async *everything(head?: string): AsyncGenerator<VerificationLine> {
     const seen = new Set<string>()
     let records = 0
     let open = 0
@@ -70,6 +73,7 @@ export class AuditVerification {
       if (line.type === 'problem') problems += 1
       return line
     }
+    const log = yield* passOn(verifyEvents({backend: this.#options.backend, keys, head}), count)
     for (let after = 0; ;) {
       const page = await this.#options.backend.listLinks({after, limit: pageSize})
       for (const link of page) {
@@ -86,22 +90,22 @@ export class AuditVerification {
         starts.delete(link.sid)
         seen.add(link.sid)
         const walk = this.#session(link.sid, start ? [start, link] : [link])
-        records += yield* passOn(walk, count)
+        records += (yield* passOn(walk, count))?.records ?? 0
       }
       if (page.length < pageSize) break
     }
     for (const [sid, start] of starts) {
       seen.add(sid)
       open += 1
-      records += yield* passOn(this.#session(sid, [start]), count)
+      records += (yield* passOn(this.#session(sid, [start]), count))?.records ?? 0
     }
     for (const sid of await this.#options.files.list()) {
       if (seen.has(sid)) continue
       seen.add(sid)
-      records += yield* passOn(this.#session(sid, []), count)
+      records += (yield* passOn(this.#session(sid, []), count))?.records ?? 0
     }
     for await (const line of this.#strangeConnections()) yield count(line)
-    yield {type: 'summary', sessions: seen.size, records, agents: agents.size, problems, open}
+    yield {type: 'summary', sessions: seen.size, records, agents: agents.size, problems, open, ...log}
   }
 
   get #keys(): SealKeys {
@@ -190,13 +194,14 @@ export class AuditVerification {
   }
 }
 
-async function* passOn(
-  lines: AsyncGenerator<VerificationLine, RecordingVerdict | undefined>,
+/** The same lines, counted; answers what they come to. */
+async function* passOn<T>(
+  lines: AsyncGenerator<VerificationLine, T>,
   count: (line: VerificationLine) => VerificationLine,
-): AsyncGenerator<VerificationLine, number> {
+): AsyncGenerator<VerificationLine, T> {
   for (;;) {
     const {done, value} = await lines.next()
-    if (done) return value?.records ?? 0
+    if (done) return value
     yield count(value)
   }
 }

@@ -120,7 +120,8 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
 
   const authorities = await Authorities.load(backend, cluster, clock)
   const issuer = new CertificateIssuer(authorities, cluster, clock)
-  const audit = new AuditLog(backend, cluster, clock)
+  const sealing = await Sealing.load(backend, clock)
+  const audit = new AuditLog(backend, cluster, clock, sealing.key)
   const verifier = new CallerVerifier(authorities, stores, clock)
   const passwords = new Passwords()
   const accounts = new Accounts({stores, passwords, audit, clock, publicAddress})
@@ -135,7 +136,6 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     iam: new IamJoining(options),
     staticTokens: options.staticTokens,
   })
-  const sealing = await Sealing.load(backend, clock)
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
   const recordings = new Recordings({files, cluster, audit, stores, verifier})
   const watches = new Watches({stores, authorities, verifier, clock, logger})

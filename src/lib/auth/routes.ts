@@ -195,8 +195,8 @@ function userRoutes(options: RouteOptions): Route[] {
     memberRoute('GET', '/v1/audit/keys', {}, () => ({keys: [options.sealing.key.publicKey]})),
     permittedRoute('session', 'read')('GET', '/v1/audit/verification', {}, ({query}) => {
       const {verification} = options
-      const {sid} = readQuery(requests.verificationQuery, query)
-      return streamOf(sid === undefined ? verification.everything() : verification.session(sid))
+      const {sid, head} = readQuery(requests.verificationQuery, query)
+      return streamOf(sid === undefined ? verification.everything(head) : verification.session(sid))
     }),
     // Whose it is matters besides roles, so the handler decides.
     memberRoute('GET', '/v1/recordings/:sid', {}, ({caller, parameters, query}) =>

@@ -13,9 +13,11 @@ export function renderProblem({subject, id, line, ei, problem}: Problem): string
 }
 
 /** What was looked at. */
-export function renderSummary({sessions, records, agents, open}: Summary): string {
+export function renderSummary({sessions, records, agents, open, events, head}: Summary): string {
   const opened = open > 0 ? ` ${count(open, 'session')} of them without an end so far.` : ''
-  return `Checked ${count(sessions, 'session')} with ${count(records, 'record')} of ${count(agents, 'agent')}.${opened}`
+  const log =
+    events === undefined ? '' : `\nThe audit log has ${count(events, 'event')}; its head is ${head ?? 'not made'}.`
+  return `Checked ${count(sessions, 'session')} with ${count(records, 'record')} of ${count(agents, 'agent')}.${opened}${log}`
 }
 
 /** The problem of a recording in a file. */

@@ -45,6 +45,35 @@ export interface EventRecord {
   readonly body: string
 }
 
+/** An event with its place in the log. */
+export interface StoredEvent extends EventRecord {
+  readonly position: number
+}
+
+/** What vouches for events that were stored together, and for all before them. */
+export interface EventSeal {
+  /** From 1, without a gap. */
+  readonly number: number
+  /** Of the last of its events. */
+  readonly position: number
+  /** Events so far. */
+  readonly events: number
+  /** Hex. */
+  readonly link: string
+  /** Of each of its events. */
+  readonly checksums: string
+  readonly signature: string
+}
+
+/** The seal of events, behind another one; undefined before the first. */
+export type EventSealer = (events: readonly StoredEvent[], before: EventSeal | undefined) => EventSeal
+
+export interface Page {
+  /** Only what has a larger number. */
+  readonly after: number
+  readonly limit: number
+}
+
 /** `duplicate`: the same event was there already; `conflict`: another one with its session and index was. */
 export type AppendOutcome = 'stored' | 'duplicate' | 'conflict'
 
@@ -154,8 +183,15 @@ export interface Backend {
   delete(key: string): Promise<boolean>
   /** Calls the listener after each write below the prefix, in order, until the returned function is called. */
   watch(prefix: string, listener: (notice: Notice) => void): () => void
-  appendEvents(records: readonly EventRecord[]): Promise<AppendOutcome[]>
+  /** What is stored is sealed in the same transaction, if there is something to seal it with. */
+  appendEvents(records: readonly EventRecord[], seal?: EventSealer): Promise<AppendOutcome[]>
   listEvents(query: EventQuery): Promise<EventPage>
+  /** Events as they were stored, by their positions. */
+  storedEvents(page: Page): Promise<StoredEvent[]>
+  /** By their numbers. */
+  listEventSeals(page: Page): Promise<EventSeal[]>
+  /** Events up to this position are from a version that sealed none. */
+  sealedFrom(): Promise<number>
   /** Appends to the chains of their streams; a session has one start and one end. Answers what was new, each with the link before it. */
   appendLinks(
     links: readonly SessionLink[],

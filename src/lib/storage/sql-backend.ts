@@ -8,16 +8,21 @@ import type {
   EventPage,
   EventQuery,
   EventRecord,
+  EventSeal,
+  EventSealer,
   Item,
   LinkMaker,
   Notice,
+  Page,
   RangeOptions,
   SessionLink,
   SessionLinkQuery,
   Splice,
   SpliceQuery,
+  StoredEvent,
   StoredSessionLink,
 } from './backend.js'
+import {listEventSeals, newestEventSeal, sealedFrom, storedEvents, storeEventSeal} from './event-seals.js'
 import {endOf} from './key-range.js'
 import {appendLinks, appendSplices, findSplice, listLinks, strangeSplices} from './session-links.js'
 import {appendEvents, listEvents} from './stored-events.js'
@@ -42,6 +47,8 @@ export class SqlBackend implements Backend {
   readonly #clock: Clock
   readonly #watchers = new Set<Watcher>()
   readonly #sweeper: NodeJS.Timeout
+  /** As it is stored; undefined when that is not known. */
+  #newestSeal: EventSeal | undefined
   /** The write that comes last so far: each waits for the one before, so that notices keep the order of commits. */
   #lastWrite: Promise<unknown> = Promise.resolve()
 
@@ -111,22 +118,45 @@ export class SqlBackend implements Backend {
     }
   }
 
-  async appendEvents(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
-    return this.#inOrder(() =>
-      this.#db.transaction().execute(async (db) => {
+  async appendEvents(records: readonly EventRecord[], seal?: EventSealer): Promise<AppendOutcome[]> {
+    return this.#inOrder(async () => {
+      let newest = this.#newestSeal
+      this.#newestSeal = undefined
+      const outcomes = await this.#db.transaction().execute(async (db) => {
         const position = await reserveRevisions(db, records.length)
-        const outcomes: AppendOutcome[] = []
+        const made: AppendOutcome[] = []
         for (let start = 0; start < records.length; start += insertedTogether) {
           const some = records.slice(start, start + insertedTogether)
-          outcomes.push(...(await appendEvents(db, some, position + start)))
+          made.push(...(await appendEvents(db, some, position + start)))
         }
-        return outcomes
-      }),
-    )
+        const stored = records
+          .map((record, index) => ({...record, position: position + index}))
+          .filter((_event, index) => made[index] === 'stored')
+        if (seal && stored.length > 0) {
+          newest = seal(stored, newest ?? (await newestEventSeal(db)))
+          await storeEventSeal(db, newest)
+        }
+        return made
+      })
+      this.#newestSeal = newest
+      return outcomes
+    })
   }
 
   listEvents(query: EventQuery): Promise<EventPage> {
     return listEvents(this.#db, query)
+  }
+
+  storedEvents(page: Page): Promise<StoredEvent[]> {
+    return storedEvents(this.#db, page)
+  }
+
+  listEventSeals(page: Page): Promise<EventSeal[]> {
+    return listEventSeals(this.#db, page)
+  }
+
+  sealedFrom(): Promise<number> {
+    return sealedFrom(this.#db)
   }
 
   appendLinks(links: readonly SessionLink[], make: LinkMaker): ReturnType<Backend['appendLinks']> {

@@ -13,6 +13,14 @@ export interface Tables {
     hash: string
     body: string
   }
+  event_seals: {
+    number: number
+    position: number
+    events: number
+    link: string
+    checksums: string
+    signature: string
+  }
   session_links: {
     position: number
     host: string
@@ -41,7 +49,7 @@ export interface Tables {
 type Migration = (db: Kysely<Tables>) => Promise<void>
 
 /** Steps from an empty file to today's tables. A released step never changes; new ones go to the end. */
-const migrations: readonly Migration[] = [createTables, createSessionLinks]
+const migrations: readonly Migration[] = [createTables, createSessionLinks, createEventSeals]
 
 /**
  * Brings the tables up to date; call it inside a transaction.
@@ -125,5 +133,27 @@ async function createSessionLinks(db: Kysely<Tables>): Promise<void> {
     .addColumn('ended', 'bigint', (column) => column.notNull())
     .addColumn('to_agent', 'bigint', (column) => column.notNull())
     .addColumn('to_client', 'bigint', (column) => column.notNull())
+    .execute()
+}
+
+/** What vouches for events; for those that are there already nothing does. */
+async function createEventSeals(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable('event_seals')
+    // An integer, since SQLite then needs no index besides.
+    .addColumn('number', 'integer', (column) => column.primaryKey())
+    .addColumn('position', 'bigint', (column) => column.notNull())
+    .addColumn('events', 'bigint', (column) => column.notNull())
+    .addColumn('link', 'text', (column) => column.notNull())
+    .addColumn('checksums', 'text', (column) => column.notNull())
+    .addColumn('signature', 'text', (column) => column.notNull())
+    .execute()
+  const newest = await db
+    .selectFrom('events')
+    .select((eb) => eb.fn.max('position').as('position'))
+    .executeTakeFirst()
+  await db
+    .insertInto('counters')
+    .values({name: 'sealed_from', value: newest?.position ?? 0})
     .execute()
 }

@@ -6,6 +6,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {format} from 'prettier'
 import type {ApiClient} from '../../../src/lib/api/client.js'
 import {ownEvents, sessionEvents} from '../../../src/lib/audit/event-codes.js'
+import {SealingKey} from '../../../src/lib/audit/seal.js'
 import {AuditLog} from '../../../src/lib/auth/audit-log.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {cstring, encodeMessage} from '../../../src/lib/pgwire/message.js'
@@ -187,7 +188,7 @@ async function damaged(): Promise<Event> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-log-'))
   const backend = await openSqlite({path: join(directory, 'backend.sqlite'), clock: systemClock})
   try {
-    const log = new AuditLog(backend, 'postern.example.com', systemClock)
+    const log = new AuditLog(backend, 'postern.example.com', systemClock, new SealingKey(SealingKey.generate()))
     await backend.appendEvents([{time: Date.now(), event: 'user.login', hash: '', body: '{"event":"user.lo'}])
     return (await log.list({limit: 1})).events[0] ?? {}
   } finally {

@@ -2,6 +2,7 @@ import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {SealingKey} from '../../../src/lib/audit/seal.js'
 import {AuditLog} from '../../../src/lib/auth/audit-log.js'
 import {exportEvents} from '../../../src/lib/cli/event-export.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
@@ -16,7 +17,7 @@ let log: AuditLog
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-log-'))
   backend = await openSqlite({path: join(directory, 'backend.sqlite'), clock: systemClock})
-  log = new AuditLog(backend, 'example.com', systemClock)
+  log = new AuditLog(backend, 'example.com', systemClock, new SealingKey(SealingKey.generate()))
 })
 
 afterEach(async () => {

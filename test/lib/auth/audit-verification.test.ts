@@ -73,7 +73,7 @@ async function rewrite(sid: string, change: (lines: string[]) => string[]): Prom
 async function verify(sid?: string, client: ApiClient = plane.admin): Promise<VerificationLine[]> {
   const lines: VerificationLine[] = []
   for await (const line of readJsonLines<VerificationLine>(
-    await client.verification(sid, new AbortController().signal),
+    await client.verification({sid}, new AbortController().signal),
   )) {
     lines.push(line)
   }

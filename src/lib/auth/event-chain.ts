@@ -1,0 +1,188 @@
+/**
+ * The chain of the audit log: events that were stored together get a seal, a link over the one before and their rows,
+ * signed by the control plane. Whoever changes, removes, adds or moves a row breaks it. A seal also keeps a checksum of
+ * each row, so that the row can be named: one that is forged to fit it still breaks the link.
+ */
+import {createHash, hash} from 'node:crypto'
+import {crc32} from 'node:zlib'
+import type {VerificationLine} from '../api/verification.js'
+import {isSignedBy, type SealingKey, type SealKeys} from '../audit/seal.js'
+import type {Backend, EventSeal, EventSealer, StoredEvent} from '../storage/backend.js'
+
+type Problem = Extract<VerificationLine, {type: 'problem'}>
+
+/** Hex, of each row. */
+const checksumCharacters = 8
+const pageSize = 500
+
+/** What seals events, with this key. */
+export function eventSealer(key: SealingKey): EventSealer {
+  return (events, before) => {
+    const rows = events.map(rowText)
+    const seal = {
+      number: (before?.number ?? 0) + 1,
+      position: events.at(-1)?.position ?? 0,
+      events: (before?.events ?? 0) + events.length,
+    }
+    const link = nextLink(seal, before, hash('sha256', rows.join('')))
+    const signature = `${key.id}:${key.sign(signedText(link))}`
+    return {...seal, link, checksums: rows.map(checksumOf).join(''), signature}
+  }
+}
+
+/** A row as it is sealed. Lengths keep apart what texts of others could blur; the body is JSON on one line. */
+function rowText({position, time, event, user, sid = '', ei = -1, hash: told, body}: StoredEvent): string {
+  const lengths = `${event.length} ${user?.length ?? -1}`
+  return `${position} ${time} ${sid} ${ei} ${told} ${lengths}\n${event}${user ?? ''}\n${body}\n`
+}
+
+const checksumOf = (row: string): string => crc32(row).toString(16).padStart(checksumCharacters, '0')
+
+/** @param rows the hash of all rows together */
+function nextLink(
+  {number, position, events}: Pick<EventSeal, 'number' | 'position' | 'events'>,
+  before: EventSeal | undefined,
+  rows: string,
+): string {
+  return hash('sha256', `${before?.link ?? ''}\n${number}\n${position}\n${events}\n${rows}`)
+}
+
+const signedText = (link: string): string => `postern events\n${link}`
+
+/** A seal as people write it down, to ask for it later. */
+export function formatHead({number, link}: EventSeal): string {
+  return `${number}:${link}`
+}
+
+/** What was looked at. */
+export interface EventChainVerdict {
+  readonly events: number
+  readonly head: string | undefined
+}
+
+export interface EventChainOptions {
+  readonly backend: Backend
+  readonly keys: SealKeys
+  /** A head that was written down: it must be in the chain. */
+  readonly head?: string | undefined
+}
+
+/** Walks the log beside its seals, from the oldest that is kept. */
+export async function* verifyEvents(options: EventChainOptions): AsyncGenerator<Problem, EventChainVerdict> {
+  const {backend, keys, head} = options
+  const rows = new Rows(backend, await backend.sealedFrom())
+  let before: EventSeal | undefined
+  let isFound = false
+  for (;;) {
+    const page = await backend.listEventSeals({after: before?.number ?? 0, limit: pageSize})
+    for (const seal of page) {
+      const flaw = sealFlaw(seal, before, await rows.upTo(seal.position), keys)
+      if (flaw) yield flaw
+      isFound ||= formatHead(seal) === head
+      before = seal
+    }
+    if (page.length > 0) continue
+    const [stray] = await backend.storedEvents({after: rows.position, limit: 1})
+    // It is stored together with its seal: if that is not there now, it never was.
+    const isSealed = (await backend.listEventSeals({after: before?.number ?? 0, limit: 1})).length > 0
+    if (isSealed) continue
+    if (stray) yield problem(stray.position, 'From here on nothing is sealed.')
+    break
+  }
+  if (head !== undefined && !isFound) {
+    yield problem(before?.position ?? 0, `The log does not hold ${head}: its end was cut, or it is not that log.`)
+  }
+  return {events: rows.count, head: before && formatHead(before)}
+}
+
+/** The first thing that is wrong with the events of a seal, or with the seal. */
+function sealFlaw(
+  seal: EventSeal,
+  before: EventSeal | undefined,
+  rows: SealedRows,
+  keys: SealKeys,
+): Problem | undefined {
+  const {number, position, events} = seal
+  const expected = (before?.number ?? 0) + 1
+  if (number !== expected) {
+    const missing = expected === number - 1 ? `Seal ${expected} is` : `The seals ${expected}–${number - 1} are`
+    return problem(position, `${missing} missing: what was sealed there is not known.`)
+  }
+  const flaw = rowFlaw(seal, rows)
+  if (flaw) return flaw
+  const sealed = (before?.events ?? 0) + rows.checksums.length
+  if (events !== sealed || nextLink(seal, before, rows.hash) !== seal.link) {
+    return problem(position, `The link of seal ${number} is broken: what it sealed is not what stands before it.`)
+  }
+  const [key = '', signature = ''] = seal.signature.split(':')
+  const isSigned = isSignedBy(signedText(seal.link), {key, signature}, keys)
+  return isSigned ? undefined : problem(position, `The signature of seal ${number} is not valid.`)
+}
+
+/** The first row that is not the one that was sealed. */
+function rowFlaw({checksums, position}: EventSeal, {checksums: found, positions}: SealedRows): Problem | undefined {
+  const sealed = checksums.match(new RegExp(`.{${checksumCharacters}}`, 'g')) ?? []
+  const missing = sealed.length - found.length
+  const first = sealed.findIndex((checksum, index) => checksum !== found[index])
+  const index = first < 0 && missing < 0 ? sealed.length : first
+  if (index < 0) return undefined
+  const place = positions[index]
+  if (place === undefined) return problem(position, `Here ${counted(missing)} missing.`)
+  if (missing > 0) return problem(place, `Before this event ${counted(missing)} missing.`)
+  if (missing < 0) return problem(place, 'This event does not belong here.')
+  return problem(place, 'This event is not the one that was sealed.')
+}
+
+const counted = (number: number): string => (number === 1 ? '1 event is' : `${number} events are`)
+
+function problem(position: number, sentence: string): Problem {
+  return {type: 'problem', subject: 'event', id: String(position), problem: sentence}
+}
+
+/** What stands where a seal says that its events are. */
+interface SealedRows {
+  readonly positions: readonly number[]
+  readonly checksums: readonly string[]
+  /** Of all together. */
+  readonly hash: string
+}
+
+/** The rows of the log in their order. */
+class Rows {
+  /** Of the last one that was taken. */
+  position: number
+  count = 0
+  readonly #backend: Backend
+  /** Read and not taken. */
+  #ahead: StoredEvent[] = []
+  #read: number
+
+  constructor(backend: Backend, after: number) {
+    this.#backend = backend
+    this.position = after
+    this.#read = after
+  }
+
+  async upTo(position: number): Promise<SealedRows> {
+    const positions: number[] = []
+    const checksums: string[] = []
+    const hash = createHash('sha256')
+    for (let row = await this.#next(position); row; row = await this.#next(position)) {
+      const text = rowText(row)
+      positions.push(row.position)
+      checksums.push(checksumOf(text))
+      hash.update(text)
+    }
+    this.count += positions.length
+    this.position = Math.max(this.position, position)
+    return {positions, checksums, hash: hash.digest('hex')}
+  }
+
+  async #next(position: number): Promise<StoredEvent | undefined> {
+    if (this.#ahead.length === 0) {
+      this.#ahead = (await this.#backend.storedEvents({after: this.#read, limit: pageSize})).reverse()
+      this.#read = this.#ahead[0]?.position ?? this.#read
+    }
+    return (this.#ahead.at(-1)?.position ?? Infinity) <= position ? this.#ahead.pop() : undefined
+  }
+}
