@@ -162,7 +162,9 @@ describe('the chain of the audit log', () => {
       `update event_seals set events = events - 1, signature = '${key.id}:AAAA' where number = 2`,
       `delete from event_seals where number = 1`,
     )
-    expect(await problems()).toEqual([expect.stringContaining('Seal 1 is missing: what was sealed there is not known.')])
+    expect(await problems()).toEqual([
+      expect.stringContaining('Seal 1 is missing: what was sealed there is not known.'),
+    ])
     await tamper(`delete from event_seals where number = 3`)
     expect((await problems()).at(-1)).toBe(`${last}: From here on nothing is sealed.`)
   })
