@@ -1,23 +1,42 @@
 import {it} from '@jest/globals'
 import fc, {type IAsyncProperty, type IProperty, type Parameters} from 'fast-check'
 
-/** How long each property is tried: POSTERN_FUZZ_SECONDS, which `npm run fuzz` sets to 60; little in `npm test`. */
-const seconds = Number(process.env.POSTERN_FUZZ_SECONDS ?? 2.5)
+/** What is fuzzed, and by how many properties, which share its time; those of `more` have a little each. */
+const targets = {
+  startup: 3,
+  'client stream': 3,
+  'server stream': 3,
+  options: 1,
+  endpoints: 1,
+  'label expressions': 1,
+  more: 4,
+} as const
+type Target = keyof typeof targets
+
+/** For each target: POSTERN_FUZZ_SECONDS, which `npm run fuzz` sets to 60; 15 in CI, and little elsewhere. */
+const seconds = Number(process.env.POSTERN_FUZZ_SECONDS ?? (process.env.CI === 'true' ? 15 : 3))
+const mostForMore = 6
 
 /**
- * Tries a property until the time is up: first the examples, then what fast-check makes up. A failure names its seed and
+ * Tries a property until its time is up: first the examples, then what fast-check makes up. A failure names its seed and
  * the smallest input that was found to fail.
  */
-export function fuzz<T>(title: string, property: IProperty<T> | IAsyncProperty<T>, examples: T[] = []): void {
+export function fuzz<T>(
+  target: Target,
+  title: string,
+  property: IProperty<T> | IAsyncProperty<T>,
+  examples: T[] = [],
+): void {
+  const share = (target === 'more' ? Math.min(seconds, mostForMore) : seconds) / targets[target]
   const options: Parameters<T> = {
     examples,
     numRuns: 10_000_000,
-    plugins: [fc.interruptAfterTimeLimit(seconds * 1000)] as unknown as NonNullable<Parameters<T>['plugins']>,
+    plugins: [fc.interruptAfterTimeLimit(share * 1000)] as unknown as NonNullable<Parameters<T>['plugins']>,
   }
   const attempt = async (): Promise<void> => {
     await fc.assert(property, options)
   }
-  it(title, attempt, seconds * 1000 + 120_000)
+  it(`${target}: ${title}`, attempt, share * 1000 + 120_000)
 }
 
 /** The same bytes in pieces: each cut is a share of the whole. */

@@ -17,6 +17,7 @@ import {recordedStatements} from '../e2e/drivers/recorded.js'
 import {sessionFacts} from '../lib/audit/facts.js'
 import {openSocketPair} from '../lib/pgwire/socket-pair.js'
 import {cuts, fuzz, segments} from './bounded.js'
+import {clientStreams, possibleAnswers} from './cases.js'
 import {clientMessage, hostileMessage, queryMessage, serverMessage, sqlText, sync} from './messages.js'
 import {parseEvents} from '../helpers/event-lines.js'
 
@@ -106,6 +107,7 @@ function queriesIn(events: Outcome['events']): string[] {
 const asRecorded = (sql: string): string => Buffer.from(sql).subarray(0, 65_536).toString()
 
 fuzz(
+  'client stream',
   'queries in any segments reach the server as they are, and each is recorded once and in order',
   fc.asyncProperty(fc.array(sqlText, {maxLength: 6}), cuts, async (texts, places) => {
     const bytes = Buffer.concat([...texts.map(queryMessage), sync])
@@ -120,6 +122,7 @@ fuzz(
 )
 
 fuzz(
+  'client stream',
   'whatever a client sends, the server gets a beginning of it, whole up to the message that is refused, and the audit has what it got',
   fc.asyncProperty(
     fc.array(sqlText, {maxLength: 3}),
@@ -138,13 +141,16 @@ fuzz(
       )
     },
   ),
+  clientStreams.map((bytes) => [['select 1 /* it */'], [bytes], [0.6]]),
 )
 
 fuzz(
+  'server stream',
   'whatever a server sends, the client gets it as it is, up to a header that cannot be',
   fc.asyncProperty(fc.array(serverMessage, {maxLength: 12}), cuts, async (messages, places) => {
     const bytes = Buffer.concat(messages)
     const {toClient, events} = await relayed([queryMessage('select 1 /* it */')], segments(bytes, places), 'server')
     return toClient.subarray(0, bytes.length).equals(bytes) && events.some(({code}) => code === 'TDB01I')
   }),
+  possibleAnswers.map((bytes) => [[bytes], [0.6]]),
 )

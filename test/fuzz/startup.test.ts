@@ -11,12 +11,14 @@ import {readClientHello} from '../../src/lib/tunnel/client-hello.js'
 import {openSocketPair} from '../lib/pgwire/socket-pair.js'
 import {captureClientHello, closeOpened} from '../lib/tunnel/sockets.js'
 import {applyChanges, changes, cuts, fuzz, prototypeIsClean, segments} from './bounded.js'
+import {firstPackets} from './cases.js'
 import {firstPacket} from './messages.js'
 
 const changedPacket = fc.tuple(firstPacket, changes).map(([bytes, list]) => applyChanges(bytes, list))
 
 describe('a first packet', () => {
   fuzz(
+    'startup',
     'says the same however many of its bytes are there: "incomplete" until it is known, and never anything else later',
     fc.property(changedPacket, (bytes) => {
       const whole = readFirstPacket(bytes)
@@ -26,9 +28,11 @@ describe('a first packet', () => {
       }
       return prototypeIsClean() && (whole.kind !== 'startup' || whole.message.user !== '')
     }),
+    firstPackets.map((bytes) => [bytes]),
   )
 
   fuzz(
+    'startup',
     'that is a startup message has the parameters that were written into it',
     fc.property(
       fc.uniqueArray(fc.tuple(fc.string({minLength: 1, maxLength: 20}), fc.string({maxLength: 40})), {
@@ -55,6 +59,7 @@ describe('a first packet', () => {
   )
 
   fuzz(
+    'startup',
     'in any segments, behind a request for GSSAPI or not, is read as it stands, and what follows stays in the connection',
     fc.asyncProperty(changedPacket, cuts, fc.boolean(), async (packet, places, gss) => {
       const following = Buffer.from('what follows')
@@ -77,10 +82,12 @@ describe('a first packet', () => {
         pair.close()
       }
     }),
+    firstPackets.map((bytes) => [bytes, [0.3], false]),
   )
 })
 
 fuzz(
+  'options',
   'options are split as PostgreSQL splits them, or refused',
   fc.property(optionsText(), (text) => {
     const read = parseOptions(text)
@@ -105,6 +112,7 @@ const hello = await captureClientHello({servername: 'orders.db.example.com', ALP
 closeOpened()
 
 fuzz(
+  'more',
   'a ClientHello, changed and cut anywhere, is read, refused or waited for, and says the same once it is whole',
   fc.property(changes, fc.double({min: 0, max: 1, noNaN: true}), (list, share) => {
     const bytes = applyChanges(hello, list)

@@ -20,7 +20,8 @@ import {decodeCommandComplete, decodeReadyForQuery, decodeRowDescription} from '
 import {walkServer} from '../../src/lib/pgwire/server-stream.js'
 import {signIn} from '../../src/lib/pgwire/sign-in.js'
 import {openSocketPair} from '../lib/pgwire/socket-pair.js'
-import {applyChanges, changes, cuts, fuzz, prototypeIsClean, segments} from './bounded.js'
+import {applyChanges, changes, cuts, fuzz, prototypeIsClean, segments, type Change} from './bounded.js'
+import {clientStreams, serverStreams} from './cases.js'
 import {clientMessage, hostileMessage, serverMessage, signInMessage} from './messages.js'
 
 interface Seen {
@@ -95,6 +96,7 @@ function readClient(pieces: readonly Buffer[], captureBytes: number): Reading {
 }
 
 fuzz(
+  'client stream',
   "a client's stream has the same messages in any segments, and no byte behind a violation is forwarded",
   fc.property(clientBytes, cuts, fc.constantFrom(40, 1000, 73_728), (bytes, places, captureBytes) => {
     const whole = readClient([bytes], captureBytes)
@@ -110,6 +112,7 @@ fuzz(
       whole.frames.every((frame, index) => isFrameOf(frame, expected[index], captureBytes))
     )
   }),
+  clientStreams.map((bytes) => [bytes, [0.2, 0.5], 1000]),
 )
 
 function isFrameOf(
@@ -117,7 +120,8 @@ function isFrameOf(
   message: {readonly type: number; readonly payload: Buffer} | undefined,
   captureBytes: number,
 ): boolean {
-  if (message?.type !== type || message.payload.length !== size) return false
+  // However long a message is, no more of it is kept.
+  if (message?.type !== type || message.payload.length !== size || payload.length > captureBytes) return false
   if (payload !== '' && payload !== message.payload.toString('latin1', 0, captureBytes)) return false
   if (sql === undefined) return true
   const start = type === frontend.parse ? message.payload.indexOf(0) + 1 : 0
@@ -145,6 +149,7 @@ function readServer(pieces: readonly Buffer[], captureBytes: number): Reading {
 }
 
 fuzz(
+  'server stream',
   "a server's stream has the same messages in any segments",
   fc.property(serverBytes, cuts, fc.constantFrom(10, 65_536), (bytes, places, captureBytes) => {
     const whole = readServer([bytes], captureBytes)
@@ -160,9 +165,11 @@ fuzz(
       (whole.violated || whole.safe === bytes.length)
     )
   }),
+  serverStreams.map((bytes) => [bytes, [0.2, 0.5], 65_536]),
 )
 
 fuzz(
+  'server stream',
   'a server that says anything during the sign-in is answered, refused or left, in the end',
   fc.asyncProperty(fc.array(signInMessage, {maxLength: 8}), changes, cuts, async (messages, list, places) => {
     const pair = await openSocketPair()
@@ -180,4 +187,5 @@ fuzz(
       pair.close()
     }
   }),
+  serverStreams.map((bytes): [Buffer[], Change[], number[]] => [[bytes], [], [0.4]]),
 )

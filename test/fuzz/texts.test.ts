@@ -63,6 +63,7 @@ const endpoints = assembled([
 ])
 
 fuzz(
+  'endpoints',
   'an endpoint is refused with a sentence, or printed and read again the same; its name suggests one that is valid',
   fc.property(endpoints, (text) => {
     const address = attempt(() => parseAddress(text, 5432))
@@ -83,6 +84,7 @@ fuzz(
 )
 
 fuzz(
+  'more',
   'a server name leads to one route, whatever its case, and only below the cluster',
   fc.property(
     assembled(['orders', '.db.', '.agent.', 'example.com', 'auth.', 'tunnel.', '.', 'EXAMPLE.com', 'K', '\0']),
@@ -102,6 +104,7 @@ const labelKey = fc.string({minLength: 1, maxLength: 12}).filter((key) => /^[^\s
 const labelValue = fc.string({maxLength: 12}).filter((value) => !/[,"]/.test(value) && value === value.trim())
 
 fuzz(
+  'more',
   'labels are refused with a sentence, or printed and read again the same',
   fc.property(
     assembled(['env', '=', 'prod', ',', '"', ' ', '*', '{{', '__proto__=x', '\\', '\n']),
@@ -115,6 +118,7 @@ fuzz(
 )
 
 fuzz(
+  'more',
   'patterns of labels and templates are refused with a sentence or judged, and a plain value matches itself alone',
   fc.property(
     assembled([
@@ -180,6 +184,7 @@ const {meaning} = fc.letrec<{meaning: Meaning}>((tie) => ({
 const holder = {user: 'alice', traits: {team: ['shop']}}
 
 fuzz(
+  'label expressions',
   'a label expression means what it says, and one that is none is refused with a sentence',
   fc.property(
     meaning,
