@@ -160,9 +160,20 @@ export function isAudited(event: string): boolean {
 
 function readStart({first, last}: StoredRecording): {readonly user: string; readonly ended: boolean} | undefined {
   if (first === undefined || last === undefined) return undefined
-  const {user} = JSON.parse(first) as {user?: unknown}
-  const {event} = JSON.parse(last) as {event?: unknown}
-  return {user: typeof user === 'string' ? user : '', ended: event === 'db.session.end'}
+  const {user} = parseRecord(first) ?? {}
+  const end = parseRecord(last)
+  // For a last record that is damaged no other one comes, and whoever reads it is told where it is.
+  return {user: typeof user === 'string' ? user : '', ended: !end || end.event === 'db.session.end'}
+}
+
+/** Undefined when it is damaged. */
+function parseRecord(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function mayRead(caller: Caller, sid: string, owner: string): boolean {

@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto'
-import {readdir} from 'node:fs/promises'
+import {readdir, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import type {ApiClient} from '../../../src/lib/api/client.js'
@@ -112,6 +112,25 @@ describe('the recording of a session', () => {
       {code: 'T2012I', user: 'alice', sid: sidOf(events)},
       {user: 'eve', user_kind: 1},
     ])
+  })
+
+  it('F07: can be read although it is damaged, but not by whom its damaged beginning does not name', async () => {
+    const events = session(whole).map((event) => ({...event, user: 'carol'}))
+    await agent.client.emitEvents(formatEvents(...events))
+    const path = join(plane.options.dataDir, 'recordings', `${sidOf(events)}.ndjson`)
+    const stored = await readFile(path, 'utf8')
+    const text = async (client: ApiClient): Promise<string> => {
+      const chunks: Buffer[] = []
+      for await (const chunk of await client.recording(sidOf(events), new AbortController().signal)) chunks.push(chunk)
+      return Buffer.concat(chunks).toString()
+    }
+    const [head = '', start = '', ...others] = stored.trimEnd().split('\n')
+    const torn = [head, start, '{"ei":1,"event":"db.sess{"ei":3}'].map((line) => `${line}\n`).join('')
+    await writeFile(path, torn)
+    const carol = await plane.addUser('carol', ['access'])
+    for (const {client} of [carol, {client: plane.admin}]) expect(await text(client)).toBe(torn)
+    await writeFile(path, [head, 'null', ...others].map((line) => `${line}\n`).join(''))
+    await expect(text(carol.client)).rejects.toMatchObject({code: 'ACCESS_DENIED'})
   })
 
   it('can be read when the session has ended, or its host is gone', async () => {
