@@ -26,35 +26,29 @@ import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import {negotiateProtocol} from '../pgwire/protocol-version.js'
-import {encodeNoticeResponse, type ServerError} from '../pgwire/server-error.js'
-import {
-  authenticationOk,
-  encodeBackendKeyData,
-  encodeParameterStatus,
-  encodeReadyForQuery,
-  type BackendKey,
-} from '../pgwire/server-messages.js'
-import {encodeGreeting} from '../tunnel/greeting.js'
+import type {ServerError} from '../pgwire/server-error.js'
+import type {BackendKey} from '../pgwire/server-messages.js'
+import {longestName} from '../resources/database-user.js'
+import {classifyDatabase} from '../resources/endpoint.js'
+import {examineParameter} from '../resources/examination-report.js'
+import {failed} from '../resources/finding.js'
 import type {Guest} from './admission.js'
 import type {Cancels} from './cancels.js'
 import type {Catalog, Served} from './catalog.js'
 import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
+import {Door, ignoreError} from './door.js'
 import type {Arrival} from './entrance.js'
-import {longestName} from '../resources/database-user.js'
-import {classifyDatabase} from '../resources/endpoint.js'
-import {examineParameter} from '../resources/examination-report.js'
-import {failed} from '../resources/finding.js'
 import {report, serveExamination} from './examiner.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
-import {readOpening} from './first-packet.js'
-import {greetingOf, type Gate} from './gate.js'
-import {endSoon, explainHint, Refusals, tell, type Attempt} from './refusals.js'
+import type {Gate} from './gate.js'
+import {explainHint, Refusals, tell, type Attempt} from './refusals.js'
 import {Relay} from './relay.js'
 import {describeSession, sessionFacts, type Self} from './session-facts.js'
 import type {RunningSession, Sessions} from './sessions.js'
 import {SessionLimits} from './session-limits.js'
 import {forwardedParameters, refuseReplication, refuseStartup, unheardExtensions} from './startup.js'
+import {encodeWelcome} from './welcome.js'
 
 export interface EngineOptions {
   readonly self: Self
@@ -80,24 +74,8 @@ export interface EngineCounters {
   bytesFromDatabases: number
 }
 
-/** How long a client may take for its startup message. */
-const patience = {
-  /** A local proxy of ours keeps connections in reserve, a minute each. */
-  greeted: 90_000,
-  direct: 10_000,
-  /** Who was refused may still cancel a query. */
-  expired: 2000,
-} as const
 /** Longer texts of a client are cut in the audit. */
 const maximumUserAgent = 256
-
-/** Without a key psql ignores Ctrl-C in silence, as do drivers (case C04). */
-const cannotCancel = encodeNoticeResponse({
-  severity: 'NOTICE',
-  code: '00000',
-  message: 'This database server cannot cancel queries: Ctrl-C will not stop one.',
-  hint: 'Close the connection instead.',
-})
 
 /** A session that has begun. */
 interface OpenSession {
@@ -117,14 +95,19 @@ export class Engine {
   }
   readonly #options: EngineOptions
   readonly #refusals: Refusals
-  /** Connections that carry no session yet. */
-  readonly #waiting = new Set<Arrival>()
+  readonly #door: Door
   readonly #serving = new Set<Promise<void>>()
 
   constructor(options: EngineOptions) {
     this.#options = options
-    const {gate, catalog} = options
-    this.#refusals = new Refusals({gate, catalog, counters: this.counters, auditOf: this.#auditOf.bind(this)})
+    const {gate, catalog, clock} = options
+    this.#refusals = new Refusals({gate, catalog, clock, counters: this.counters, auditOf: this.#auditOf.bind(this)})
+    this.#door = new Door({
+      gate,
+      refusals: this.#refusals,
+      counters: this.counters,
+      presentCancel: options.presentCancel,
+    })
   }
 
   /** Serves a connection. */
@@ -141,7 +124,7 @@ export class Engine {
 
   /** Closes the connections that wait for a startup message: all, or those with these nonces. */
   closeWaiting(nonces?: ReadonlySet<string>): void {
-    for (const {socket, nonce} of this.#waiting) if (!nonces || nonces.has(nonce)) socket.destroy()
+    this.#door.closeWaiting(nonces)
   }
 
   /** Resolves when every connection taken so far has been served to its end, its audit included. */
@@ -156,50 +139,8 @@ export class Engine {
 
   /** From the handshake to a session that has begun; undefined when the connection was for something else, or refused. */
   async #admit(attempt: Attempt): Promise<OpenSession | undefined> {
-    const {arrival} = attempt
-    const {socket} = arrival
-    socket.on('error', ignore)
-    const wait = arrival.route.kind === 'agent' ? this.#greet(attempt) : patience.direct
-    if (wait === 0) return undefined
-
-    this.#waiting.add(arrival)
-    const opening = await readOpening(socket, wait).catch(ignore)
-    this.#waiting.delete(arrival)
-    if (!opening) return undefined
-    if (opening.kind === 'cancel') {
-      this.counters.cancelRequests += 1
-      const guest = this.#options.gate.checkCancel(arrival)
-      if (guest) await this.#options.presentCancel(guest.identity.user, opening.key, guest.route.database)
-      // PostgreSQL answers no cancel request either.
-      endSoon(arrival)
-      return undefined
-    }
-    if (wait === patience.expired) {
-      socket.destroy()
-      return undefined
-    }
-
-    const passage = this.#options.gate.check(arrival)
-    if (!passage.ok) {
-      this.#refusals.refuse(attempt, describeFailure(passage.error), passage.guest)
-    } else if (opening.kind === 'invalid') {
-      this.#refusals.refuse(attempt, fatal(opening.sqlState, opening.reason), passage.guest, passage.served)
-    } else {
-      return this.#openSession(attempt, passage.guest, passage.served, opening.message)
-    }
-    return undefined
-  }
-
-  /** Tells our own client end whether it may go on; how long to wait for what it does then, 0 when it may not. */
-  #greet(attempt: Attempt): number {
-    const {socket} = attempt.arrival
-    const passage = this.#options.gate.check(attempt.arrival)
-    socket.write(encodeGreeting(greetingOf(passage, explainHint(attempt.sid))))
-    if (passage.ok) return patience.greeted
-    this.#refusals.record(attempt, describeFailure(passage.error), passage.guest)
-    if (passage.code === 'expired') return patience.expired
-    endSoon(attempt.arrival)
-    return 0
+    const visitor = await this.#door.receive(attempt)
+    return visitor && this.#openSession(attempt, visitor.guest, visitor.served, visitor.startup)
   }
 
   /** From the startup message to a session that the database has let in; undefined when the client was refused. */
@@ -302,17 +243,8 @@ export class Engine {
 
     this.counters.sessionsStarted += 1
     logger.info('A session began.', {user: guest.identity.user, database: served.database.metadata.name})
-    arrival.socket.write(
-      Buffer.concat([
-        ...(answer ? [answer] : []),
-        authenticationOk,
-        ...signedIn.parameterStatus.map(([name, value]) => encodeParameterStatus(name, value)),
-        ...(cancellable ? [encodeBackendKeyData(cancellable.key)] : [cannotCancel]),
-        ...signedIn.notices.map(encodeNoticeResponse),
-        encodeReadyForQuery(signedIn.transactionStatus),
-      ]),
-    )
-    arrival.socket.off('error', ignore)
+    arrival.socket.write(encodeWelcome(signedIn, {negotiation: answer, key: cancellable?.key}))
+    arrival.socket.off('error', ignoreError)
     const relay = new Relay({
       client: arrival.socket,
       database: socket,
@@ -392,8 +324,4 @@ function tagsUnknown({database}: Served): PosternError {
 function hasLeft({socket}: Arrival): boolean {
   socket.read(0)
   return socket.destroyed || socket.readableEnded
-}
-
-function ignore(): undefined {
-  // `close` follows, and acts.
 }

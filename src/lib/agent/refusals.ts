@@ -1,7 +1,9 @@
 import {briefExplanation} from '../access/explanation.js'
 import type {SessionAudit} from '../audit/session-audit.js'
+import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
+import {LogPace} from '../core/log-pace.js'
 import {encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import type {Explanation} from '../resources/explanation.js'
 import type {Guest} from './admission.js'
@@ -25,6 +27,7 @@ export interface RefusalsOptions {
   readonly catalog: Catalog
   readonly counters: {sessionsRefused: number}
   readonly auditOf: AuditOf
+  readonly clock: Clock
 }
 
 const farewellMilliseconds = 2000
@@ -32,9 +35,11 @@ const farewellMilliseconds = 2000
 /** Connections that never become a session: an ErrorResponse for the client, TDB00W for the audit. */
 export class Refusals {
   readonly #options: RefusalsOptions
+  readonly #pace: LogPace
 
   constructor(options: RefusalsOptions) {
     this.#options = options
+    this.#pace = new LogPace(() => options.clock.monotonic())
   }
 
   refuse(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
@@ -46,7 +51,9 @@ export class Refusals {
   record(attempt: Attempt, error: ServerError, guest?: Guest, served?: Served, decision?: Explanation): void {
     const {catalog, counters, auditOf} = this.#options
     counters.sessionsRefused += 1
-    attempt.logger.info('A connection was refused.', {reason: error.message, user: guest?.identity.user})
+    const also = this.#pace.take()
+    if (also)
+      attempt.logger.info('A connection was refused.', {reason: error.message, user: guest?.identity.user, ...also})
     const where = served ?? (guest && catalog.find(guest.route.database))
     // Of somebody unknown, or for a database that is not here, there is nothing true to say.
     if (!guest || !where) return

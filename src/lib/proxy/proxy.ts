@@ -9,6 +9,7 @@
  */
 import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
 import {messageOf, PosternError} from '../core/errors.js'
+import {LogPace} from '../core/log-pace.js'
 import {parseRoute} from '../resources/route.js'
 import {Anteroom} from '../tunnel/anteroom.js'
 import {formatSource, remoteAddressOf} from '../tunnel/hand-over.js'
@@ -72,6 +73,7 @@ class ProxyService implements Proxy {
   readonly #tunnel: TunnelEndpoint
   readonly #hellosByAddress: Cap
   readonly #hellosByAgent: Cap
+  readonly #refusalPace: LogPace
   readonly #sockets = new Set<Socket>()
   /** Connections that have not said what they want. */
   readonly #undecided: Anteroom
@@ -90,6 +92,7 @@ class ProxyService implements Proxy {
     this.#hellosByAddress = new Cap(this.#limits.hellosPerAddress, this.#timing.waitMilliseconds)
     this.#hellosByAgent = new Cap(this.#limits.hellosPerAgent, this.#timing.waitMilliseconds)
     const {clock, logger, credentials, hostAuthorities} = options
+    this.#refusalPace = new LogPace(() => clock.monotonic())
     this.#sessions = new Sessions(logger, clock, options.onSplice ?? (() => undefined))
     const mayServe = options.mayServe ?? (() => true)
     this.#agents = new Agents({
@@ -306,6 +309,8 @@ class ProxyService implements Proxy {
 
   #logRefusal(source: string, reason: string, serverName?: string): void {
     this.#counters.refused += 1
-    this.#options.logger.warn('Connection refused.', {source, reason, ...(serverName ? {serverName} : {})})
+    const also = this.#refusalPace.take()
+    if (!also) return
+    this.#options.logger.warn('Connection refused.', {source, reason, ...(serverName ? {serverName} : {}), ...also})
   }
 }
