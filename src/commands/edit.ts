@@ -20,7 +20,7 @@ export default class Edit extends BaseCommand {
     resource: Args.string({
       ignoreStdin: true,
       required: true,
-      description: `KIND/NAME; kinds: ${creatableKinds.join(', ')}`,
+      description: `KIND/NAME, or the KIND of which there is only one; kinds: ${creatableKinds.join(', ')}`,
     }),
   }
   static override flags = {...adminFlags}

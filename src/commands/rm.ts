@@ -3,12 +3,12 @@ import {BaseCommand} from '../lib/cli/base-command.js'
 import {openAdminConnection} from '../lib/cli/connection.js'
 import {adminFlags} from '../lib/cli/flags.js'
 import {describeResource} from '../lib/cli/resource-text.js'
-import {kinds, parseNamed} from '../lib/resources/kinds.js'
+import {isSingleton, kinds, parseNamed} from '../lib/resources/kinds.js'
 
 export default class Rm extends BaseCommand {
   static override summary = 'Delete a resource.'
   static override description =
-    'A database that stands in the configuration file of an agent comes back with the next heartbeat.'
+    'A database that stands in the configuration file of an agent comes back with the next heartbeat. Settings of the whole cluster, such as session_recording_config, are reset to their defaults.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> role/db',
     '<%= config.bin %> <%= command.id %> db/aurora',
@@ -18,7 +18,7 @@ export default class Rm extends BaseCommand {
     resource: Args.string({
       ignoreStdin: true,
       required: true,
-      description: `KIND/NAME; kinds: ${kinds.join(', ')}`,
+      description: `KIND/NAME, or the KIND of which there is only one; kinds: ${kinds.join(', ')}`,
     }),
   }
   static override flags = {...adminFlags}
@@ -28,6 +28,7 @@ export default class Rm extends BaseCommand {
     const {kind, name} = parseNamed(args.resource)
     const connection = await openAdminConnection(flags, this.surroundings)
     await connection.ask((client) => client.deleteResource(kind, name))
-    this.print(`${describeResource(kind, name)} has been deleted`)
+    const done = isSingleton(kind) ? 'been reset to its defaults' : 'been deleted'
+    this.print(`${describeResource(kind, name)} has ${done}`)
   }
 }

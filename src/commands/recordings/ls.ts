@@ -43,6 +43,7 @@ export default class RecordingsLs extends BaseCommand {
     const connection = await openAdminConnection(flags, this.surroundings)
     const query = {event: 'db.session.end', from, to, limit: flags.limit}
     const {events} = await connection.ask((client) => client.events(query))
-    return this.show(flags.format, [...events], renderRecordings)
+    const recorded = events.filter(({session_recording: mode}) => mode !== 'off')
+    return this.show(flags.format, recorded, renderRecordings)
   }
 }

@@ -8,7 +8,7 @@ import type {Role} from '../resources/role.js'
 import {compileRole, type HeldSide} from './compiled-role.js'
 import {describeForbidden, describeLock, describeMissing, nearestRole} from './denial.js'
 import type {Holder} from './label-rule.js'
-import {combineOptions, type SessionOptions} from './session-options.js'
+import {combineOptions, type ClusterLimits, type SessionOptions} from './session-options.js'
 
 /** Who asks: the names of the roles in the certificate, and the traits. */
 export interface Subject extends Holder {
@@ -43,6 +43,8 @@ export interface Question {
   readonly target: Target
   readonly request: AccessRequest
   readonly locks: Iterable<Lock>
+  /** What limits every session of the cluster, beside the roles. */
+  readonly limits?: ClusterLimits
   /** The host that would dial the database; a lock may name it. */
   readonly serverId?: string
   /** Wall-clock milliseconds. */
@@ -60,7 +62,7 @@ export interface Allowed extends Trace {
   readonly allowed: true
   /** The role that allows it. */
   readonly by: string
-  /** What the roles of the user say about the session. */
+  /** What roles and cluster say about the session. */
   readonly options: SessionOptions
   /** Whether it may be a replication connection. */
   readonly replication: boolean
@@ -134,7 +136,10 @@ export function decide(question: Question): Decision {
   return {
     allowed: true,
     by,
-    options: combineOptions(subject.roles.flatMap((name) => question.roles.get(name) ?? [])),
+    options: combineOptions(
+      subject.roles.flatMap((name) => question.roles.get(name) ?? []),
+      question.limits,
+    ),
     replication:
       specs(allowingRoles).some(({allow}) => allow?.db_replication === true) &&
       !specs(subject.roles).some(({deny}) => deny?.db_replication === true),

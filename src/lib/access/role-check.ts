@@ -1,10 +1,9 @@
-import {parseDuration} from '../core/duration.js'
+import {parseDuration, parseTimeout} from '../core/duration.js'
 import {PosternError} from '../core/errors.js'
 import type {Role} from '../resources/role.js'
 import {compileRole, locate} from './compiled-role.js'
 import {maximumInstructions} from './pattern.js'
 import {compileRules} from './rules.js'
-import {parseTimeout} from './session-options.js'
 
 /**
  * What a schema cannot see: templates, patterns, predicates and durations of a role, checked before it is saved.

@@ -38,6 +38,7 @@ export class AbandonedSpools {
       const shipper = new Shipper({
         spool,
         send: (lines) => api.emitEvents(lines),
+        clock,
         logger,
         refusedDirectory: directory,
       })

@@ -10,7 +10,7 @@ import type {Cache} from './cache.js'
 
 /** What the checks look at. */
 export interface AdmissionRules {
-  readonly cache: Pick<Cache, 'authorities' | 'users' | 'locks' | 'roles'>
+  readonly cache: Pick<Cache, 'authorities' | 'users' | 'locks' | 'roles' | 'limits'>
   readonly hostId: string
   /** Wall-clock milliseconds. */
   readonly now: number
@@ -84,6 +84,7 @@ export function judge(guest: Guest, database: Database, {cache, hostId, now}: Ad
     target: targetOf(database),
     request: {dbUser: route.dbUser, dbName, dbRoles: route.dbRoles},
     locks: cache.locks.values(),
+    limits: cache.limits,
     serverId: hostId,
     now,
   })

@@ -1,3 +1,4 @@
+import {readClusterLimits, type ClusterLimits} from '../access/session-options.js'
 import type {ApiClient} from '../api/client.js'
 import type {AuthorityType} from '../api/responses.js'
 import type {LiveSession} from '../api/live-session.js'
@@ -9,7 +10,9 @@ import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Database} from '../resources/database.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Lock} from '../resources/lock.js'
+import type {ResourceOf} from '../resources/resource.js'
 import type {Role} from '../resources/role.js'
+import type {RecordingMode} from '../resources/session-recording-config.js'
 
 /** What an agent knows of the cluster at one moment. */
 class Snapshot {
@@ -18,6 +21,9 @@ class Snapshot {
   readonly lock = new Map<string, Lock>()
   readonly db = new Map<string, Database>()
   readonly health_check_config = new Map<string, HealthCheckConfig>()
+  readonly session_recording_config = new Map<string, ResourceOf['session_recording_config']>()
+  readonly cluster_networking_config = new Map<string, ResourceOf['cluster_networking_config']>()
+  readonly cluster_auth_preference = new Map<string, ResourceOf['cluster_auth_preference']>()
   readonly authority = new Map<string, WatchedItems['authority']>()
   readonly ending = new Map<string, WatchedItems['ending']>()
 }
@@ -91,6 +97,19 @@ export class Cache {
     return this.#current.health_check_config
   }
 
+  /** How sessions that begin now are recorded. */
+  get recordingMode(): RecordingMode {
+    const [config] = this.#current.session_recording_config.values()
+    return config?.spec.mode ?? 'node'
+  }
+
+  /** What limits every session, beside the roles of its user. */
+  get limits(): ClusterLimits {
+    const [networking] = this.#current.cluster_networking_config.values()
+    const [preference] = this.#current.cluster_auth_preference.values()
+    return readClusterLimits(networking, preference)
+  }
+
   /** Sessions that somebody ended, by their ids. */
   get ending(): ReadonlyMap<string, WatchedItems['ending']> {
     return this.#current.ending
@@ -159,6 +178,15 @@ function put(snapshot: Snapshot, event: Put): void {
       break
     case 'health_check_config':
       snapshot.health_check_config.set(event.name, event.item)
+      break
+    case 'session_recording_config':
+      snapshot.session_recording_config.set(event.name, event.item)
+      break
+    case 'cluster_networking_config':
+      snapshot.cluster_networking_config.set(event.name, event.item)
+      break
+    case 'cluster_auth_preference':
+      snapshot.cluster_auth_preference.set(event.name, event.item)
       break
     case 'authority':
       snapshot.authority.set(event.name, event.item)

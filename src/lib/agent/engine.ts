@@ -60,8 +60,15 @@ export interface EngineOptions {
   /** Takes a client's cancel request to where the session is. */
   readonly presentCancel: (user: string, key: BackendKey, database: string) => Promise<void>
   readonly spool: Spool
+  readonly recorder: Recorder
   readonly clock: Clock
   readonly logger: Logger
+}
+
+/** What takes the records of sessions while they run. */
+export interface Recorder {
+  /** Whether it did not take what came last. */
+  readonly failing: boolean
 }
 
 /** What an agent counts from its start. */
@@ -257,7 +264,7 @@ export class Engine {
       sid: attempt.sid,
       nonce: arrival.nonce,
       guest,
-      limits: new SessionLimits(guest, standing.options, () => relay.clientActivity),
+      limits: new SessionLimits(guest, standing.options, () => relay.clientActivity, audit.facts.recording),
       describe: () => describeSession(audit, relay.state),
       end: (error, reason) => {
         relay.end(error, reason)
@@ -278,7 +285,7 @@ export class Engine {
     if (!passage.ok) return {error: describeFailure(passage.error)}
     const verdict = gate.verdict(guest)
     if ('objection' in verdict) return {error: fatal(sqlStates.notAuthorized, verdict.objection)}
-    const error = this.#refuseAnother(guest, verdict.options)
+    const error = this.#refuseAnother(guest, verdict.options) ?? this.#refuseUnrecorded()
     return error ? {error} : verdict
   }
 
@@ -289,6 +296,17 @@ export class Engine {
       sqlStates.tooManyConnections,
       `Your roles allow ${maxConnections} ${maxConnections === 1 ? 'session' : 'sessions'} at a time, and you have as many.`,
       'Close one of them first.',
+    )
+  }
+
+  /** Where sessions must be recorded while they run, none begins when they cannot be. */
+  #refuseUnrecorded(): ServerError | undefined {
+    const {gate, recorder} = this.#options
+    if (gate.recordingMode !== 'node-sync' || !recorder.failing) return undefined
+    return fatal(
+      sqlStates.auditFailed,
+      'This session cannot be recorded: the control plane does not take the records of sessions.',
+      'Try again in a moment.',
     )
   }
 
@@ -307,8 +325,8 @@ export class Engine {
   }
 
   #auditOf({sid, arrival}: Attempt, guest: Guest, served: Served): SessionAudit {
-    const {self, spool, clock} = this.#options
-    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served))
+    const {self, gate, spool, clock} = this.#options
+    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served, gate.recordingMode))
   }
 }
 

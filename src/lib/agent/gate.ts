@@ -3,6 +3,7 @@ import type {SessionOptions} from '../access/session-options.js'
 import {compileRole} from '../access/compiled-role.js'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Clock} from '../core/clock.js'
+import type {RecordingMode} from '../resources/session-recording-config.js'
 import type {Greeting, RefusalCode} from '../tunnel/greeting.js'
 import {
   checkExpiry,
@@ -96,6 +97,11 @@ export class Gate {
       return refuse('unreachable', new PosternError('UNREACHABLE', message), guest)
     }
     return {ok: true, guest, served}
+  }
+
+  /** How sessions that begin now are recorded. */
+  get recordingMode(): RecordingMode {
+    return this.#options.cache.recordingMode
   }
 
   /** Whose query a connection may cancel; an expired certificate is good enough for that. */

@@ -2,6 +2,7 @@ import type {LiveSession, SessionState} from '../api/live-session.js'
 import type {SessionFacts} from '../audit/event.js'
 import type {SessionAudit} from '../audit/session-audit.js'
 import {classifyDatabase, formatAddress} from '../resources/endpoint.js'
+import type {RecordingMode} from '../resources/session-recording-config.js'
 import {connectionId} from '../tunnel/connection-id.js'
 import type {Guest} from './admission.js'
 import type {Served} from './catalog.js'
@@ -19,7 +20,14 @@ export interface Self {
 }
 
 /** What the audit says of a session from the beginning. */
-export function sessionFacts(sid: string, self: Self, arrival: Arrival, guest: Guest, served: Served): SessionFacts {
+export function sessionFacts(
+  sid: string,
+  self: Self,
+  arrival: Arrival,
+  guest: Guest,
+  served: Served,
+  recording: RecordingMode,
+): SessionFacts {
   const {identity, route, dbName} = guest
   const {database, origin} = served
   const {hostId, hostname, version} = self
@@ -45,6 +53,7 @@ export function sessionFacts(sid: string, self: Self, arrival: Arrival, guest: G
     dbUser: route.dbUser,
     dbName,
     dbRoles: route.dbRoles,
+    recording,
     connection: connectionId(arrival.nonce),
     remoteAddress: arrival.source,
     localAddress: formatAddress({host: localAddress, port: localPort}),

@@ -125,8 +125,12 @@ export class SessionServer {
     this.#shipper = new Shipper({
       spool,
       send: (lines) => api.emitEvents(lines),
+      clock,
       logger,
       refusedDirectory: options.spoolDirectory,
+      onRefused: (line) => {
+        this.#sessions.refused(sessionOf(line))
+      },
     })
     const aws = new Aws({environment: options.environment ?? process.env, clock, workers: options.workers})
     this.aws = aws
@@ -189,6 +193,7 @@ export class SessionServer {
         rules: {allowLoopback: options.allowLoopback, connectAddresses: new Map(options.connectAddresses)},
       }),
       spool,
+      recorder: this.#shipper,
       clock,
       logger,
     })
@@ -214,7 +219,8 @@ export class SessionServer {
     this.#staleCheck.unref()
     this.#limitCheck = setInterval(() => {
       const stale = this.#cache.staleness() > options.cacheTtlMilliseconds
-      this.#sessions.checkLimits({now: clock.now(), monotonic: clock.monotonic(), stale})
+      const unrecorded = this.#shipper.stalledMilliseconds
+      this.#sessions.checkLimits({now: clock.now(), monotonic: clock.monotonic(), stale, unrecorded})
     }, limitCheckMilliseconds)
     this.#limitCheck.unref()
   }
@@ -297,6 +303,11 @@ export class SessionServer {
     if (this.#cache.staleness() <= this.#options.maxStaleMilliseconds) return
     this.#sessions.endAll('The database agent has lost touch with the control plane for too long.')
   }
+}
+
+/** Whose event a line of the spool is, whatever else is wrong with it. */
+function sessionOf(line: Buffer): string {
+  return /"sid":"([^"]*)"/.exec(line.toString('utf8'))?.[1] ?? ''
 }
 
 /** Where an agent keeps what it has to tell the control plane: its own process, or a worker's. */

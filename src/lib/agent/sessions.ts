@@ -68,6 +68,15 @@ export class Sessions {
     }
   }
 
+  /** A record of a session was refused for good. */
+  refused(sid: string): void {
+    for (const session of this.#live) {
+      const limit =
+        session.sid === sid ? session.limits.unrecordable('The control plane refused one of its records.') : undefined
+      if (limit) session.disconnect(limit)
+    }
+  }
+
   /** Ends the sessions that somebody wants ended. @param ending why, by the ids of sessions */
   endThose(ending: ReadonlyMap<string, {readonly reason: string}>): void {
     if (ending.size === 0) return

@@ -1,3 +1,5 @@
+import type {SingletonKind} from '../resources/kinds.js'
+import type {ResourceOf} from '../resources/resource.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseServer} from '../resources/database-server.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
@@ -16,7 +18,7 @@ export interface WatchedUser {
 }
 
 /** Items that the control plane streams to hosts, keyed by kind and name. */
-export interface WatchedItems {
+export interface WatchedItems extends Pick<ResourceOf, SingletonKind> {
   role: Role
   user: WatchedUser
   lock: Lock

@@ -47,6 +47,8 @@ export interface SessionFacts {
   readonly dbUser: string
   readonly dbName: string
   readonly dbRoles: readonly string[]
+  /** As the cluster wanted it when the session began: `off` leaves the audit log and no recording. */
+  readonly recording: 'node' | 'node-sync' | 'off'
   /** `ip:port` of the client, and of the agent's end. */
   readonly remoteAddress: string
   readonly localAddress: string

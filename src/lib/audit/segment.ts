@@ -1,4 +1,4 @@
-import {closeSync, constants, fdatasync, ftruncateSync, openSync, writeSync} from 'node:fs'
+import {closeSync, constants, fdatasync, ftruncateSync, openSync, rmSync, writeSync} from 'node:fs'
 import {open, rm, type FileHandle} from 'node:fs/promises'
 import {promisify} from 'node:util'
 
@@ -23,9 +23,17 @@ export class Segment {
     this.#descriptor = descriptor
   }
 
-  /** A new file that only its owner can read. */
-  static create(path: string): Segment {
-    return new Segment(path, 0, openSync(path, newFile, 0o600))
+  /** A new file that only its owner can read, with these lines in it; none when they do not fit. */
+  static create(path: string, lines: Buffer): Segment {
+    const segment = new Segment(path, 0, openSync(path, newFile, 0o600))
+    try {
+      segment.append(lines)
+      return segment
+    } catch (error) {
+      segment.seal()
+      rmSync(path, {force: true})
+      throw error
+    }
   }
 
   /** A file that an earlier process left; what follows its last whole line is not counted. */

@@ -78,7 +78,23 @@ export class SessionAudit implements OpenSession {
   }
 
   get endFields(): AuditEvent {
-    return {...this.#common, ...boundaryFields(this.facts), start_time: new Date(this.startedAt).toISOString()}
+    return {
+      ...this.#common,
+      ...boundaryFields(this.facts),
+      ...this.#mode,
+      start_time: new Date(this.startedAt).toISOString(),
+    }
+  }
+
+  /** Whether what only a recording has is written. */
+  get #isRecorded(): boolean {
+    return this.facts.recording !== 'off'
+  }
+
+  /** Said where it is not the usual one. */
+  get #mode(): AuditEvent {
+    const {recording} = this.facts
+    return recording === 'node' ? {} : {session_recording: recording}
   }
 
   /** The SQL that the server works on; when it waits, the one that came last. As far as an event has it. */
@@ -103,6 +119,7 @@ export class SessionAudit implements OpenSession {
     const event = this.#event(
       'db.session.start',
       boundaryFields(this.facts),
+      this.#mode,
       this.#spool.nextSession(),
       {success: true},
       pid === undefined ? {} : {postgres_pid: pid},
@@ -148,6 +165,7 @@ export class SessionAudit implements OpenSession {
     this.#newestSql = text
     const field = `"db_query":${JSON.stringify(text)}`
     if (sha256 === undefined) return field
+    if (!this.#isRecorded) return `${field},"db_query_truncated":true,"db_query_sha256":"${sha256}"`
     // With a hash of its own it was too long for a message to be kept, and its pieces are there already.
     if (sql.sha256 === undefined) this.#sqlPieces(this.#texts, sql.bytes ?? Buffer.from(sql.text))
     return `${field},"db_query_truncated":true,"db_query_sha256":"${sha256}","db_query_parts":${this.#texts}`
@@ -173,6 +191,7 @@ export class SessionAudit implements OpenSession {
 
   /** An error of the server that answers no statement. */
   serverError(error: string, sqlState: string): void {
+    if (!this.#isRecorded) return
     this.#record('db.session.result', {
       success: false,
       error,
@@ -187,7 +206,10 @@ export class SessionAudit implements OpenSession {
     })
   }
 
-  /** Ends the session's audit; resolves when all of it is on the disk. */
+  /**
+   * Ends the session's audit; resolves when all of it is on the disk.
+   * @throws PosternError FAILED when it is not; the spool writes it as soon as it can
+   */
   async ended({reason, bytesFromClient, bytesFromServer, notifications = 0, open}: SessionEnd): Promise<void> {
     this.#add(
       this.#event('db.session.end', this.endFields, {
@@ -203,9 +225,11 @@ export class SessionAudit implements OpenSession {
     await this.#spool.sync()
   }
 
-  /** Writes what has gathered. @throws PosternError FAILED when it cannot be written: then nothing may be forwarded. */
+  /** Writes what has gathered. @throws PosternError FAILED when it cannot be written: then it is kept, and nothing may be forwarded. */
   flush(): void {
-    if (this.#pending !== '') this.#spool.append(this.#take())
+    if (this.#pending === '') return
+    this.#spool.append(this.#pending)
+    this.#pending = ''
   }
 
   /** Writes what has gathered within milliseconds; `onFailure` hears why it cannot be written. */
@@ -214,6 +238,7 @@ export class SessionAudit implements OpenSession {
   }
 
   #sqlPieces(text: number, bytes: Buffer): void {
+    if (!this.#isRecorded) return
     const {cluster, sid} = this.facts
     for (let offset = 0; offset < bytes.length; offset += sqlPartBytes) {
       const data = bytes.toString('base64', offset, offset + sqlPartBytes)

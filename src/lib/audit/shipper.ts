@@ -1,6 +1,7 @@
 import {appendFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
+import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {Batch, Spool} from './spool.js'
@@ -9,9 +10,12 @@ export interface ShipperOptions {
   readonly spool: Spool
   /** Delivers events in order; resolves when the control plane keeps them. */
   readonly send: (lines: Buffer) => Promise<void>
+  readonly clock: Pick<Clock, 'monotonic'>
   readonly logger: Logger
   /** Where events go that the control plane refuses for good, so that they are not lost. */
   readonly refusedDirectory: string
+  /** One event was set aside there. */
+  readonly onRefused?: ((line: Buffer) => void) | undefined
   readonly backoff?: {readonly firstMilliseconds: number; readonly mostMilliseconds: number}
 }
 
@@ -29,6 +33,9 @@ export class Shipper {
   readonly #finished: Promise<void>
   #wake: () => void = () => undefined
   #hurried = false
+  /** Monotonic time since when there is something to send, and nothing was taken. */
+  #waitingSince: number | undefined
+  #failing = false
 
   constructor(options: ShipperOptions) {
     this.#options = options
@@ -36,6 +43,16 @@ export class Shipper {
       this.#wake()
     }
     this.#finished = this.#run()
+  }
+
+  /** Whether the control plane did not take what it was sent last. */
+  get failing(): boolean {
+    return this.#failing
+  }
+
+  /** Milliseconds for which the control plane has taken nothing although there is something. */
+  get stalledMilliseconds(): number {
+    return this.#waitingSince === undefined ? 0 : this.#options.clock.monotonic() - this.#waitingSince
   }
 
   /** Stops when everything is sent, or after so many milliseconds; what is left stays in the spool. */
@@ -48,15 +65,17 @@ export class Shipper {
   }
 
   async #run(): Promise<void> {
-    const {spool, logger} = this.#options
+    const {spool, clock, logger} = this.#options
     while (!this.#stopped()) {
       const appended = new Promise<void>((resolve) => {
         this.#wake = resolve
       })
       try {
+        this.#waitingSince ??= clock.monotonic()
         const batch = await spool.read()
+        if (batch) await this.#deliver(batch)
+        this.#waitingSince = undefined
         if (batch) {
-          await this.#deliver(batch)
           if (!this.#hurried && spool.backlogBytes < worthwhileBytes) await this.#pause(gatherMilliseconds)
         } else {
           if (this.#hurried) return
@@ -86,12 +105,15 @@ export class Shipper {
       try {
         await send(lines)
         if (attempt > 0) logger.info('Audit events reach the control plane again.')
+        this.#failing = false
         return true
       } catch (error) {
         if (isFinal(error)) {
+          this.#failing = false
           logger.error('The control plane refused audit events.', {reason: messageOf(error), bytes: lines.length})
           return false
         }
+        this.#failing = true
         if (attempt === 0) {
           logger.warn('Audit events cannot be sent; they wait in the spool.', {reason: messageOf(error)})
         }
@@ -103,8 +125,9 @@ export class Shipper {
   }
 
   async #setAside(line: Buffer): Promise<void> {
-    const {refusedDirectory} = this.#options
+    const {refusedDirectory, onRefused} = this.#options
     await appendFile(join(refusedDirectory, refusedFile), line, {mode: 0o600, flush: true})
+    onRefused?.(line)
   }
 
   #stopped(): boolean {

@@ -59,6 +59,8 @@ export class Spool {
   /** Oldest first; the last one is written to. */
   readonly #segments: Segment[]
   readonly #open = new Map<string, OpenSession>()
+  /** Those whose last lines are written next. */
+  #ended: OpenSession[] = []
   readonly #timer: NodeJS.Timeout
   #current: Segment
   #numbering: Numbering
@@ -67,6 +69,8 @@ export class Spool {
   #held = ''
   readonly #holders = new Set<(reason: string) => void>()
   #holding = false
+  /** The newest lines could not be written. */
+  #failing = false
   #syncing: Promise<void> = Promise.resolve()
   #nextSync: Promise<void> | undefined
   #closed = false
@@ -77,6 +81,7 @@ export class Spool {
     this.#current = this.#create()
     this.#segments = [...leftovers, this.#current]
     this.#timer = setInterval(() => {
+      this.#writeHeld()
       this.sync().catch((error: unknown) => {
         options.logger.error('The audit spool cannot be synced to disk.', {reason: messageOf(error)})
       })
@@ -120,13 +125,19 @@ export class Spool {
       if (this.#current.size > 0 && this.#current.size + bytes.length > this.#segmentBytes) this.#rotate()
       this.#current.append(bytes)
     } catch (error) {
-      throw new PosternError('FAILED', `The audit spool cannot be written: ${messageOf(error)}.`, {
+      const reason = messageOf(error)
+      if (!this.#failing) this.#options.logger.error('The audit spool cannot be written: who needs it cannot go on.', {reason})
+      this.#failing = true
+      throw new PosternError('FAILED', `The audit spool cannot be written: ${reason}.`, {
         cause: error,
         hint: 'Make room on the disk of the agent.',
       })
     }
+    if (this.#failing) this.#options.logger.info('The audit spool can be written again, and nothing is missing in it.')
+    this.#failing = false
     this.#held = ''
     this.#holders.clear()
+    for (const {sid} of this.#ended.splice(0)) this.#open.delete(sid)
     this.onAppend()
   }
 
@@ -151,16 +162,28 @@ export class Spool {
     return {agent_stream: stream, agent_session: sessions + 1}
   }
 
-  /** Writes the first lines of a session, and that it is open from here on. */
+  /** Writes the first lines of the session that was numbered last, and that it is open from here on. @throws as append */
   begin(session: OpenSession, lines: string): void {
-    this.append(formatOpenSessions([session]) + lines)
+    try {
+      this.append(formatOpenSessions([session]) + lines)
+    } catch (error) {
+      // Nobody will hear of it: a number that is missing would be a session that is.
+      const {stream, sessions} = this.#numbering
+      this.#numbering = {stream, sessions: sessions - 1}
+      throw error
+    }
     this.#open.set(session.sid, session)
   }
 
-  /** Writes the last lines of a session. */
+  /** Writes the last lines of a session, as soon as there is room for them. @throws as append when that is not now */
   end(session: OpenSession, lines: string): void {
-    this.#open.delete(session.sid)
-    this.append(lines)
+    this.#ended.push(session)
+    try {
+      this.append(lines)
+    } catch (error) {
+      this.#held += lines
+      throw error
+    }
   }
 
   /** Resolves when everything appended so far is on the disk; callers that come together share one fsync. */
@@ -233,9 +256,8 @@ export class Spool {
     this.#created += 1
     const began = String(clock.now()).padStart(15, '0')
     const number = String(this.#created).padStart(6, '0')
-    const segment = Segment.create(join(directory, `${began}-${process.pid}-${number}.ndjson`))
-    segment.append(Buffer.from(formatOpenSessions([...this.#open.values()], this.#numbering)))
-    return segment
+    const path = join(directory, `${began}-${process.pid}-${number}.ndjson`)
+    return Segment.create(path, Buffer.from(formatOpenSessions([...this.#open.values()], this.#numbering)))
   }
 
   /** Begins a segment that by itself tells which sessions are open. */

@@ -12,7 +12,7 @@
  *   what the proxies carried
  */
 import type {VerificationLine} from '../api/verification.js'
-import {isRecordingOnly, startRefused, type AuditEvent} from '../audit/event.js'
+import {isRecordingOnly, type AuditEvent} from '../audit/event.js'
 import type {SealKeys, Vouched} from '../audit/seal.js'
 import {digestOf} from '../audit/seal.js'
 import {verifyRecording, type RecordingVerdict} from '../audit/verification.js'
@@ -21,6 +21,7 @@ import {messageOf, PosternError} from '../core/errors.js'
 import type {Backend, Splice, StoredSessionLink} from '../storage/backend.js'
 import type {RecordingFiles} from '../storage/recording-files.js'
 import {verifyEvents} from './event-chain.js'
+import {isRecorded} from './recordings.js'
 import type {Sealing} from './sealing.js'
 import {linkFlaw, missingBetween} from './session-chain.js'
 
@@ -121,7 +122,7 @@ export class AuditVerification {
     const log = new LogCursor(this.#options.backend, sid)
     const verdict = await this.#verdict(sid, log)
     if (verdict === undefined) {
-      if ((end?.records ?? 0) > 0 || (!end && start)) yield problem(sid, 'Its recording is missing.')
+      if (((end ?? start)?.records ?? 0) > 0) yield problem(sid, 'Its recording is missing.')
       return undefined
     }
     if (typeof verdict === 'string') {
@@ -264,7 +265,7 @@ class LogCursor {
 }
 
 function isComparable({event, code}: AuditEvent): boolean {
-  return String(event).startsWith('db.session.') && code !== startRefused
+  return isRecorded(String(event), String(code))
 }
 
 /** Of what the agent told; the rest was added by the control plane, in one of the two places. */

@@ -9,6 +9,7 @@ import type {Credentials} from '../pki/credentials.js'
 import {generateKeys} from '../pki/keys.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {authServerName} from '../resources/route.js'
+import type {SettingsSpecs} from '../resources/resource.js'
 import type {JoinRole} from '../resources/token.js'
 import {RecordingFiles} from '../storage/recording-files.js'
 import {openSqlite} from '../storage/sqlite.js'
@@ -29,6 +30,7 @@ import {GuardedResources} from './guarded-resources.js'
 import {DiscoveredDatabases} from './discovered-databases.js'
 import {Heartbeats} from './heartbeats.js'
 import {HostEvents} from './host-events.js'
+import {ClusterSettings} from './cluster-settings.js'
 import {createHttpApp} from './http-app.js'
 import {createInstallRoutes} from './install-routes.js'
 import {createInviteRoutes} from './invite-routes.js'
@@ -47,6 +49,7 @@ import {createRoutes} from './routes.js'
 import {Sealing} from './sealing.js'
 import {SessionChain} from './session-chain.js'
 import {Stores} from './stores.js'
+import {UnrecordedSessions} from './unrecorded-sessions.js'
 import {UserCertificates} from './user-certificates.js'
 import {Watches} from './watch.js'
 import {WebCertificates} from './web-certificates.js'
@@ -61,6 +64,8 @@ export interface AuthOptions {
   readonly httpsKeypairs: readonly Credentials[]
   readonly staticTokens: readonly StaticToken[]
   readonly defaultSessionTtlMilliseconds: number
+  /** What the configuration file says about the settings of the whole cluster. */
+  readonly settings?: SettingsSpecs | undefined
   readonly version: string
   /** Names the endpoint of AWS STS when it is not AWS's own. */
   readonly environment: AwsEnvironment
@@ -122,6 +127,8 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
   const issuer = new CertificateIssuer(authorities, cluster, clock)
   const sealing = await Sealing.load(backend, clock)
   const audit = new AuditLog(backend, cluster, clock, sealing.key)
+  const settings = new ClusterSettings(stores, audit)
+  await settings.settle(options.settings ?? {})
   const verifier = new CallerVerifier(authorities, stores, clock)
   const passwords = new Passwords()
   const accounts = new Accounts({stores, passwords, audit, clock, publicAddress})
@@ -137,7 +144,8 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     staticTokens: options.staticTokens,
   })
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
-  const recordings = new Recordings({files, cluster, audit, stores, verifier})
+  const chain = new SessionChain({backend, sealing, audit, logger})
+  const recordings = new Recordings({files, cluster, audit, chain, stores, verifier})
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const cancels = new Cancels({stores, watches, clock})
   const routes = [
@@ -170,7 +178,12 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       hostEvents: new HostEvents({
         audit,
         recordings,
-        chain: new SessionChain({backend, sealing, audit, logger}),
+        chain,
+        unrecorded: new UnrecordedSessions({
+          chain,
+          recordings,
+          mode: async () => (await settings.get('session_recording_config')).spec.mode,
+        }),
         cluster,
         clock,
         logger,
@@ -180,7 +193,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       liveSessions: new LiveSessions({watches, stores, audit, clock}),
       sealing,
       splices: backend,
-      resources: new GuardedResources(new ResourceStore({stores, accounts, joining, audit})),
+      resources: new GuardedResources(new ResourceStore({stores, accounts, joining, settings, audit})),
     }),
     ...createAccessRoutes(new AccessExplainer({stores, audit, clock})),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),

@@ -12,6 +12,7 @@ import {startRefused, type AuditEvent} from '../audit/event.js'
 import type {SessionLink} from '../storage/backend.js'
 import {isAudited, isRecorded, type Recordings} from './recordings.js'
 import {startLink, type SessionChain} from './session-chain.js'
+import type {UnrecordedSessions} from './unrecorded-sessions.js'
 
 /** An agent trims SQL to 64 KiB; what is much larger is no event of one. */
 const maximumEventBytes = 256 * 1024
@@ -42,6 +43,7 @@ export interface HostEventsOptions {
   readonly audit: AuditLog
   readonly recordings: Recordings
   readonly chain: SessionChain
+  readonly unrecorded: UnrecordedSessions
   readonly cluster: string
   readonly clock: Clock
   readonly logger: Logger
@@ -72,13 +74,14 @@ export class HostEvents {
    */
   async store(lines: Buffer, caller: HostCaller): Promise<void> {
     const read = this.#readAll(lines, caller)
-    await this.#refuseForeign(read, caller)
+    const unrecorded = await this.#refuseForeign(read, caller)
     const audited = read.filter(({record}) => isAudited(record.event))
     const outcomes = await this.#options.audit.appendForeign(audited.map(({record}) => record))
     const conflicting = audited.filter((_event, index) => outcomes[index] === 'conflict')
     const recorded = read.filter((event) => !conflicting.includes(event))
-    conflicting.push(...(await this.#record(recorded, caller)))
-    await this.#options.chain.append(await this.#links(recorded, caller))
+    const recordable = recorded.filter(({record}) => !unrecorded.has(record.sid ?? ''))
+    conflicting.push(...(await this.#record(recordable, caller)))
+    await this.#options.chain.append(await this.#links(recorded, unrecorded, caller))
     for (const {record} of conflicting) await this.#alarm(record, caller)
     const [first] = conflicting
     if (first) {
@@ -89,14 +92,20 @@ export class HostEvents {
     }
   }
 
-  /** A session is told of by one host. @throws PosternError INVALID */
-  async #refuseForeign(events: readonly HostEvent[], caller: HostCaller): Promise<void> {
+  /** A session is told of by one host. @returns the sessions that get no recording @throws PosternError INVALID */
+  async #refuseForeign(events: readonly HostEvent[], caller: HostCaller): Promise<ReadonlySet<string>> {
+    const {recordings, unrecorded} = this.#options
+    const without = new Set<string>()
     const sessions = new Map(events.flatMap(({record}) => (record.sid === undefined ? [] : [[record.sid, record]])))
+    const starts = new Map(events.filter(isStart).map(({record, event}) => [record.sid, event]))
     for (const [sid, record] of sessions) {
-      if (await this.#options.recordings.accepts(sid, caller)) continue
+      const host = await unrecorded.hostOf(sid, starts.get(sid), caller)
+      if (host !== undefined) without.add(sid)
+      if (host === undefined ? await recordings.accepts(sid, caller) : host === caller.hostId) continue
       await this.#alarm(record, caller)
       throw new PosternError('INVALID', `Session ${sid} belongs to another host.`)
     }
+    return without
   }
 
   /** @returns the events in whose place the recording has another one */
@@ -113,14 +122,19 @@ export class HostEvents {
   }
 
   /** The sessions that begin and end with these events. */
-  async #links(events: readonly HostEvent[], {hostId}: HostCaller): Promise<SessionLink[]> {
+  async #links(
+    events: readonly HostEvent[],
+    unrecorded: ReadonlySet<string>,
+    {hostId}: HostCaller,
+  ): Promise<SessionLink[]> {
     const links: SessionLink[] = []
-    for (const {event, record, code, line} of events) {
+    for (const hostEvent of events) {
+      const {event, record, line} = hostEvent
       const {sid} = record
-      if (sid === undefined || code === startRefused) continue
-      if (record.event === 'db.session.start') {
+      if (sid === undefined) continue
+      if (isStart(hostEvent)) {
         const link = startLink(event, sid, hostId, digestOf(line).toString('hex'))
-        if (link) links.push(link)
+        if (link) links.push(unrecorded.has(sid) ? {...link, records: 0} : link)
       } else if (record.event === 'db.session.end') {
         const start = links.find((link) => link.sid === sid) ?? (await this.#options.chain.startOf(sid))
         const sealed = this.#options.recordings.sealed(sid)
@@ -188,6 +202,11 @@ export class HostEvents {
       conflict_sha256: hash,
     })
   }
+}
+
+/** Whether a session begins with it. */
+function isStart({record, code}: HostEvent): boolean {
+  return record.event === 'db.session.start' && code !== startRefused
 }
 
 /** What a line holds; undefined when that is no JSON. */

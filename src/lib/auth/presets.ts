@@ -1,3 +1,4 @@
+import {singletonKinds} from '../resources/kinds.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Role} from '../resources/role.js'
 import type {Stores} from './stores.js'
@@ -5,7 +6,17 @@ import type {Stores} from './stores.js'
 const resourceTypeLabel = 'postern.internal/resource-type'
 
 /** Kinds that editors change as they like. */
-const editable = ['role', 'user', 'token', 'db', 'lock', 'health_check_config', 'db_certificate', 'cert_authority']
+const editable = [
+  'role',
+  'user',
+  'token',
+  'db',
+  'lock',
+  'health_check_config',
+  ...singletonKinds,
+  'db_certificate',
+  'cert_authority',
+]
 
 function preset(name: string, description: string, allow: NonNullable<Role['spec']['allow']>): Role {
   return {

@@ -16,6 +16,7 @@ import {
   type HostCaller,
 } from './caller.js'
 import {Answer} from './route.js'
+import type {SessionChain} from './session-chain.js'
 import type {Stores} from './stores.js'
 
 /** The kind of resource that roles name. */
@@ -29,6 +30,7 @@ export interface RecordingsOptions {
   readonly files: RecordingFiles<Vouched>
   readonly cluster: string
   readonly audit: AuditLog
+  readonly chain: Pick<SessionChain, 'startOf'>
   readonly stores: Stores
   readonly verifier: Pick<CallerVerifier, 'verifyUserCertificate' | 'checkUser' | 'verifyHost'>
 }
@@ -90,6 +92,7 @@ export class Recordings {
     const start = stored && readStart(stored)
     if (!stored || !start) {
       await stored?.close()
+      if ((await this.#options.chain.startOf(sid))?.records === 0) throw notRecorded(sid)
       throw new PosternError('NOT_FOUND', `Recording for session ${sid} not found.`, {
         hint: '`postern recordings ls` lists the recordings.',
       })
@@ -145,6 +148,12 @@ export class Recordings {
     const heartbeats = await Promise.all(serving.map((database) => databaseServers.get(`${database}/${hostId}`)))
     return heartbeats.some((heartbeat) => heartbeat !== undefined)
   }
+}
+
+function notRecorded(sid: string): PosternError {
+  return new PosternError('NOT_FOUND', `Session ${sid} was not recorded: session recording was off when it began.`, {
+    hint: `The audit log has its statements: postern audit ls --session=${sid}`,
+  })
 }
 
 /** Whether an event of an agent belongs into a recording. */

@@ -1,13 +1,14 @@
 import {compileMatch} from '../access/health-check-match.js'
 import {checkRole} from '../access/role-check.js'
 import {PosternError} from '../core/errors.js'
-import {kindNouns, type Kind} from '../resources/kinds.js'
+import {isSingleton, kindNouns, singletonNames, type Kind} from '../resources/kinds.js'
 import type {Resource, ResourceOf} from '../resources/resource.js'
 import {maskToken, withoutSecret} from '../resources/token-name.js'
 import type {User} from '../resources/user.js'
 import {hashOf, type Accounts} from './accounts.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
 import {actorFields, mayCall, type Caller} from './caller.js'
+import {defaultSettings, originLabel, settingsEvents, type ClusterSettings, type Settings} from './cluster-settings.js'
 import type {Joining} from './joining.js'
 import type {Records, Stored} from './records.js'
 import {replaceResource} from './replacement.js'
@@ -17,20 +18,27 @@ export interface ResourceStoreOptions {
   readonly stores: Stores
   readonly accounts: Accounts
   readonly joining: Joining
+  readonly settings: ClusterSettings
   readonly audit: AuditLog
 }
 
+const byName = (name: string): string => name
+const settings = (event: OwnEventName) => ({key: byName, created: event, updated: event, deleted: event})
+
 /** Kinds that are plain values here: key and the events of their life. */
 const plain = {
-  role: {key: (name: string) => name, created: 'role.created', updated: 'role.updated', deleted: 'role.deleted'},
+  role: {key: byName, created: 'role.created', updated: 'role.updated', deleted: 'role.deleted'},
   db: {key: databaseKey, created: 'db.create', updated: 'db.update', deleted: 'db.delete'},
-  lock: {key: (name: string) => name, created: 'lock.created', updated: 'lock.created', deleted: 'lock.deleted'},
+  lock: {key: byName, created: 'lock.created', updated: 'lock.created', deleted: 'lock.deleted'},
   health_check_config: {
-    key: (name: string) => name,
+    key: byName,
     created: 'health_check_config.create',
     updated: 'health_check_config.update',
     deleted: 'health_check_config.delete',
   },
+  session_recording_config: settings(settingsEvents.session_recording_config),
+  cluster_networking_config: settings(settingsEvents.cluster_networking_config),
+  cluster_auth_preference: settings(settingsEvents.cluster_auth_preference),
 } as const satisfies Readonly<
   Record<string, {key: (name: string) => string; created: OwnEventName; updated: OwnEventName; deleted: OwnEventName}>
 >
@@ -54,6 +62,10 @@ export class ResourceStore {
         return (await stores.tokens.list()).map((token) => showToken(withRevision(token), caller))
       case 'db_server':
         return (await stores.databaseServers.list()).map(withRevision)
+      case 'session_recording_config':
+      case 'cluster_networking_config':
+      case 'cluster_auth_preference':
+        return [await this.#options.settings.get(kind)]
       default:
         return (await this.#records(kind).list()).map(withRevision)
     }
@@ -116,9 +128,15 @@ export class ResourceStore {
       }
       default: {
         if (kind === 'role') await this.#checkUnused(name)
+        if (isSingleton(kind)) await this.#options.settings.isChange(kind)
         const {key, deleted} = plain[kind]
         if (!(await this.#records(kind).delete(key(name)))) throw notFound(kind, name)
-        await audit.append(deleted, {...actorFields(caller), name, updated_by: actorFields(caller).user})
+        await audit.append(deleted, {
+          ...actorFields(caller),
+          name,
+          updated_by: actorFields(caller).user,
+          ...(isSingleton(kind) && {settings: defaultSettings(kind).spec}),
+        })
       }
     }
   }
@@ -135,19 +153,24 @@ export class ResourceStore {
         return one(await stores.tokens.get(hashOf(name))).map((token) => showToken(token, caller))
       case 'db_server':
         return stores.serversOf(name)
+      case 'session_recording_config':
+      case 'cluster_networking_config':
+      case 'cluster_auth_preference':
+        return name === singletonNames[kind] ? [await this.#options.settings.get(kind)] : []
       default:
         return one(await this.#records(kind).get(plain[kind].key(name)))
     }
   }
 
   #records(kind: PlainKind): Records<ResourceOf[PlainKind]> {
-    const {roles, databases, locks, healthChecks} = this.#options.stores
+    const {roles, databases, locks, healthChecks, settings} = this.#options.stores
     // Each is used for resources of its own kind only, which its caller has in hand.
-    return {role: roles, db: databases, lock: locks, health_check_config: healthChecks}[kind]
+    return {role: roles, db: databases, lock: locks, health_check_config: healthChecks, ...settings}[kind]
   }
 
   async #createPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<void> {
     const {kind, metadata} = resource
+    if (isSetting(resource) && !(await this.#options.settings.isChange(resource.kind, resource))) return
     try {
       await this.#records(kind).create(plain[kind].key(metadata.name), prepare(resource), expiryOf(resource))
     } catch (error) {
@@ -162,6 +185,7 @@ export class ResourceStore {
 
   async #putPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<boolean> {
     const {kind, metadata} = resource
+    if (isSetting(resource) && !(await this.#options.settings.isChange(resource.kind, resource))) return false
     const records = this.#records(kind)
     const key = plain[kind].key(metadata.name)
     return replaceResource(resource, {
@@ -209,13 +233,18 @@ export class ResourceStore {
   }
 }
 
-/** As it is stored: a role whose patterns were checked; a database that says where it comes from. */
+/** As it is stored: a role whose patterns were checked; a database and a setting that say where they come from. */
 function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
   if (resource.kind === 'role') checkRole(resource)
   if (resource.kind === 'health_check_config') compileMatch(resource)
   const metadata = withoutRevision(resource.metadata)
-  const labels = resource.kind === 'db' ? {labels: {...metadata.labels, 'postern.dev/origin': 'dynamic'}} : {}
+  const hasOrigin = resource.kind === 'db' || isSetting(resource)
+  const labels = hasOrigin ? {labels: {...metadata.labels, [originLabel]: 'dynamic'}} : {}
   return {...resource, metadata: {...metadata, ...labels}}
+}
+
+function isSetting(resource: Resource): resource is Settings {
+  return isSingleton(resource.kind)
 }
 
 function expiryOf(resource: Resource): number | undefined {
@@ -262,6 +291,7 @@ function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly
     expires: metadata.expires ?? noExpiry,
     updated_by: actor.user,
     ...(kind === 'lock' ? {target: resource.spec.target} : {}),
+    ...(isSetting(resource) ? {settings: resource.spec} : {}),
     ...(kind === 'db'
       ? {db_protocol: resource.spec.protocol, db_uri: resource.spec.uri, db_labels: metadata.labels ?? {}}
       : {}),
@@ -269,6 +299,9 @@ function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly
 }
 
 function notFound(kind: Kind, name: string): PosternError {
+  if (isSingleton(kind) && name === singletonNames[kind]) {
+    return new PosternError('NOT_FOUND', `The ${kindNouns[kind]} has its defaults already.`)
+  }
   return new PosternError('NOT_FOUND', `There is no ${kindNouns[kind]} "${name}".`, {
     hint: `List what there is with \`postern get ${kind}\`.`,
   })

@@ -3,7 +3,9 @@ import type {SystemRole} from '../pki/identity.js'
 import type {Database} from '../resources/database.js'
 import type {DatabaseServer} from '../resources/database-server.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
+import type {SingletonKind} from '../resources/kinds.js'
 import type {Lock} from '../resources/lock.js'
+import type {ResourceOf} from '../resources/resource.js'
 import type {Role} from '../resources/role.js'
 import type {Token} from '../resources/token.js'
 import type {User} from '../resources/user.js'
@@ -42,6 +44,8 @@ export class Stores {
   readonly roles: Records<Role>
   readonly locks: Records<Lock>
   readonly healthChecks: Records<HealthCheckConfig>
+  /** Of each kind there is one at most, under its one name. */
+  readonly settings: {readonly [K in SingletonKind]: Records<ResourceOf[K]>}
   /** By the hash of the secret. */
   readonly tokens: Records<Token>
   /** Dynamic databases, by `databaseKey`. */
@@ -62,6 +66,11 @@ export class Stores {
     this.roles = new Records(backend, 'role/')
     this.locks = new Records(backend, 'lock/')
     this.healthChecks = new Records(backend, 'health_check_config/')
+    this.settings = {
+      session_recording_config: new Records(backend, 'session_recording_config/'),
+      cluster_networking_config: new Records(backend, 'cluster_networking_config/'),
+      cluster_auth_preference: new Records(backend, 'cluster_auth_preference/'),
+    }
     this.tokens = new Records(backend, 'token/')
     this.databases = new Records(backend, 'db/')
     this.databaseServers = new Records(backend, 'db_server/')

@@ -1,5 +1,7 @@
 import type {WatchedKind, WatchEvent} from '../api/watch-event.js'
+import {singletonKinds} from '../resources/kinds.js'
 import type {HostIdentity} from '../pki/identity.js'
+import type {Settings} from './cluster-settings.js'
 import {outsideScope} from './heartbeats.js'
 import type {Records} from './records.js'
 import type {Stores} from './stores.js'
@@ -43,13 +45,20 @@ export function watchedBy(identity: HostIdentity, stores: Stores): Projection[] 
     name,
     item,
   }))
+  const settings = singletonKinds.map((kind) =>
+    projection(
+      kind,
+      stores.settings[kind] as Records<Settings>,
+      (name, item) => ({type: 'put', kind, name, item}) as Put,
+    ),
+  )
   const server = projection('db_server', stores.databaseServers, (_name, item) => {
     const name = `${item.spec.host_id}/${item.metadata.name}`
     return {type: 'put', kind: 'db_server', name, item}
   })
   return identity.systemRoles.includes('Proxy')
     ? [lock, host, server]
-    : [lock, host, role, user, db, healthCheck, ending]
+    : [lock, host, role, user, db, healthCheck, ...settings, ending]
 }
 
 function projection<T>(

@@ -1,5 +1,5 @@
 import {formatLabels} from '../core/labels.js'
-import {kindNouns, type Kind} from '../resources/kinds.js'
+import {isSingleton, kindNouns, type Kind} from '../resources/kinds.js'
 import type {DatabaseServer} from '../resources/database-server.js'
 import type {Database} from '../resources/database.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
@@ -15,6 +15,7 @@ import {renderTokens} from './token-text.js'
 
 /** `role "db"`, as sentences name a resource; the name of a token is its secret. */
 export function describeResource(kind: Kind, name: string): string {
+  if (isSingleton(kind)) return kindNouns[kind]
   return `${kindNouns[kind]} "${kind === 'token' ? maskToken(name) : name}"`
 }
 
@@ -48,6 +49,8 @@ export async function renderResources(kind: Kind, resources: readonly Resource[]
       return renderLocks(of<Lock>('lock'))
     case 'health_check_config':
       return renderHealthChecks(of<HealthCheckConfig>('health_check_config'))
+    default:
+      return renderSettings(resources)
   }
 }
 
@@ -93,6 +96,19 @@ function renderHealthChecks(configurations: readonly HealthCheckConfig[]): Promi
   ])
   const head = ['Name', 'Interval', 'Timeout', 'Healthy/Unhealthy', 'Database Labels', 'Expression']
   return renderTable(head, rows)
+}
+
+/** Of a kind of which there is one. */
+function renderSettings(resources: readonly Resource[]): Promise<string> {
+  const rows = resources.flatMap(({kind, metadata, spec}) =>
+    Object.entries(spec).map(([key, value]) => [
+      kind,
+      key,
+      typeof value === 'object' ? JSON.stringify(value) : String(value),
+      metadata.labels?.['postern.dev/origin'] ?? '',
+    ]),
+  )
+  return renderTable(['Kind', 'Setting', 'Value', 'Origin'], rows)
 }
 
 function renderLocks(locks: readonly Lock[]): Promise<string> {

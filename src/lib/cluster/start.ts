@@ -98,6 +98,7 @@ async function runAuth(options: StartOptions, cleanups: Cleanup[]): Promise<Auth
     httpsKeypairs,
     staticTokens,
     defaultSessionTtlMilliseconds: authService.defaultSessionTtl,
+    settings: authService.settings,
     version,
     environment,
     logger: logger.with({service: 'auth'}),

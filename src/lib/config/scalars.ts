@@ -1,6 +1,6 @@
 import {isAbsolute} from 'node:path'
 import {z} from 'zod'
-import {parseDuration} from '../core/duration.js'
+import {parseDuration, parseTimeout} from '../core/duration.js'
 import {isAwsAccountId, isAwsRegion, parseAddress, type Address} from '../resources/endpoint.js'
 
 const maximumQuotedLength = 80
@@ -70,6 +70,8 @@ export const workers = scalar('auto or a whole number from 1 to 64', (word) => {
 })
 /** In milliseconds. */
 export const duration = scalar('a duration like 30s, 5m or 12h', parseDuration)
+/** Kept as text. */
+export const timeout = scalar('a duration like 15m, or never', (word) => (parseTimeout(word) >= 0 ? word : undefined))
 export const absolutePath = scalar('an absolute path', (path) => (isAbsolute(path) ? path : undefined))
 export const awsRegion = scalar('an AWS region like us-west-1', (word) => (isAwsRegion(word) ? word : undefined))
 export const awsAccount = scalar('an AWS account id of 12 digits', (word) => (isAwsAccountId(word) ? word : undefined))

@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {recordingMode} from '../resources/session-recording-config.js'
 import {
   absolutePath,
   addressKey,
@@ -17,6 +18,7 @@ import {
   roleArn,
   section,
   text,
+  timeout,
   workers,
 } from './scalars.js'
 
@@ -92,7 +94,7 @@ const authentication = section({
   webauthn: noSecondFactor,
   require_session_mfa: refused(notYet('a second factor'), off),
   connector_name: refused(notYet('sign-in through another system')),
-  locking_mode: z.enum(['best_effort'], {error: notYet('must be best_effort: strict locking')}).optional(),
+  locking_mode: z.enum(['strict', 'best_effort']).optional(),
   device_trust: section({mode: refused(notYet('device trust'), off)}).optional(),
   default_session_ttl: duration.optional(),
 })
@@ -106,14 +108,10 @@ const authService = section({
   public_addr: oneOrMore(publicAddress).optional(),
   https_keypairs: z.array(keypair).optional(),
   tokens: z.array(text).optional(),
-  session_recording: z
-    .enum(['node', 'off'], {
-      error: 'must be node or off: the proxy is blind and cannot record, node-sync is not supported yet',
-    })
-    .optional(),
+  session_recording: recordingMode.optional(),
   authentication: authentication.optional(),
-  client_idle_timeout: refused(notYet('an idle timeout'), ['never', '0', '0s']),
-  disconnect_expired_cert: refused(notYet('ending sessions with their certificate'), off),
+  client_idle_timeout: timeout.optional(),
+  disconnect_expired_cert: flag.optional(),
   keep_alive_interval: withoutEffect,
   keep_alive_count_max: withoutEffect,
   proxy_listener_mode: z.enum(['multiplex'], {error: 'must be multiplex: the proxy has one port'}).optional(),

@@ -1,5 +1,6 @@
 import type {LogLevel} from '../core/log.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
+import type {SettingsSpecs} from '../resources/resource.js'
 import {connectKey} from './connect-addresses.js'
 import {readStaticToken, tokenSource} from './join.js'
 import {defaultCacheTtl, defaultMaxStale, instanceKey, isClusterName, type Running} from './rules.js'
@@ -85,8 +86,24 @@ function readAuth(
     publicAddrs: readAddresses(auth?.public_addr, listenAddr, defaultAuthPort),
     httpsKeypairs: [...(auth?.https_keypairs ?? []), ...(proxy?.https_keypairs ?? [])].map(readKeypair),
     staticTokens: (auth?.tokens ?? []).map(readStaticToken).filter((token) => token !== undefined),
-    sessionRecording: auth?.session_recording ?? 'node',
+    settings: readClusterSettings(auth),
     defaultSessionTtl: auth?.authentication?.default_session_ttl ?? defaultSessionTtl,
+  }
+}
+
+/** Only what the file says: the rest is the administrators' to set. */
+function readClusterSettings(auth: ConfigFile['auth_service']): SettingsSpecs {
+  const {session_recording: mode, client_idle_timeout: idle, disconnect_expired_cert: disconnect} = auth ?? {}
+  const locking = auth?.authentication?.locking_mode
+  return {
+    ...(mode !== undefined && {session_recording_config: {mode}}),
+    ...(idle !== undefined && {cluster_networking_config: {client_idle_timeout: idle}}),
+    ...((disconnect !== undefined || locking !== undefined) && {
+      cluster_auth_preference: {
+        ...(disconnect !== undefined && {disconnect_expired_cert: disconnect}),
+        ...(locking !== undefined && {locking_mode: locking}),
+      },
+    }),
   }
 }
 

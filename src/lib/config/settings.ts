@@ -1,6 +1,7 @@
 import type {LogLevel} from '../core/log.js'
 import type {Secret} from '../core/secret.js'
 import type {Database} from '../resources/database.js'
+import type {SettingsSpecs} from '../resources/resource.js'
 import type {Address, DatabaseType} from '../resources/endpoint.js'
 import type {ConnectAddresses} from './connect-addresses.js'
 import type {JoinMethod, JoinRole} from '../resources/token.js'
@@ -43,7 +44,8 @@ export interface AuthServiceSettings {
   /** For the web endpoint, whose TLS ends at the Auth Service; none means a certificate of the host CA. */
   readonly httpsKeypairs: readonly KeypairFiles[]
   readonly staticTokens: readonly StaticToken[]
-  readonly sessionRecording: 'node' | 'off'
+  /** Of the whole cluster. */
+  readonly settings: SettingsSpecs
   /** Milliseconds. */
   readonly defaultSessionTtl: number
 }

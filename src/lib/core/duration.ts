@@ -23,6 +23,11 @@ export function parseDuration(text: string): number {
   return Math.round(total)
 }
 
+/** Milliseconds; `never` is 0. @throws PosternError INVALID */
+export function parseTimeout(text: string): number {
+  return text === 'never' ? 0 : parseDuration(text)
+}
+
 function split(milliseconds: number): {hours: number; minutes: number; seconds: number} {
   const seconds = Math.round(Math.max(milliseconds, 0) / 1000)
   return {hours: Math.floor(seconds / 3600), minutes: Math.floor((seconds % 3600) / 60), seconds: seconds % 60}

@@ -1,8 +1,32 @@
 import {PosternError} from '../core/errors.js'
 
 /** Resources that administrators read and write; light on purpose, so that commands need no schema to name a kind. */
-export const kinds = ['role', 'user', 'token', 'db', 'db_server', 'lock', 'health_check_config'] as const
+export const kinds = [
+  'role',
+  'user',
+  'token',
+  'db',
+  'db_server',
+  'lock',
+  'health_check_config',
+  'session_recording_config',
+  'cluster_networking_config',
+  'cluster_auth_preference',
+] as const
 export type Kind = (typeof kinds)[number]
+
+/** Kinds of which a cluster has exactly one, with its name: where none is stored, the defaults hold. */
+export const singletonNames = {
+  session_recording_config: 'session-recording-config',
+  cluster_networking_config: 'cluster-networking-config',
+  cluster_auth_preference: 'cluster-auth-preference',
+} as const
+export type SingletonKind = keyof typeof singletonNames
+export const singletonKinds = kinds.filter(isSingleton)
+
+export function isSingleton(kind: Kind): kind is SingletonKind {
+  return Object.hasOwn(singletonNames, kind)
+}
 
 const aliases: Readonly<Record<string, Kind>> = {
   roles: 'role',
@@ -17,6 +41,9 @@ const aliases: Readonly<Record<string, Kind>> = {
   database_servers: 'db_server',
   locks: 'lock',
   health_check_configs: 'health_check_config',
+  src: 'session_recording_config',
+  netconfig: 'cluster_networking_config',
+  cap: 'cluster_auth_preference',
 }
 
 /** What people call a kind in sentences. */
@@ -28,6 +55,9 @@ export const kindNouns: Readonly<Record<Kind, string>> = {
   db_server: 'database server',
   lock: 'lock',
   health_check_config: 'health check configuration',
+  session_recording_config: 'session recording config',
+  cluster_networking_config: 'cluster networking config',
+  cluster_auth_preference: 'cluster auth preference',
 }
 
 /** @throws PosternError USAGE when the word names no kind. */
@@ -61,10 +91,11 @@ export function parseReferences(text: string): readonly Reference[] {
   return text.split(',').map((each) => parseReference(each.trim()))
 }
 
-/** `kind/name` and nothing less. @throws PosternError USAGE */
+/** `kind/name`; the kind alone where there is only one. @throws PosternError USAGE */
 export function parseNamed(text: string): Required<Reference> {
   const {kind, name} = parseReference(text)
   if (name !== undefined) return {kind, name}
+  if (isSingleton(kind)) return {kind, name: singletonNames[kind]}
   throw new PosternError('USAGE', 'The name of the resource is missing.', {
     hint: `Write it as ${kind}/NAME; \`postern get ${kind}\` lists them.`,
   })

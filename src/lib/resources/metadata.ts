@@ -1,4 +1,5 @@
 import {z} from 'zod'
+import {singletonNames, type SingletonKind} from './kinds.js'
 
 /**
  * Names of resources end up in keys, URLs, file names and on terminals: no slash, no control or invisible character, no
@@ -40,3 +41,10 @@ export const metadataSchema = z.strictObject({
   namespace: z.literal('default').optional(),
   id: z.number().optional(),
 })
+
+/** Of the one resource of its kind. */
+export function singletonMetadata(kind: SingletonKind) {
+  const only = singletonNames[kind]
+  const name = z.string().refine((text) => text === only, `must be ${only}: there is only one`)
+  return metadataSchema.extend({name})
+}

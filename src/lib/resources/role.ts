@@ -40,7 +40,7 @@ const rule = z.strictObject({
 })
 
 /** YAML 1.2 reads `yes` and `no` as texts. */
-const flag = z.union([
+export const flag = z.union([
   z.boolean(),
   z.enum(['yes', 'no', 'true', 'false'], 'must be yes or no').transform((word) => word === 'yes' || word === 'true'),
 ])
@@ -64,7 +64,7 @@ const conditions = z.strictObject({
 })
 
 /** Carried by roles of other systems in the value that asks for nothing; a role that asks for it must not seem to get it. */
-const onlyOff = (what: string, ...off: readonly (string | boolean)[]): z.ZodType<string | boolean> =>
+export const onlyOff = (what: string, ...off: readonly (string | boolean)[]): z.ZodType<string | boolean> =>
   z.custom<string | boolean>(
     (value) => off.includes(value as string | boolean),
     `this version has no ${what}; leave it out, or write ${String(off[0])}`,

@@ -12,6 +12,8 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import {cstring, encodeMessage} from '../../../src/lib/pgwire/message.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
+import {singletonNames, type SingletonKind} from '../../../src/lib/resources/kinds.js'
+import {parseResource, type ResourceOf} from '../../../src/lib/resources/resource.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
 import {expectDocumented} from '../../helpers/documented.js'
@@ -59,6 +61,9 @@ async function administer(admin: ApiClient): Promise<void> {
     {kind: 'lock', version: 'v2', metadata: {name: 'incident-17'}, spec: {target: {user: 'mallory'}}},
     databaseResource('reports', 'reports.example.com:5432'),
     healthCheckConfig('often', {interval: '40s'}),
+    setting('session_recording_config', {mode: 'node-sync'}),
+    setting('cluster_networking_config', {client_idle_timeout: '1h'}),
+    setting('cluster_auth_preference', {disconnect_expired_cert: true}),
   ] as const
   for (const resource of resources) {
     await admin.createResource(resource)
@@ -68,6 +73,9 @@ async function administer(admin: ApiClient): Promise<void> {
   const {token} = await admin.addToken({roles: ['Db'], ttlSeconds: 3600})
   await admin.deleteResource('token', token)
 }
+
+const setting = <K extends SingletonKind>(kind: K, spec: Partial<ResourceOf[K]['spec']>): ResourceOf[K] =>
+  parseResource(kind, {kind, version: 'v2', metadata: {name: singletonNames[kind]}, spec})
 
 /** Somebody with a role of their own, a password and a login. */
 async function person(name: string, options: Role['spec']['options']): Promise<ApiClient> {

@@ -1,8 +1,11 @@
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
-import type {SessionOptions} from '../../../src/lib/access/session-options.js'
+import {combineOptions, readClusterLimits, type SessionOptions} from '../../../src/lib/access/session-options.js'
 import type {Guest} from '../../../src/lib/agent/admission.js'
 import {SessionLimits} from '../../../src/lib/agent/session-limits.js'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import type {ClusterAuthPreference} from '../../../src/lib/resources/cluster-auth-preference.js'
+import type {ClusterNetworkingConfig} from '../../../src/lib/resources/cluster-networking-config.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {Plane} from './plane.js'
@@ -25,7 +28,7 @@ describe('the limits of a session', () => {
     let activity: number | undefined = 1
     const limits = new SessionLimits(guest, {...nothing, clientIdleTimeout: minutes(5)}, () => activity)
     const at = (minute: number): string | undefined =>
-      limits.exceeded({now: 0, monotonic: minutes(minute), stale: false})?.error.code
+      limits.exceeded({now: 0, monotonic: minutes(minute), stale: false, unrecorded: 0})?.error.code
     expect([at(0), at(4)]).toEqual([undefined, undefined])
     activity = undefined
     // A query of 11 minutes.
@@ -38,7 +41,7 @@ describe('the limits of a session', () => {
 
   it('a certificate ends its session only where a role says so', () => {
     const at = (options: SessionOptions, now: number): unknown =>
-      new SessionLimits(guest, options, () => 0).exceeded({now, monotonic: 0, stale: false})
+      new SessionLimits(guest, options, () => 0).exceeded({now, monotonic: 0, stale: false, unrecorded: 0})
     const strict = {...nothing, disconnectExpiredCert: true}
     expect(at(strict, expires - 1)).toBeUndefined()
     expect(at(nothing, expires)).toBeUndefined()
@@ -48,10 +51,66 @@ describe('the limits of a session', () => {
     })
   })
 
+  it('a session of the mode node-sync ends when nobody has taken its records for ten seconds, others go on', () => {
+    const at = (recording: 'node' | 'node-sync' | 'off', unrecorded: number): unknown =>
+      new SessionLimits(guest, nothing, () => 0, recording).exceeded({now: 0, monotonic: 0, stale: false, unrecorded})
+    const long = minutes(60)
+    expect([at('node-sync', 9999), at('node', long), at('off', long)]).toEqual([undefined, undefined, undefined])
+    expect(at('node-sync', 10_000)).toMatchObject({
+      error: {severity: 'FATAL', code: '58030'},
+      reason: 'The session cannot be recorded. The control plane has not taken its records for 10 seconds.',
+    })
+  })
+
   it('strict locks end a session as soon as it is not known which there are', () => {
     const at = (lock: SessionOptions['lock'], stale: boolean): string | undefined =>
-      new SessionLimits(guest, {...nothing, lock}, () => 0).exceeded({now: 0, monotonic: 0, stale})?.error.code
+      new SessionLimits(guest, {...nothing, lock}, () => 0).exceeded({now: 0, monotonic: 0, stale, unrecorded: 0})
+        ?.error.code
     expect([at('strict', false), at('best_effort', true), at('strict', true)]).toEqual([undefined, undefined, '57P01'])
+  })
+})
+
+describe('what a cluster limits', () => {
+  const role = (options: NonNullable<Role['spec']['options']>): Role => ({...accessRole, spec: {options}})
+  const networking = (timeout: string): ClusterNetworkingConfig => ({
+    kind: 'cluster_networking_config',
+    version: 'v2',
+    metadata: {name: 'cluster-networking-config'},
+    spec: {client_idle_timeout: timeout},
+  })
+  const preference = (spec: Partial<ClusterAuthPreference['spec']>): ClusterAuthPreference => ({
+    kind: 'cluster_auth_preference',
+    version: 'v2',
+    metadata: {name: 'cluster-auth-preference'},
+    spec: {type: 'local', disconnect_expired_cert: false, locking_mode: 'best_effort', ...spec},
+  })
+
+  it.each<[string, string, number | undefined]>([
+    ['10m', 'never', minutes(10)],
+    ['never', '5m', minutes(5)],
+    ['10m', '5m', minutes(5)],
+    ['3m', '5m', minutes(3)],
+    ['0', 'never', undefined],
+  ])('of the idle timeouts %s of a role and %s of the cluster the shorter one counts', (ofRole, ofCluster, counts) => {
+    const limits = readClusterLimits(networking(ofCluster), undefined)
+    expect(combineOptions([role({client_idle_timeout: ofRole})], limits).clientIdleTimeout).toBe(counts)
+    expect(combineOptions([], limits).clientIdleTimeout).toBe(ofCluster === '5m' ? minutes(5) : undefined)
+  })
+
+  it('sessions end with their certificates when the cluster or a role says so', () => {
+    const of = (ofRole: boolean, ofCluster: boolean): boolean =>
+      combineOptions(
+        [role({disconnect_expired_cert: ofRole})],
+        readClusterLimits(undefined, preference({disconnect_expired_cert: ofCluster})),
+      ).disconnectExpiredCert
+    expect([of(false, false), of(true, false), of(false, true)]).toEqual([false, true, true])
+  })
+
+  it('the locking mode of the cluster is for users none of whose roles says one', () => {
+    const of = (lock: SessionOptions['lock'] | '', mode: SessionOptions['lock']): string =>
+      combineOptions([role({lock})], readClusterLimits(undefined, preference({locking_mode: mode}))).lock
+    expect([of('', 'strict'), of('', 'best_effort')]).toEqual(['strict', 'best_effort'])
+    expect([of('best_effort', 'strict'), of('strict', 'best_effort')]).toEqual(['best_effort', 'strict'])
   })
 })
 
@@ -59,6 +118,8 @@ describe('what a role limits', () => {
   let plane: Plane
   let postgres: PostgresServer
   let rig: Rig
+  /** Milliseconds that the agent's clock is ahead. */
+  let ahead = 0
 
   beforeAll(async () => {
     plane = await Plane.create()
@@ -68,7 +129,8 @@ describe('what a role limits', () => {
       settings: {wal_level: 'logical'},
     })
     await postgres.execute('CREATE ROLE alice LOGIN REPLICATION')
-    rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
+    const clock = {...systemClock, now: () => systemClock.now() + ahead}
+    rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
   })
 
   afterAll(async () => {
@@ -78,6 +140,7 @@ describe('what a role limits', () => {
 
   afterEach(() => {
     allow({}, {})
+    ahead = 0
   })
 
   /** Changes the role, for new sessions and for those that are there. */
@@ -102,6 +165,18 @@ describe('what a role limits', () => {
     expect(events.map(({ei}) => ei)).toEqual([0, 1, 2, 3])
   })
 
+  it('the idle timeout of the cluster ends sessions too, as soon as it is there', async () => {
+    const {reader} = await openSession(rig, await rig.guest(), {application_name: 'idle in the cluster'})
+    const name = 'cluster-networking-config'
+    const item = {kind: 'cluster_networking_config', version: 'v2', metadata: {name}} as const
+    plane.put({kind: 'cluster_networking_config', name, item: {...item, spec: {client_idle_timeout: '1s'}}})
+    expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '57P05'})
+    plane.delete('cluster_networking_config', name)
+    expect((await sessionEvents(plane, 'idle in the cluster')).at(-1)?.reason).toBe(
+      'The client was idle for longer than 1 second.',
+    )
+  })
+
   it('a session that waits in the middle of its COPY data is idle', async () => {
     const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'stuck'})
     socket.write(ask.query('create temp table t (a text); copy t from stdin'))
@@ -117,8 +192,8 @@ describe('what a role limits', () => {
 
   it('a session ends with its certificate', async () => {
     allow({disconnect_expired_cert: true}, {})
-    const credentials = await rig.guest({}, {notAfter: Math.ceil(Date.now() / 1000) * 1000 + 2000})
-    const {reader} = await openSession(rig, credentials, {application_name: 'expiring'})
+    const {reader} = await openSession(rig, await rig.guest(), {application_name: 'expiring'})
+    ahead = minutes(31)
     expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '28000'})
     expect((await sessionEvents(plane, 'expiring')).at(-1)?.reason).toMatch(/^The client certificate expired at 2/)
   })

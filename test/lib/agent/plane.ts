@@ -32,6 +32,10 @@ export class Plane {
   muted = false
   /** Takes no events. */
   deaf = false
+  /** Wants no events, for good. */
+  refusesEvents = false
+  /** Requests with events that were not taken. */
+  turnedAway = 0
   /** Databases refused in heartbeats. */
   refused: {name: string; reason: string}[] = []
   clientCertificates = 0
@@ -106,7 +110,11 @@ export class Plane {
         return Promise.resolve({refused: this.refused})
       },
       emitEvents: (lines: Buffer) => {
-        if (this.deaf) return Promise.reject(new PosternError('UNREACHABLE', 'The control plane is away.'))
+        if (this.deaf || this.refusesEvents) {
+          this.turnedAway += 1
+          const code = this.deaf ? 'UNREACHABLE' : 'CONFLICT'
+          return Promise.reject(new PosternError(code, 'The control plane takes no events.'))
+        }
         this.events.push(...parseEvents(lines))
         return Promise.resolve()
       },

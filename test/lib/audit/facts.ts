@@ -24,6 +24,7 @@ export function sessionFacts(changes: Partial<SessionFacts> = {}): SessionFacts 
     dbUser: 'alice',
     dbName: 'example',
     dbRoles: ['access'],
+    recording: 'node',
     remoteAddress: '192.0.2.1:50000',
     localAddress: '192.0.2.2:40000',
     ...changes,

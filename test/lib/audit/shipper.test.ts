@@ -1,6 +1,7 @@
 import {mkdtemp, readFile, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import type {AuditEvent} from '../../../src/lib/audit/event.js'
 import {Shipper} from '../../../src/lib/audit/shipper.js'
@@ -27,6 +28,7 @@ function ship(take: (events: readonly AuditEvent[]) => Promise<void>): Shipper {
   return new Shipper({
     spool,
     send: (lines) => take(parseEvents(lines)),
+    clock: systemClock,
     logger: silentLogger,
     refusedDirectory: directory,
     backoff: {firstMilliseconds: 1, mostMilliseconds: 5},
@@ -41,6 +43,30 @@ function append(count: number): void {
 }
 
 describe('Shipper', () => {
+  it('knows for how long nobody has taken anything', async () => {
+    let now = 0
+    let isTaken = false
+    const shipper = new Shipper({
+      spool,
+      send: () => (isTaken ? Promise.resolve() : Promise.reject(new Error('away'))),
+      clock: {monotonic: () => now},
+      logger: silentLogger,
+      refusedDirectory: directory,
+      backoff: {firstMilliseconds: 1, mostMilliseconds: 5},
+    })
+    now = 60_000
+    // With nothing to send nobody is late.
+    while (shipper.stalledMilliseconds > 0) await sleep(1)
+    expect(shipper.failing).toBe(false)
+    append(1)
+    while (!shipper.failing) await sleep(1)
+    now += 11_000
+    expect(shipper.stalledMilliseconds).toBe(11_000)
+    isTaken = true
+    while (shipper.failing || shipper.stalledMilliseconds > 0) await sleep(1)
+    await shipper.close(1000)
+  })
+
   it('sends everything in order, also what is appended later', async () => {
     const sent: AuditEvent[] = []
     append(200)

@@ -60,6 +60,32 @@ async function record({number = ++sessions, bytes = 100, ended = true, connectio
   return {sid, connection: id, events}
 }
 
+/** A session that began while nothing was recorded, as its agent sends it. */
+async function leaveUnrecorded(mode: 'off' | undefined = 'off'): Promise<string> {
+  sessions += 1
+  const sid = randomUUID()
+  const fields = [
+    {event: 'db.session.start', agent_stream: stream, agent_session: sessions, session_recording: mode},
+    {event: 'db.session.query', db_query: 'select 1'},
+    {event: 'client.disconnect', reason: 'idle'},
+    {event: 'db.session.end', session_recording: mode},
+  ]
+  const events = fields.map((more, ei) => ({
+    ...{ei, code: 'TDB00I', uid: randomUUID(), time: new Date().toISOString(), user: 'alice', sid, ...more},
+  }))
+  await agent.client.emitEvents(formatEvents(...events.slice(0, 2)))
+  await agent.client.emitEvents(formatEvents(...events.slice(0, 3)))
+  await agent.client.emitEvents(formatEvents(...events.slice(3)))
+  return sid
+}
+
+const recordingConfig = {
+  kind: 'session_recording_config',
+  version: 'v2',
+  metadata: {name: 'session-recording-config'},
+  spec: {mode: 'off'},
+} as const
+
 const fileOf = (sid: string): string => join(plane.options.dataDir, 'recordings', `${sid}.ndjson`)
 
 async function linesOf(sid: string): Promise<string[]> {
@@ -89,6 +115,43 @@ describe('audit verification', () => {
     expect(await problems(sid)).toEqual([])
     const summary = (await verify()).at(-1)
     expect(summary).toMatchObject({type: 'summary', problems: 0})
+  })
+
+  it('misses no recording of a session that began while recording was off, and says why there is none', async () => {
+    await plane.admin.createResource(recordingConfig)
+    const sid = await leaveUnrecorded()
+    expect(await problems(sid)).toEqual([])
+    expect((await problems()).filter((line) => JSON.stringify(line).includes(sid))).toEqual([])
+    await expect(plane.admin.recording(sid, new AbortController().signal)).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: `Session ${sid} was not recorded: session recording was off when it began.`,
+    })
+    const {events} = await plane.admin.events({sid})
+    expect(events.map(({event}) => event)).toEqual([
+      'db.session.start',
+      'db.session.query',
+      'client.disconnect',
+      'db.session.end',
+    ])
+    // What is sent again after a change stays unrecorded, and another host cannot tell of the session.
+    await plane.admin.deleteResource('session_recording_config', recordingConfig.metadata.name)
+    const again = events.map((event) =>
+      Object.fromEntries(
+        Object.entries(event).filter(([key]) => !['server_id', 'cluster_name', 'received_at'].includes(key)),
+      ),
+    )
+    await agent.client.emitEvents(formatEvents(...again))
+    await expect(plane.admin.recording(sid, new AbortController().signal)).rejects.toMatchObject({code: 'NOT_FOUND'})
+    const other = await plane.joinHost('Db')
+    const late = {...again[1], ei: 9, uid: randomUUID()}
+    await expect(other.client.emitEvents(formatEvents(late))).rejects.toMatchObject({code: 'INVALID'})
+    expect(await problems(sid)).toEqual([])
+  })
+
+  it('an agent alone cannot leave a session unrecorded', async () => {
+    const sid = await leaveUnrecorded()
+    expect((await linesOf(sid)).length).toBeGreaterThan(4)
+    expect(await problems(sid)).toEqual([])
   })
 
   it('F07 names the record that was edited, in its line', async () => {

@@ -1,5 +1,6 @@
 import {expect, it} from '@jest/globals'
 import fc from 'fast-check'
+import {noClusterLimits} from '../../../src/lib/access/session-options.js'
 import {judge, type Guest} from '../../../src/lib/agent/admission.js'
 import {AccessExplainer} from '../../../src/lib/auth/access-explainer.js'
 import type {AuditLog} from '../../../src/lib/auth/audit-log.js'
@@ -135,6 +136,7 @@ function live(the: Case) {
     users: new Map([['alice', {name: 'alice', roles: the.held, traits: the.traits}]]),
     locks: new Map(the.locks.map((one, index) => [String(index), one])),
     authorities: () => [],
+    limits: noClusterLimits,
   }
   return judge({identity, route, dbName: the.dbName} as unknown as Guest, databaseOf(the), {
     cache,

@@ -3,6 +3,7 @@ import {generateKeys} from '../../../src/lib/pki/keys.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {HealthStatus} from '../../../src/lib/resources/database-server.js'
 import type {HealthCheckConfig} from '../../../src/lib/resources/health-check-config.js'
+import type {Resource} from '../../../src/lib/resources/resource.js'
 import type {Role, Verb} from '../../../src/lib/resources/role.js'
 import type {Token} from '../../../src/lib/resources/token.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
@@ -157,6 +158,61 @@ describe('a database', () => {
     // What an administrator declares decides: so agents can follow when its address changes.
     await plane.admin.createResource(database('twice', 'elsewhere:5432'))
     expect((await beat(other, 'healthy', database('twice', 'elsewhere:5432'))).refused).toEqual([])
+  })
+})
+
+describe('the settings of the cluster', () => {
+  const recording = (spec: object): Resource =>
+    ({
+      kind: 'session_recording_config',
+      version: 'v2',
+      metadata: {name: 'session-recording-config'},
+      spec,
+    }) as unknown as Resource
+
+  it('are there from the start, with their defaults', async () => {
+    for (const [kind, spec] of [
+      ['session_recording_config', {mode: 'node'}],
+      ['cluster_networking_config', {client_idle_timeout: 'never'}],
+      ['cluster_auth_preference', {type: 'local', disconnect_expired_cert: false, locking_mode: 'best_effort'}],
+    ] as const) {
+      const labels = {'postern.dev/origin': 'defaults'}
+      const metadata = {name: kind.replaceAll('_', '-'), labels}
+      expect((await plane.admin.listResources(kind)).items).toEqual([{kind, version: 'v2', metadata, spec}])
+      await expect(plane.admin.deleteResource(kind, metadata.name)).rejects.toMatchObject({code: 'NOT_FOUND'})
+    }
+    await expect(plane.admin.getResource('session_recording_config', 'another')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
+  })
+
+  it('are changed and reset as resources are, and every change is audited', async () => {
+    const read = async (): Promise<Resource | undefined> =>
+      (await plane.admin.getResource('session_recording_config', 'session-recording-config')).items[0]
+    await plane.admin.createResource(recording({mode: 'node-sync'}))
+    expect(await read()).toMatchObject({
+      metadata: {labels: {'postern.dev/origin': 'dynamic'}, revision: expect.any(String)},
+      spec: {mode: 'node-sync'},
+    })
+    await expect(plane.admin.createResource(recording({mode: 'off'}))).rejects.toMatchObject({code: 'ALREADY_EXISTS'})
+    // Where databases are concerned a proxy of any system has the agent record.
+    await plane.admin.putResource(recording({mode: 'proxy'}))
+    expect(await read()).toMatchObject({spec: {mode: 'node'}})
+    await expect(plane.admin.putResource(recording({mode: 'sometimes'}))).rejects.toMatchObject({code: 'INVALID'})
+    await plane.admin.deleteResource('session_recording_config', 'session-recording-config')
+    expect(await read()).toMatchObject({metadata: {labels: {'postern.dev/origin': 'defaults'}}})
+    const {events} = await plane.admin.events({event: 'session_recording_config.update'})
+    expect(events.map(({code, user, settings}) => [code, user, settings])).toEqual(
+      ['node-sync', 'node', 'node'].map((mode) => ['TCREC003I', '@admin', {mode}]),
+    )
+  })
+
+  it('are for who may change them: an editor may, others may not', async () => {
+    const alice = await plane.addUser('settled', ['access'])
+    await expect(alice.client.createResource(recording({mode: 'off'}))).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+    const editor = await plane.addUser('settling', ['editor'])
+    await editor.client.createResource(recording({mode: 'off'}))
+    await editor.client.deleteResource('session_recording_config', 'session-recording-config')
   })
 })
 

@@ -15,6 +15,7 @@ import {Secret} from '../../../src/lib/core/secret.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import {authServerName} from '../../../src/lib/resources/route.js'
+import type {Resource} from '../../../src/lib/resources/resource.js'
 import type {JoinRole} from '../../../src/lib/resources/token.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
 
@@ -113,6 +114,43 @@ it('keeps authorities, users, tokens, hosts and events, and does not bring prese
   const {hostAuthorities} = await readIdentityFile(second.adminIdentity)
   expect((await clientOf(second, hostAuthorities, host).status()).identity.name).toBe(host.hostId)
   await joinWith(second, token)
+})
+
+it('takes the settings of the cluster from its configuration file as long as they stand there', async () => {
+  const options = await newOptions()
+  const mode = async (auth: Auth): Promise<unknown> => {
+    const admin = await adminOf(auth)
+    const [item] = (await admin.listResources('session_recording_config')).items
+    return [item?.spec.mode, item?.metadata.labels?.['postern.dev/origin']]
+  }
+  const document = (wanted: 'node' | 'off'): Resource => ({
+    kind: 'session_recording_config',
+    version: 'v2',
+    metadata: {name: 'session-recording-config'},
+    spec: {mode: wanted},
+  })
+  const first = await start({...options, settings: {session_recording_config: {mode: 'off'}}})
+  expect(await mode(first)).toEqual(['off', 'config-file'])
+  const admin = await adminOf(first)
+  await expect(admin.putResource(document('node'))).rejects.toMatchObject({
+    code: 'CONFLICT',
+    message: expect.stringContaining('stands in the configuration file'),
+  })
+  await expect(admin.deleteResource('session_recording_config', 'session-recording-config')).rejects.toMatchObject({
+    code: 'CONFLICT',
+  })
+  // A backup of it may be put back.
+  await admin.putResource(document('off'))
+  await admin.close()
+  const second = await restart(first, {...options, settings: {session_recording_config: {mode: 'off'}}})
+  expect(await mode(second)).toEqual(['off', 'config-file'])
+  const third = await restart(second, options)
+  expect(await mode(third)).toEqual(['node', 'defaults'])
+  const {events} = await (await adminOf(third)).events({event: 'session_recording_config.update'})
+  expect(events.map(({user, settings}) => [user, settings])).toEqual([
+    ['@configuration', {mode: 'off'}],
+    ['@configuration', {mode: 'node'}],
+  ])
 })
 
 it('refuses certificates of a host that are older than its record allows, and tells agents so', async () => {

@@ -63,7 +63,7 @@ describe('a configuration file', () => {
         publicAddrs: [],
         httpsKeypairs: [],
         staticTokens: [],
-        sessionRecording: 'node',
+        settings: {},
         defaultSessionTtl: 43_200_000,
       },
       proxyService: {
@@ -108,11 +108,11 @@ auth_service:
   cluster_name: postern.example.com
   public_addr: auth.example.com
   tokens: ["db,proxy:abcdef", "Db:/etc/token"]
-  session_recording: node
+  session_recording: proxy-sync
   https_keypairs: [{key_file: /etc/key.pem, cert_file: /etc/cert.pem}]
-  authentication: {type: local, second_factor: off, locking_mode: best_effort, default_session_ttl: 1h30m}
-  client_idle_timeout: never
-  disconnect_expired_cert: no
+  authentication: {type: local, second_factor: off, locking_mode: strict, default_session_ttl: 1h30m}
+  client_idle_timeout: 15m
+  disconnect_expired_cert: yes
 proxy_service:
   enabled: on
   web_listen_addr: "[::1]:0"
@@ -158,6 +158,12 @@ ssh_service: {enabled: no}
           {keyFile: '/etc/key.pem', certFile: '/etc/cert.pem'},
           {keyFile: '/etc/key2.pem', certFile: '/etc/cert2.pem'},
         ],
+        // What proxies of other systems record, agents record here.
+        settings: {
+          session_recording_config: {mode: 'node-sync'},
+          cluster_networking_config: {client_idle_timeout: '15m'},
+          cluster_auth_preference: {disconnect_expired_cert: true, locking_mode: 'strict'},
+        },
         defaultSessionTtl: 5_400_000,
       },
       proxyService: {
@@ -533,11 +539,14 @@ describe('a setting that protects elsewhere and not here', () => {
     ['auth_service:\n  authentication: {second_factor: otp}', /second_factor cannot be set/],
     ['auth_service:\n  authentication: {require_session_mfa: yes}', /require_session_mfa cannot be set/],
     ['auth_service:\n  authentication: {type: saml}', /authentication\.type must be local/],
-    ['auth_service:\n  authentication: {locking_mode: strict}', /locking_mode must be best_effort/],
+    ['auth_service:\n  authentication: {locking_mode: loose}', /locking_mode must be one of strict, best_effort/],
     ['auth_service:\n  authentication: {device_trust: {mode: required}}', /device_trust\.mode cannot be set/],
-    ['auth_service:\n  session_recording: node-sync', /session_recording must be node or off/],
-    ['auth_service:\n  client_idle_timeout: 15m', /client_idle_timeout cannot be set/],
-    ['auth_service:\n  disconnect_expired_cert: yes', /disconnect_expired_cert cannot be set/],
+    ['auth_service:\n  session_recording: sometimes', /session_recording must be node, node-sync or off/],
+    [
+      'auth_service:\n  client_idle_timeout: soon',
+      /client_idle_timeout must be a duration like 15m, or never, not "soon"/,
+    ],
+    ['auth_service:\n  disconnect_expired_cert: perhaps', /disconnect_expired_cert must be yes or no/],
     ['proxy_service:\n  proxy_protocol: on', /proxy_protocol cannot be set: the PROXY protocol is not supported yet/],
     ['proxy_service:\n  trust_x_forwarded_for: yes', /trust_x_forwarded_for cannot be set/],
     ['proxy_service:\n  acme: {enabled: yes, email: a@b}', /acme\.enabled cannot be set/],

@@ -72,6 +72,24 @@ const valid: Record<Kind, Record<string, unknown>> = {
     metadata: {name: 'production'},
     spec: {interval: '1m', match: {db_labels: [{name: 'env', values: ['prod']}], db_labels_expression: 'true'}},
   },
+  session_recording_config: {
+    kind: 'session_recording_config',
+    version: 'v2',
+    metadata: {name: 'session-recording-config'},
+    spec: {mode: 'node-sync', proxy_checks_host_keys: true, encryption: {enabled: false}},
+  },
+  cluster_networking_config: {
+    kind: 'cluster_networking_config',
+    version: 'v2',
+    metadata: {name: 'cluster-networking-config'},
+    spec: {client_idle_timeout: '15m'},
+  },
+  cluster_auth_preference: {
+    kind: 'cluster_auth_preference',
+    version: 'v2',
+    metadata: {name: 'cluster-auth-preference'},
+    spec: {type: 'local', second_factor: 'off', disconnect_expired_cert: 'yes', locking_mode: 'strict'},
+  },
 }
 
 const everyKind = Object.keys(valid) as Kind[]

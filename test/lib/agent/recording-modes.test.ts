@@ -1,0 +1,134 @@
+import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
+import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import type {RecordingMode} from '../../../src/lib/resources/session-recording-config.js'
+import {startTestPostgres} from '../../helpers/postgres.js'
+import {Plane} from './plane.js'
+import {openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
+import {ask} from './wire.js'
+
+const name = 'session-recording-config'
+/** More SQL than an event takes. */
+const long = `select ${'1 + '.repeat(30_000)}1`
+
+let plane: Plane
+let postgres: PostgresServer
+let rig: Rig
+/** Milliseconds that the agent's clock is ahead. */
+let leap = 0
+
+beforeAll(async () => {
+  plane = await Plane.create()
+  const server = await serverCertificate(plane)
+  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
+  await postgres.execute('CREATE ROLE alice LOGIN')
+  const clock = {...systemClock, monotonic: () => systemClock.monotonic() + leap}
+  rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
+})
+
+afterAll(async () => {
+  await rig.stop()
+  await postgres.stop()
+})
+
+afterEach(() => {
+  plane.deaf = false
+  plane.delete('session_recording_config', name)
+})
+
+function record(mode: RecordingMode): void {
+  const item = {kind: 'session_recording_config', version: 'v2', metadata: {name}, spec: {mode}} as const
+  plane.put({kind: 'session_recording_config', name, item})
+}
+
+const session = async (application: string): ReturnType<typeof openSession> =>
+  openSession(rig, await rig.guest(), {application_name: application})
+
+describe('a session of the mode node-sync', () => {
+  it('ends when the control plane does not take its records, with the reason; those of the mode node go on', async () => {
+    const older = await session('recorded later')
+    record('node-sync')
+    const synced = await session('recorded at once')
+    plane.deaf = true
+    synced.socket.write(ask.query('select 1'))
+    await synced.reader.until('Z')
+    older.socket.write(ask.query('select 2'))
+    await older.reader.until('Z')
+    await until(() => plane.turnedAway > 0, 'the agent has tried')
+    leap = 11_000
+    expect(await synced.reader.error()).toMatchObject({
+      severity: 'FATAL',
+      code: '58030',
+      message: expect.stringMatching(
+        /^The session cannot be recorded\. The control plane has not taken its records for/,
+      ),
+      hint: 'Connect again in a moment.',
+    })
+    // No session begins that nobody records, and the older one does not notice.
+    expect(await refusal(rig, await rig.guest())).toMatchObject({
+      code: '58030',
+      message: 'This session cannot be recorded: the control plane does not take the records of sessions.',
+    })
+    older.socket.write(ask.query('select 3'))
+    expect((await older.reader.until('Z')).map(({type}) => type).join('')).toBe('TDCZ')
+    plane.deaf = false
+    const events = await sessionEvents(plane, 'recorded at once')
+    expect(events.map(({event, session_recording: mode}) => [event, mode])).toEqual([
+      ['db.session.start', 'node-sync'],
+      ['db.session.query', undefined],
+      ['client.disconnect', undefined],
+      ['db.session.end', 'node-sync'],
+    ])
+    const [disconnect, end] = events.slice(-2)
+    expect(disconnect?.reason).toBe(end?.reason)
+    expect(end?.reason).toMatch(/^The session cannot be recorded\. The control plane has not taken its records for/)
+    const again = await session('recorded at once again')
+    expect(again.opening.at(-1)?.type).toBe('Z')
+    for (const {socket} of [older, again]) socket.destroy()
+  })
+
+  it('ends when the control plane refuses one of its records for good', async () => {
+    record('node-sync')
+    const {socket, reader} = await session('refused')
+    await until(() => plane.events.some(({user_agent: agent}) => agent === 'refused'), 'its start has arrived')
+    plane.refusesEvents = true
+    socket.write(ask.query('select 1'))
+    await reader.until('Z')
+    expect(await reader.error()).toMatchObject({
+      code: '58030',
+      message: 'The session cannot be recorded. The control plane refused one of its records.',
+    })
+    plane.refusesEvents = false
+  })
+})
+
+describe('a session of the mode off', () => {
+  it('has its events in the audit log, and nothing that only a recording has', async () => {
+    record('off')
+    const {socket, reader} = await session('unrecorded')
+    // What comes now is for sessions that begin now.
+    record('node')
+    socket.write(ask.query(long))
+    await reader.until('Z')
+    socket.write(ask.query('select 2'))
+    await reader.until('Z')
+    socket.destroy()
+    const events = await sessionEvents(plane, 'unrecorded')
+    expect(events.map(({ei, event, session_recording: mode}) => [ei, event, mode])).toEqual([
+      [0, 'db.session.start', 'off'],
+      [1, 'db.session.query', undefined],
+      [2, 'db.session.query', undefined],
+      [3, 'db.session.end', 'off'],
+    ])
+    expect(events[1]).toMatchObject({
+      db_query_truncated: true,
+      db_query_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    })
+    expect(events[1]).not.toHaveProperty('db_query_parts')
+    const recorded = await session('recorded')
+    recorded.socket.write(ask.query(long))
+    await recorded.reader.until('Z')
+    recorded.socket.destroy()
+    expect((await sessionEvents(plane, 'recorded')).map(({event}) => event)).toContain('db.session.sql.part')
+  })
+})
