@@ -421,6 +421,48 @@ it(
   scaled(60_000, 300_000),
 )
 
+/** No file of the agent may grow beyond so many bytes: its writes fail as they do on a full disk. */
+async function limitFiles(agent: Service, bytes: number | 'unlimited'): Promise<void> {
+  const child = spawn('prlimit', ['--pid', String(agent.pid), `--fsize=${bytes}:unlimited`])
+  const [code] = (await once(child, 'exit')) as [number]
+  if (code !== 0) throw new Error('prlimit failed')
+}
+
+it('F06: on a full disk nothing goes on unaudited; with room again nothing is missing, and nothing was started anew', async () => {
+  const member = await addMember('thrifty')
+  const port = await member.tunnel('orders')
+  const {agent} = hosts.services
+  const [talking, quiet] = [await connect(port), await connect(port)]
+  await limitFiles(agent, 1)
+  let refused: unknown
+  try {
+    await expect(talking.client.query("select 'unaudited'")).rejects.toMatchObject({
+      code: '58030',
+      message: 'The audit of this session cannot be written, so it ends.',
+    })
+    refused = await connect(port).catch((error: unknown) => error)
+  } finally {
+    await limitFiles(agent, 'unlimited')
+  }
+  expect(refused).toMatchObject({code: '58030', message: 'The audit of this session cannot be written.'})
+  // It had nothing to write.
+  expect((await quiet.client.query('select 3 as n')).rows).toEqual([{n: 3}])
+  const afterwards = await connect(port)
+  await afterwards.client.end()
+  const end = await waitFor(async () => {
+    const {events} = await admin.events({event: 'db.session.end', user: member.name, limit: 100})
+    return events.find(({reason}) => String(reason).startsWith('The audit spool cannot be written: '))
+  })
+  const {events} = await admin.events({event: 'db.session.query', sid: String(end.sid)})
+  expect(events.map(({db_query, code}) => [db_query, code])).toEqual([
+    ['select 1', 'TDB02I'],
+    ["select 'unaudited'", 'TDB02W'],
+  ])
+  expect((await runCli(['audit', 'verify', String(end.sid), ...hosts.admin])).code).toBe(0)
+  expect((await admin.events({event: 'audit.missing_sessions'})).events).toEqual([])
+  expect(agent.log()).toContain('The audit spool can be written again')
+}, 120_000)
+
 it('F04: while the control plane is silent sessions go on and new ones are refused; then all is as before, without a restart', async () => {
   const member = await addMember('patient')
   const port = await member.tunnel('orders')

@@ -126,7 +126,8 @@ export class Spool {
       this.#current.append(bytes)
     } catch (error) {
       const reason = messageOf(error)
-      if (!this.#failing) this.#options.logger.error('The audit spool cannot be written: who needs it cannot go on.', {reason})
+      if (!this.#failing)
+        this.#options.logger.error('The audit spool cannot be written: sessions that need it end.', {reason})
       this.#failing = true
       throw new PosternError('FAILED', `The audit spool cannot be written: ${reason}.`, {
         cause: error,

@@ -154,6 +154,8 @@ describe('Spool', () => {
     const fail = (reason: string): void => {
       throw new Error(reason)
     }
+    // The lines of its own are read, so that the next read looks at nothing but what was appended.
+    expect(await spool.read()).toBeUndefined()
     spool.appendSoon('{"n":1}\n', fail)
     expect(await spool.read()).toBeUndefined()
     spool.append('{"n":2}\n')
@@ -167,6 +169,45 @@ describe('Spool', () => {
     spool.appendSoon('{"n":4}\n', fail)
     await spool.close()
     expect((await drain(await openSpool())).at(-1)).toEqual({n: 4})
+  })
+
+  it('F06: what sessions could not write follows when there is room, their ends included, and no number is missing', async () => {
+    const spool = await openSpool(1)
+    const auditOf = (number: number): SessionAudit =>
+      new SessionAudit(spool, systemClock, sessionFacts({sid: `307b49d6-56c7-4d20-8cf0-5bc5348a710${number}`}))
+    const first = auditOf(1)
+    first.started({})
+    const away = `${directory}-away`
+    await rename(directory, away)
+    const statement = ask(first, {text: 'select 1'})
+    for (let attempt = 0; attempt < 3; attempt += 1)
+      expect(() => {
+        first.flush()
+      }).toThrow('The audit spool cannot be written')
+    statement.end('in doubt')
+    first.statement(statement)
+    await expect(first.ended({reason: 'full', bytesFromClient: 1, bytesFromServer: 2})).rejects.toThrow(
+      'cannot be written',
+    )
+    expect(() => {
+      auditOf(2).started({})
+    }).toThrow('cannot be written')
+    await rename(away, directory)
+    auditOf(3).started({})
+    const events = await drain(spool)
+    expect(events.map(({sid, ei, event}) => [String(sid).at(-1), ei, event])).toEqual([
+      ['1', 0, 'db.session.start'],
+      ['1', 1, 'db.session.query'],
+      ['1', 2, 'db.session.end'],
+      ['3', 0, 'db.session.start'],
+    ])
+    expect(events.flatMap(({agent_session: number}) => number ?? [])).toEqual([1, 2])
+    await spool.close()
+    // The next process ends the one session that nobody has ended.
+    const stopped = (await drain(await openSpool())).filter(({reason}) =>
+      String(reason).startsWith('The agent stopped'),
+    )
+    expect(stopped.map(({sid}) => String(sid).at(-1))).toEqual(['3'])
   })
 
   it('says that what waited cannot be written, keeps it, and writes it first when it can again', async () => {
