@@ -433,6 +433,11 @@ it('F06: on a full disk nothing goes on unaudited; with room again nothing is mi
   const port = await member.tunnel('orders')
   const {agent} = hosts.services
   const [talking, quiet] = [await connect(port), await connect(port)]
+  // What came of their first statements is written already.
+  await waitFor(async () => {
+    const {events} = await admin.events({event: 'db.session.query', user: member.name})
+    return events.length === 2 ? true : undefined
+  })
   await limitFiles(agent, 1)
   let refused: unknown
   try {

@@ -67,6 +67,8 @@ export class AuditVerification {
     let open = 0
     const agents = new Set<string>()
     const newest = new Map<string, StoredSessionLink>()
+    /** The numbers of the sessions that started last. */
+    const told = new Map<string, number>()
     const starts = new Map<string, StoredSessionLink>()
     const keys = this.#keys
     let problems = 0
@@ -80,8 +82,9 @@ export class AuditVerification {
       for (const link of page) {
         const place = `${link.host}/${link.stream}`
         agents.add(link.host)
-        for (const line of agentProblems(link, newest.get(place), keys)) yield count(line)
+        for (const line of agentProblems(link, newest.get(place), told.get(place) ?? 0, keys)) yield count(line)
         newest.set(place, link)
+        if (link.kind === 'start') told.set(place, link.number)
         after = link.position
         if (link.kind === 'start') {
           starts.set(link.sid, link)
@@ -210,6 +213,7 @@ async function* passOn<T>(
 function* agentProblems(
   link: StoredSessionLink,
   before: StoredSessionLink | undefined,
+  told: number,
   keys: SealKeys,
 ): Generator<Problem> {
   const {host: id, kind, number, sid} = link
@@ -218,7 +222,7 @@ function* agentProblems(
     const where = `the ${kind} of its session ${number} (${sid})`
     yield {type: 'problem', subject: 'agent', id, problem: `In the chain of its sessions, at ${where}, ${flaw}.`}
   }
-  const missing = missingBetween(link, before)
+  const missing = missingBetween(link, told)
   if (missing !== undefined) {
     yield {type: 'problem', subject: 'agent', id, problem: `Its sessions ${missing} are missing (before ${sid}).`}
   }

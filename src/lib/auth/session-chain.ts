@@ -42,8 +42,8 @@ export class SessionChain {
       const next = nextLink(link, before)
       return {link: next, signature: `${sealing.key.id}:${sealing.key.sign(signedText(next))}`}
     })
-    for (const {link, before} of appended) {
-      const missing = missingBetween(link, before)
+    for (const {link, told} of appended) {
+      const missing = missingBetween(link, told)
       if (missing === undefined) continue
       logger.error('Sessions of an agent are missing.', {hostId: link.host, missing})
       await audit.append('audit.missing_sessions', {
@@ -68,13 +68,10 @@ export function startLink(event: AuditEvent, sid: string, host: string, head: st
   }
 }
 
-/** Numbers before this one that nobody told of, as `3` or `3–5`; undefined when there are none. */
-export function missingBetween(
-  {kind, number}: SessionLink,
-  before: {readonly number: number; readonly kind?: string} | undefined,
-): string | undefined {
+/** Numbers between a session that starts and the newest that had, as `3` or `3–5`; undefined when there are none. */
+export function missingBetween({kind, number}: SessionLink, told: number): string | undefined {
   if (kind !== 'start') return undefined
-  const first = (before?.number ?? 0) + 1
+  const first = told + 1
   if (number <= first) return undefined
   return first === number - 1 ? String(first) : `${first}–${number - 1}`
 }

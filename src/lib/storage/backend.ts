@@ -192,11 +192,11 @@ export interface Backend {
   listEventSeals(page: Page): Promise<EventSeal[]>
   /** Events up to this position are from a version that sealed none. */
   sealedFrom(): Promise<number>
-  /** Appends to the chains of their streams; a session has one start and one end. Answers what was new, each with the link before it. */
+  /** Appends to the chains of their streams; a session has one start and one end. Answers what was new, each with the number of the newest session that had started before. */
   appendLinks(
     links: readonly SessionLink[],
     make: LinkMaker,
-  ): Promise<{readonly link: SessionLink; readonly before: StoredSessionLink | undefined}[]>
+  ): Promise<{readonly link: SessionLink; readonly told: number}[]>
   /** In the order in which they were stored. */
   listLinks(query: SessionLinkQuery): Promise<StoredSessionLink[]>
   appendSplices(splices: readonly Splice[]): Promise<void>

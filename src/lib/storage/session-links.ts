@@ -1,5 +1,13 @@
 import type {Kysely, Selectable, Transaction} from 'kysely'
-import type {LinkMaker, SessionLink, SessionLinkQuery, Splice, SpliceQuery, StoredSessionLink} from './backend.js'
+import type {
+  Backend,
+  LinkMaker,
+  SessionLink,
+  SessionLinkQuery,
+  Splice,
+  SpliceQuery,
+  StoredSessionLink,
+} from './backend.js'
 import type {Tables} from './tables.js'
 
 type Database = Kysely<Tables> | Transaction<Tables>
@@ -8,7 +16,7 @@ type Database = Kysely<Tables> | Transaction<Tables>
 export async function appendLinks(
   db: Database,
   {links, first, make}: {readonly links: readonly SessionLink[]; readonly first: number; readonly make: LinkMaker},
-): Promise<{link: SessionLink; before: StoredSessionLink | undefined}[]> {
+): ReturnType<Backend['appendLinks']> {
   const appended = []
   for (const [index, link] of links.entries()) {
     const {host, stream, number, sid, kind, records, head, connection = null} = link
@@ -23,12 +31,13 @@ export async function appendLinks(
       .limit(1)
     const row = await newest.executeTakeFirst()
     const before = row && toLink(row)
+    const start = await newest.where('kind', '=', 'start').executeTakeFirst()
     const made = make(link, before)
     await db
       .insertInto('session_links')
       .values({position: first + index, host, stream, number, sid, kind, records, head, connection, ...made})
       .execute()
-    appended.push({link, before})
+    appended.push({link, told: start?.number ?? 0})
   }
   return appended
 }

@@ -117,6 +117,19 @@ describe('audit verification', () => {
     expect(summary).toMatchObject({type: 'summary', problems: 0})
   })
 
+  it('misses no session when an older one ends before the next begins', async () => {
+    const first = await record({ended: false})
+    const second = await record({ended: false})
+    await agent.client.emitEvents(formatEvents(...first.events.slice(3)))
+    const third = await record()
+    await agent.client.emitEvents(formatEvents(...second.events.slice(3)))
+    const lines = (await problems()).filter((line) => JSON.stringify(line).includes(agent.joined.hostId))
+    expect(lines).toEqual([])
+    const alarms = (await plane.admin.events({event: 'audit.missing_sessions', limit: 1000})).events
+    expect(alarms.filter(({server_id: host}) => host === agent.joined.hostId)).toEqual([])
+    expect(third.events[0]).toMatchObject({agent_session: 3})
+  })
+
   it('misses no recording of a session that began while recording was off, and says why there is none', async () => {
     await plane.admin.createResource(recordingConfig)
     const sid = await leaveUnrecorded()
