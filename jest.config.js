@@ -1,6 +1,8 @@
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
+  globalSetup: './test/helpers/warm-programs.js',
+  globalTeardown: './test/helpers/end-warm-programs.js',
   setupFiles: ['./test/helpers/real-console.js'],
   setupFilesAfterEnv: ['./test/helpers/reset-exit-code.js'],
   extensionsToTreatAsEsm: ['.ts'],

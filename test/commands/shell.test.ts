@@ -1,19 +1,19 @@
 import {describe, expect, it} from '@jest/globals'
 import {readFile} from 'node:fs/promises'
-import {runCli, runShell} from '../helpers/cli.js'
+import {runCli, runProcess, runShell} from '../helpers/cli.js'
 
 const nowhere = {environment: {POSTERN_HOME: '/nonexistent/postern'}}
 
 describe('the command line', () => {
   it('says its version', async () => {
     const {version} = JSON.parse(await readFile('package.json', 'utf8')) as {version: string}
-    expect(await runCli(['--version'])).toEqual({code: 0, stdout: `postern ${version}\n`, stderr: ''})
+    expect(await runProcess(['--version'])).toEqual({code: 0, stdout: `postern ${version}\n`, stderr: ''})
   })
 
   it.each([[['--help']], [['help']], [['db', '--help']], [['help', 'db', 'ls']], [['tokens', 'add', '-h']], [['db']]])(
     'helps with %j',
     async (words) => {
-      const {code, stdout, stderr} = await runCli(words)
+      const {code, stdout, stderr} = await runProcess(words)
       expect({code, stderr}).toEqual({code: 0, stderr: ''})
       expect(stdout).toContain('USAGE\n  $ postern')
     },
@@ -44,7 +44,7 @@ describe('the command line', () => {
       ['audit', 'ls'],
       ['db', 'logout'],
     ]) {
-      expect((await runCli(words, nowhere)).code).toBe(3)
+      expect((await runProcess(words, nowhere)).code).toBe(3)
     }
   })
 
@@ -63,13 +63,25 @@ describe('the command line', () => {
     expect(JSON.parse(stderr)).toMatchObject({error: {code: 'USAGE'}})
   })
 
+  it.each([
+    [['--version'], ''],
+    [['db', 'nonsense', '--format=json'], ''],
+    [['db', 'ls', '--format=xml'], ''],
+    [['status', '--format=json'], ''],
+    [['create'], 'kind: nonsense'],
+  ])('answers %j in a process that has run others as in one of its own', async (words, input) => {
+    const inOne = [await runCli(words, {...nowhere, input}), await runCli(words, {...nowhere, input})]
+    const ofItsOwn = await runProcess(words, {...nowhere, input})
+    expect(inOne).toEqual([ofItsOwn, ofItsOwn])
+  })
+
   it('ends quietly when its reader has left', async () => {
     const {code, stderr} = await runShell('set -o pipefail; postern --help | true')
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
   })
 
   it('shows no colours where there is no terminal', async () => {
-    const {stderr} = await runCli(['nonsense'], {environment: {FORCE_COLOR: '1', TERM: 'xterm-256color'}})
+    const {stderr} = await runProcess(['nonsense'], {environment: {FORCE_COLOR: '1', TERM: 'xterm-256color'}})
     expect(stderr).not.toContain('\u001b[')
   })
 })

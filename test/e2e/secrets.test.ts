@@ -9,7 +9,7 @@ import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises'
 import {connect, createServer, type AddressInfo} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {cli, runCli} from '../helpers/cli.js'
+import {cli, runCli, runProcess} from '../helpers/cli.js'
 import {openLocalPort, psqlOn, waitFor} from '../helpers/psql.js'
 import {guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
@@ -81,9 +81,9 @@ beforeAll(async () => {
   await accept(await cli(['users', 'add', '--roles=access,db', 'alice', ...admin]), password)
   await accept(await cli(['users', 'reset', 'alice', ...admin]), nextPassword)
   const login = ['login', `--proxy=${hosts.proxy}`, '--user=alice', `--ca-pin=${hosts.caPin}`, '--password-stdin']
-  const wrong = await watched(runCli(login, {environment, input: `${password}\n`}))
+  const wrong = await watched(runProcess(login, {environment, input: `${password}\n`}))
   expect(wrong.code).not.toBe(0)
-  await watched(cli(login, {environment, input: `${nextPassword}\n`}))
+  expect(await watched(runProcess(login, {environment, input: `${nextPassword}\n`}))).toMatchObject({code: 0})
   const account = ['--db-user=alice', '--db-name=postgres', 'aurora']
   await watched(cli(['db', 'connect', ...account, '--', '-At', '-c', 'select pg_sleep(1)'], {environment}))
   await cli(['db', 'login', ...account], {environment})

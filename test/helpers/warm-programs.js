@@ -1,0 +1,56 @@
+// Commands without their start: what a command does takes milliseconds, and loading it in a process of its own thirty times
+// that. So Jest keeps a few processes that have loaded the program, and lends one to a test for each command.
+import {Buffer} from 'node:buffer'
+import {fork} from 'node:child_process'
+import {once} from 'node:events'
+import {mkdtemp, rm} from 'node:fs/promises'
+import {createServer} from 'node:net'
+import {tmpdir} from 'node:os'
+import {join, resolve} from 'node:path'
+
+let stop
+
+/** Jest's globalSetup: asks are taken on a socket, whose path the tests find in their environment. */
+export default async function start() {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-programs-'))
+  const programs = new Set()
+  const idle = []
+  const server = createServer({allowHalfOpen: true}, (socket) => {
+    socket.on('error', () => undefined)
+    answer(socket).catch((error) => socket.destroy(error))
+  })
+
+  async function answer(socket) {
+    const chunks = []
+    socket.on('data', (chunk) => chunks.push(chunk))
+    await once(socket, 'end')
+    const program = idle.pop() ?? startProgram()
+    program.send(JSON.parse(Buffer.concat(chunks).toString()))
+    // Without a message it has ended: the connection ends without an answer, and the test fails.
+    const [finished] = await Promise.race([once(program, 'message'), once(program, 'exit').then(() => [])])
+    if (finished) idle.push(program)
+    socket.end(finished && JSON.stringify(finished))
+  }
+
+  function startProgram() {
+    const environment = Object.entries(process.env).filter(([name]) => !/^(NODE_|JEST_)/.test(name))
+    const program = fork(resolve('test/helpers/warm-program.js'), {
+      env: Object.fromEntries(environment),
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    programs.add(program.once('exit', () => programs.delete(program)))
+    return program
+  }
+
+  const path = join(directory, 'socket')
+  await once(server.listen(path), 'listening')
+  process.env.POSTERN_TEST_PROGRAMS = path
+  stop = async () => {
+    server.close()
+    for (const program of programs) program.kill()
+    await rm(directory, {recursive: true, force: true})
+  }
+}
+
+/** Jest's globalTeardown. */
+export const end = () => stop?.()
