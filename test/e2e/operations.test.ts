@@ -226,11 +226,11 @@ describe('db exec', () => {
 
   it('is audited as any session is, and leaves no login behind', async () => {
     await exact('select 4711', '--dbs=aurora')
-    const events = JSON.parse(await cli(['audit', 'ls', '--format=json', '--limit=1000', ...hosts.admin])) as Record<
-      string,
-      unknown
-    >[]
-    expect(events.find(({db_query}) => db_query === 'select 4711')).toMatchObject({user: 'alice', db_user: 'alice'})
+    const audited = await waitFor(async () => {
+      const listed = await cli(['audit', 'ls', '--format=json', '--limit=1000', ...hosts.admin])
+      return (JSON.parse(listed) as Record<string, unknown>[]).find(({db_query}) => db_query === 'select 4711')
+    })
+    expect(audited).toMatchObject({user: 'alice', db_user: 'alice'})
     expect(await cli(['db', 'ls'], {environment: alice})).not.toContain('>')
   })
 
