@@ -1,5 +1,6 @@
 import {Command} from '@oclif/core/command'
-import type {Config} from '@oclif/core/config'
+import {Config} from '@oclif/core/config'
+import type {LoadOptions} from '@oclif/core/interfaces'
 import {systemClock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {printableLines} from '../core/printable.js'
@@ -21,6 +22,19 @@ export abstract class BaseCommand extends Command {
     const end = argv.indexOf('--')
     super(end < 0 ? argv : argv.slice(0, end), config)
     this.programWords = end < 0 ? [] : argv.slice(end + 1)
+  }
+
+  /** As oclif's own, which would load a Config that it is given again. */
+  static override run<T extends Command>(
+    this: new (argv: string[], config: Config) => T,
+    argv?: string[],
+    options?: LoadOptions,
+  ): Promise<ReturnType<T['run']>> {
+    if (argv && options instanceof Config) {
+      const command = new this(argv, options) as unknown as {_run(): Promise<ReturnType<T['run']>>}
+      return command._run()
+    }
+    return super.run(argv, options) as unknown as Promise<ReturnType<T['run']>>
   }
 
   override async init(): Promise<void> {

@@ -1,4 +1,5 @@
 import {createRequire} from 'node:module'
+import {dirname} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {readCallingName} from './calling-name.js'
 import {describeFailure, wantsJson} from './failure.js'
@@ -16,13 +17,8 @@ export async function run(metaUrl: string): Promise<void> {
     return
   }
   try {
-    if (alias) {
-      const {runAs} = await import('./called-config.js')
-      await runAs(alias, argv, fileURLToPath(metaUrl))
-      return
-    }
-    const {run: runCommand} = await import('@oclif/core/run')
-    await runCommand(argv, metaUrl)
+    const {dispatch} = await import('./dispatch.js')
+    await dispatch(argv, dirname(dirname(fileURLToPath(metaUrl))), alias)
   } catch (error) {
     // Errors of a command are told by the command: this one comes from finding it.
     const {exitCode, text} = describeFailure(error, {json: wantsJson(argv), colour: useColour(process.stderr)})
