@@ -82,8 +82,10 @@ it('sessions ls says who, which database, since when, and what it does; kill end
 
 it('sessions watch shows a session as it goes on, and everything of it; play tells how', async () => {
   const {session, over} = await sleeping('two')
-  const early = await runCli(['play', session.sid], {environment: alice})
-  expect(early.stderr).toContain('--follow')
+  await until(async () => {
+    const {stderr} = await runCli(['play', session.sid], {environment: alice})
+    return stderr.includes('--follow') || undefined
+  }, 'its recording has begun, and play says how to follow it')
   const watching = runCli(['sessions', 'watch', session.sid], {environment: alice})
   const stranger = await runCli(['sessions', 'watch', session.sid], {environment: bob})
   expect(stranger).toMatchObject({code: 4, stdout: ''})

@@ -84,13 +84,20 @@ function called(command: CachedCommand, all: readonly CachedCommand[], alias: Al
   return meant ? [{...meant, id: command.id}] : []
 }
 
-/** Those of the package file that have commands here, and a topic for each command: help tells them apart by what is beneath. */
+/**
+ * Those of the package file that have commands here, and one for each command and each word before it: help tells topics by
+ * what is beneath them. Other names of commands make none.
+ */
 function topicsOf({oclif}: PackageFile, commands: readonly CachedCommand[]): Topic[] {
-  const described = Object.entries(oclif.topics)
-    .map(([name, topic]) => ({...topic, name}))
-    .filter(({name}) => commands.some(({id}) => id === name || id.startsWith(`${name}:`)))
-  const undescribed = commands
-    .filter(({id, hidden}) => !hidden && !described.some(({name}) => name === id))
-    .map(({id, summary}) => ({name: id, description: summary}))
-  return [...described, ...undescribed]
+  const topics = new Map<string, Topic>()
+  for (const [name, topic] of Object.entries(oclif.topics)) {
+    if (commands.some(({id}) => id === name || id.startsWith(`${name}:`))) topics.set(name, {...topic, name})
+  }
+  for (const {id, summary} of commands.filter(({id, hidden, aliases}) => !hidden && !aliases.includes(id))) {
+    const words = id.split(':')
+    for (const name of words.map((_word, index) => words.slice(0, index + 1).join(':'))) {
+      if (!topics.has(name)) topics.set(name, {name, description: summary})
+    }
+  }
+  return [...topics.values()]
 }
