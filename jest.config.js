@@ -11,6 +11,8 @@ export default {
   testTimeout: 180_000,
   // Most tests wait for processes of their own.
   maxWorkers: '100%',
+  // A process that has grown starts others slowly: its memory is copied, page by page of the table.
+  workerIdleMemoryLimit: '300MB',
   transform: {
     '^.+\\.ts$': ['@swc/jest', {jsc: {parser: {syntax: 'typescript'}, target: 'es2022'}, module: {type: 'es6'}}],
   },
