@@ -1,5 +1,6 @@
 import {readFile} from 'node:fs/promises'
 import {join} from 'node:path'
+import {pathToFileURL} from 'node:url'
 import type {Command} from '@oclif/core/command'
 import type {Config} from '@oclif/core/config'
 import type {Topic} from '@oclif/core/interfaces'
@@ -69,7 +70,14 @@ export async function readCatalogue(root: string, alias?: Alias): Promise<Catalo
     ),
   )
   const {commands} = manifest as {commands: Record<string, CachedCommand>}
-  return new Catalogue(pjson as PackageFile, Object.values(commands), alias)
+  const loadable = Object.values(commands).map((command) => ({...command, load: () => load(command, root)}))
+  return new Catalogue(pjson as PackageFile, loadable, alias)
+}
+
+/** For help on what only the class of a command knows. */
+async function load({relativePath = []}: CachedCommand, root: string): Promise<Command.Class> {
+  const module: unknown = await import(pathToFileURL(join(root, ...relativePath)).href)
+  return (module as {default: Command.Class}).default
 }
 
 function withAliases(command: CachedCommand): CachedCommand[] {
