@@ -2,6 +2,8 @@
 import {encodeStartup, gssencRequest, sslRequest} from '../../src/lib/pgwire/first-packet.js'
 import {cstring, encodeMessage, int32} from '../../src/lib/pgwire/message.js'
 import {backend, frontend} from '../../src/lib/pgwire/message-types.js'
+import {pgjdbc} from '../e2e/drivers/pgjdbc.js'
+import {redshiftJdbc} from '../e2e/drivers/redshift-jdbc.js'
 import {answer, ask, int16} from '../lib/agent/wire.js'
 
 /** A length that counts itself, and what follows. */
@@ -41,6 +43,8 @@ export const firstPackets: readonly Buffer[] = [
   // A13
   startup(0, ['search_path', 'evil'], ['role', 'postgres'], ['replication', 'database']),
   startup(0, ['session_authorization', 'postgres'], ['options', '-c role=postgres']),
+  // B11
+  ...[pgjdbc, redshiftJdbc].map(({minor, startup: parameters}) => encodeStartup(minor, parameters)),
 ]
 
 const all = (portal: string, sql: string): Buffer[] => [ask.parse('', sql), ask.bind(portal, ''), ask.execute(portal)]
@@ -82,6 +86,8 @@ export const clientStreams: readonly Buffer[] = [
   // B07, B08
   ask.query('/* a comment */ select 1; commit; drop table t'),
   Buffer.concat([ask.call(177, ['40', null]), ask.copyData('1\t2\n'), ask.copyFail, ask.copyDone]),
+  // B11
+  ...[pgjdbc, redshiftJdbc].map(({flights}) => Buffer.concat(flights.flatMap(({sent}) => sent))),
 ]
 
 /** Whatever they say, their headers could be. */

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import {encodeCancel, encodeStartup, gssencRequest, sslRequest} from '../../src/lib/pgwire/first-packet.js'
 import {cstring, encodeMessage, int32} from '../../src/lib/pgwire/message.js'
 import {backend, frontend} from '../../src/lib/pgwire/message-types.js'
+import {elementTypes, typeIds} from '../../src/lib/pgwire/type-names.js'
 import {
   authenticationOk,
   encodeBackendKeyData,
@@ -48,9 +49,14 @@ export const clientMessage: fc.Arbitrary<Buffer> = fc.oneof(
     .tuple(name, sqlText)
     .map(([statement, sql]) => encodeMessage(frontend.parse, cstring(statement), cstring(sql), int16(0))),
   fc
-    .tuple(name, name, parameters)
-    .map(([portal, statement, values]) =>
-      encodeMessage(frontend.bind, cstring(portal), cstring(statement), int16(0), values, int16(0)),
+    .tuple(name, sqlText, fc.array(fc.constantFrom(...Object.values(typeIds), ...elementTypes.keys()), {maxLength: 4}))
+    .map(([statement, sql, types]) =>
+      encodeMessage(frontend.parse, cstring(statement), cstring(sql), int16(types.length), ...types.map(int32)),
+    ),
+  fc
+    .tuple(name, name, fc.constantFrom(list([]), list([int16(0)]), list([int16(1)])), parameters)
+    .map(([portal, statement, formats, values]) =>
+      encodeMessage(frontend.bind, cstring(portal), cstring(statement), formats, values, int16(0)),
     ),
   fc.tuple(name, fc.nat(5)).map(([portal, rows]) => encodeMessage(frontend.execute, cstring(portal), int32(rows))),
   fc
