@@ -12,6 +12,7 @@ import {
 import type {ClientFrame} from '../pgwire/client-stream.js'
 import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
+import {largeObjectArguments} from '../pgwire/large-objects.js'
 import {decodeText} from '../pgwire/payload.js'
 import {renderParameters, type Parameters} from '../pgwire/parameter-text.js'
 import {decodeServerError} from '../pgwire/server-error.js'
@@ -88,7 +89,8 @@ export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: R
     case frontend.functionCall: {
       const call = decodeFunctionCall(frame)
       if (!call) return false
-      const subject = `"function_oid":${call.functionOid}${describeParameters('function_args', call, frame)}`
+      const types = largeObjectArguments.get(call.functionOid)
+      const subject = `"function_oid":${call.functionOid}${describeParameters('function_args', call, frame, types)}`
       requests.functionCall(new Statement(audit.nextStatement(), subject, 'db.session.postgres.function'), size)
       return true
     }

@@ -236,9 +236,17 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     const wire = new Wire(step)
     wire.client(ask.call(1598, ['a', null])).server(answer.result, answer.ready())
     wire.client(ask.call(1598, [])).server(answer.error('42883'), answer.ready())
+    // As libpq calls lo_lseek.
+    const [object, place, whence] = [0, -7, 2].map((number) => {
+      const bytes = Buffer.alloc(4)
+      bytes.writeInt32BE(number)
+      return bytes
+    })
+    wire.client(ask.call(956, [object ?? '', place ?? '', whence ?? ''])).server(answer.result, answer.ready())
     expect(wire.statements).toMatchObject([
       {code: 'TPG04I', function_oid: 1598, function_args: ['a', null], success: true, transaction_outcome: 'commit'},
       {code: 'TPG04W', success: false, sqlstate: '42883', transaction_outcome: 'rollback'},
+      {function_oid: 956, function_args: ['0', '-7', '2']},
     ])
   })
 })

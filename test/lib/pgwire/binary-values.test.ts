@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {binaryText} from '../../../src/lib/pgwire/binary-values.js'
+import {largeObjectArguments} from '../../../src/lib/pgwire/large-objects.js'
 import {renderParameters} from '../../../src/lib/pgwire/parameter-text.js'
 import {elementTypes, typeIds, typeName} from '../../../src/lib/pgwire/type-names.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
@@ -179,6 +180,14 @@ describe('a binary value is the text that PostgreSQL reads in it', () => {
       expect([oid, typeName(oid), elementTypes.get(oid) ?? 0]).toEqual([oid, name, element])
     }
   })
+})
+
+it('the functions of large objects take arguments of the types that PostgreSQL says', async () => {
+  const {rows} = await client.query<{oid: number; types: string}>(
+    `select oid::int, proargtypes::text as types from pg_proc where proname ~ '^lo(_import|_export|_create|_open|_close|read|write|_lseek|_lseek64|_creat|_tell|_tell64|_unlink|_truncate|_truncate64)$'`,
+  )
+  const known = new Map([...largeObjectArguments].map(([oid, types]) => [oid, types.join(' ')]))
+  expect(new Map(rows.map(({oid, types}) => [oid, types]))).toEqual(known)
 })
 
 describe('bytes that are no value of their type', () => {
