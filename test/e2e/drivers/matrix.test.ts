@@ -35,7 +35,7 @@ const drivers: Readonly<Record<string, (way: Way) => Promise<Record<string, unkn
   },
   psycopg2: ({environment}) => runPsycopg2(environment),
   // TLS from the first byte where there is TLS, protocol 3.2 and so a cancel key of 32 bytes.
-  'A06, A07: psycopg2 with libpq 18': ({environment}) => runPsycopg2(libpq18(environment)),
+  'A07: psycopg2 with libpq 18': ({environment}) => runPsycopg2(libpq18(environment)),
 }
 
 async function runPsycopg2(environment: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
