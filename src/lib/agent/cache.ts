@@ -34,6 +34,8 @@ export interface CacheOptions {
   readonly logger: Logger
   /** The sessions that are under way here. */
   readonly sessions: () => readonly LiveSession[]
+  /** The ids of those that are about to begin. */
+  readonly opening: () => Iterable<string>
   /** Something changed; called once for changes that come together. */
   readonly onChange: () => void
   /** A cancel request that came to another agent. */
@@ -54,10 +56,11 @@ export class Cache {
 
   constructor(options: CacheOptions) {
     this.#options = options
-    const {client, clock, logger, sessions} = options
+    const {client, clock, logger, sessions, opening} = options
     this.#watch = new WatchClient({
       client,
       sessions,
+      opening,
       clock,
       logger,
       onStart: () => {

@@ -19,6 +19,7 @@
  */
 import {randomUUID} from 'node:crypto'
 import type {SessionOptions} from '../access/session-options.js'
+import type {AdmitSessionRequest} from '../api/requests.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
 import type {Clock} from '../core/clock.js'
@@ -61,6 +62,8 @@ export interface EngineOptions {
   readonly presentCancel: (user: string, key: BackendKey, database: string) => Promise<void>
   readonly spool: Spool
   readonly recorder: Recorder
+  /** Asks the control plane for a place among the sessions that a user may have. */
+  readonly admitSession: (request: AdmitSessionRequest) => Promise<{readonly admitted: boolean}>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -140,7 +143,8 @@ export class Engine {
   }
 
   async #serve(attempt: Attempt): Promise<void> {
-    const open = await this.#admit(attempt)
+    const {opening} = this.#options.sessions
+    const open = await this.#admit(attempt).finally(() => opening.delete(attempt.sid))
     if (open) await this.#runSession(open, attempt.logger)
   }
 
@@ -180,7 +184,10 @@ export class Engine {
         report(attempt, self.hostname, [failed('access', 'access-denied', message, hints.join(' '))])
         return undefined
       }
-      const limited = refuseReplication(startup, decision) ?? this.#refuseAnother(guest, decision.options)
+      const limited =
+        refuseReplication(startup, decision) ??
+        this.#refuseAnother(guest, decision.options) ??
+        (await this.#refuseElsewhere(attempt, guest, decision.options))
       if (limited) {
         this.#refusals.refuse(attempt, limited, guest, served)
         return undefined
@@ -289,14 +296,28 @@ export class Engine {
     return error ? {error} : verdict
   }
 
+  /** The same for all agents together; while the control plane does not answer, each process counts its own. */
+  async #refuseElsewhere(
+    {sid, logger}: Attempt,
+    {identity}: Guest,
+    {maxConnections: most}: SessionOptions,
+  ): Promise<ServerError | undefined> {
+    const {admitSession, sessions} = this.#options
+    if (most === undefined) return undefined
+    sessions.opening.add(sid)
+    try {
+      const {admitted} = await admitSession({sid, user: identity.user, most})
+      return admitted ? undefined : tooMany(most)
+    } catch (error) {
+      logger.warn('Sessions at other agents could not be counted.', {reason: messageOf(error)})
+      return undefined
+    }
+  }
+
   /** Why the guest may not have one more session here; undefined when they may. */
   #refuseAnother({identity}: Guest, {maxConnections}: SessionOptions): ServerError | undefined {
     if (maxConnections === undefined || this.#options.sessions.countOf(identity.user) < maxConnections) return undefined
-    return fatal(
-      sqlStates.tooManyConnections,
-      `Your roles allow ${maxConnections} ${maxConnections === 1 ? 'session' : 'sessions'} at a time, and you have as many.`,
-      'Close one of them first.',
-    )
+    return tooMany(maxConnections)
   }
 
   /** Where sessions must be recorded while they run, none begins when they cannot be. */
@@ -328,6 +349,14 @@ export class Engine {
     const {self, gate, spool, clock} = this.#options
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served, gate.recordingMode))
   }
+}
+
+function tooMany(most: number): ServerError {
+  return fatal(
+    sqlStates.tooManyConnections,
+    `Your roles allow ${most} ${most === 1 ? 'session' : 'sessions'} at a time, and you have as many.`,
+    'Close one of them first.',
+  )
 }
 
 function tagsUnknown({database}: Served): PosternError {

@@ -161,6 +161,7 @@ export class SessionServer {
       logger,
       onCancel: options.onForwardedCancel,
       sessions: () => this.#sessions.describe(),
+      opening: () => this.#sessions.opening,
       onChange: () => {
         this.catalog.reconcile(this.#cache.databases.values())
         this.#sessions.recheck(this.#gate)
@@ -194,6 +195,7 @@ export class SessionServer {
       }),
       spool,
       recorder: this.#shipper,
+      admitSession: (request) => api.admitSession(request),
       clock,
       logger,
     })

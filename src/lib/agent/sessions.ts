@@ -23,6 +23,8 @@ const mostDescribed = 10_000
 
 /** The sessions of this agent. */
 export class Sessions {
+  /** The ids of those that are about to begin. */
+  readonly opening = new Set<string>()
   readonly #live = new Set<RunningSession>()
   #onEmpty: (() => void)[] = []
 

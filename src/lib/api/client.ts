@@ -176,6 +176,10 @@ export class ApiClient {
     return this.transport.request('POST', '/v1/cancels', body)
   }
 
+  admitSession(body: requests.AdmitSessionRequest): Promise<{readonly admitted: boolean}> {
+    return this.transport.request('POST', '/v1/sessions/admit', body)
+  }
+
   directServerCertificate(body: requests.DirectServerRequest): Promise<responses.DirectServerResponse> {
     return this.transport.request('POST', '/v1/certificates/direct_server', body)
   }

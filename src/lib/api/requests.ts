@@ -193,8 +193,18 @@ export const reportSessionsRequest = z.strictObject({
       }),
     )
     .max(10_000),
+  /** Those that are about to begin. */
+  opening: z.array(z.uuid().lowercase()).max(10_000).default([]),
 })
 export type ReportSessionsRequest = z.infer<typeof reportSessionsRequest>
+
+/** May one more session of a user begin, who may have so many at a time? */
+export const admitSessionRequest = z.strictObject({
+  sid: z.uuid().lowercase(),
+  user: shortText,
+  most: z.number().int().positive(),
+})
+export type AdmitSessionRequest = z.infer<typeof admitSessionRequest>
 
 export const killSessionRequest = z.strictObject({reason: z.string().max(256).optional()})
 export type KillSessionRequest = z.infer<typeof killSessionRequest>

@@ -24,6 +24,8 @@ export interface WatchOptions {
   readonly onEvent: (event: WatchEvent) => void
   /** The sessions of this process; asked for now and then. */
   readonly sessions?: (() => readonly LiveSession[]) | undefined
+  /** Those of them that are about to begin. */
+  readonly opening?: (() => Iterable<string>) | undefined
   readonly pingIntervalMilliseconds?: number
 }
 
@@ -122,11 +124,13 @@ export class WatchClient {
   }
 
   #tellSessions(watchId: string, ask: string): void {
-    const {client, sessions, logger} = this.#options
+    const {client, sessions, opening = () => [], logger} = this.#options
     if (!sessions) return
-    client.reportSessions(watchId, {ask, sessions: [...sessions()]}).catch((error: unknown) => {
-      logger.debug('The sessions could not be told to the control plane.', {reason: messageOf(error)})
-    })
+    client
+      .reportSessions(watchId, {ask, sessions: [...sessions()], opening: [...opening()]})
+      .catch((error: unknown) => {
+        logger.debug('The sessions could not be told to the control plane.', {reason: messageOf(error)})
+      })
   }
 
   #stopped(): boolean {

@@ -48,6 +48,7 @@ import {Recordings} from './recordings.js'
 import {createRoutes} from './routes.js'
 import {Sealing} from './sealing.js'
 import {SessionChain} from './session-chain.js'
+import {SessionPlaces} from './session-places.js'
 import {Stores} from './stores.js'
 import {UnrecordedSessions} from './unrecorded-sessions.js'
 import {UserCertificates} from './user-certificates.js'
@@ -191,6 +192,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       verification: new AuditVerification({backend, files, sealing, clock}),
       recordings,
       liveSessions: new LiveSessions({watches, stores, audit, clock}),
+      places: new SessionPlaces(watches),
       sealing,
       splices: backend,
       resources: new GuardedResources(new ResourceStore({stores, accounts, joining, settings, audit})),

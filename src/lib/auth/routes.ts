@@ -21,6 +21,7 @@ import type {Joining} from './joining.js'
 import type {LiveSessions} from './live-sessions.js'
 import type {Recordings} from './recordings.js'
 import type {AuditVerification} from './audit-verification.js'
+import type {SessionPlaces} from './session-places.js'
 import type {Sealing} from './sealing.js'
 import type {Backend} from '../storage/backend.js'
 import {
@@ -56,6 +57,7 @@ export interface RouteOptions {
   readonly hostEvents: HostEvents
   readonly recordings: Recordings
   readonly liveSessions: LiveSessions
+  readonly places: SessionPlaces
   readonly sealing: Sealing
   readonly verification: AuditVerification
   readonly splices: Pick<Backend, 'appendSplices'>
@@ -276,6 +278,9 @@ function hostRoutes(options: RouteOptions): Route[] {
     ),
     agent('POST', '/v1/cancels', {body: requests.forwardCancelRequest}, ({body, caller}) =>
       cancels.forward(body, caller),
+    ),
+    agent('POST', '/v1/sessions/admit', {body: requests.admitSessionRequest}, ({body, caller}) =>
+      options.places.admit(body, caller),
     ),
     agent('POST', '/v1/certificates/direct_server', {body: requests.directServerRequest}, ({body, caller}) =>
       databaseCertificates.direct(body, caller),

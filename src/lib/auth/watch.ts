@@ -13,7 +13,7 @@
  */
 import {randomUUID} from 'node:crypto'
 import {authorityTypes} from '../api/responses.js'
-import type {LiveSession, SessionsResponse} from '../api/live-session.js'
+import type {SessionsResponse} from '../api/live-session.js'
 import type {ReportSessionsRequest} from '../api/requests.js'
 import type {WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
@@ -91,7 +91,7 @@ export class Watches {
   }
 
   /** Asks the agents for their sessions, all of them or one host's. */
-  async sessions(hostId?: string): Promise<SessionsResponse> {
+  async sessions(hostId?: string): Promise<SessionsResponse & {readonly opening: ReadonlySet<string>}> {
     const asked = [...this.#streams.values()].filter(
       (watch) => watch.isAgent && (hostId ?? watch.hostId) === watch.hostId,
     )
@@ -102,20 +102,21 @@ export class Watches {
     for (const {hostId: id} of asked)
       hostnames.set(id, (await this.#options.stores.hosts.get(id))?.value.hostname ?? '')
     const sessions = asked.flatMap((watch, index) =>
-      (answers[index] ?? []).map((session) => ({
+      (answers[index]?.sessions ?? []).map((session) => ({
         ...session,
         hostId: watch.hostId,
         hostname: hostnames.get(watch.hostId) ?? '',
       })),
     )
-    return {sessions, silent: [...new Set(silent)]}
+    const opening = new Set(answers.flatMap((answer) => answer?.opening ?? []))
+    return {sessions, opening, silent: [...new Set(silent)]}
   }
 
   /** An agent's answer. @throws PosternError NOT_FOUND */
-  answer(id: string, {ask, sessions}: ReportSessionsRequest, {hostId}: HostCaller): void {
+  answer(id: string, report: ReportSessionsRequest, {hostId}: HostCaller): void {
     const watch = this.#streams.get(id)
     if (watch?.hostId !== hostId) throw new PosternError('NOT_FOUND', 'There is no such watch stream of this host.')
-    watch.answer(ask, sessions)
+    watch.answer(report.ask, report)
   }
 
   close(): void {
@@ -126,7 +127,7 @@ export class Watches {
 class Watch {
   readonly id = randomUUID()
   readonly follower: string
-  readonly #answers = new Map<string, (sessions: readonly LiveSession[] | undefined) => void>()
+  readonly #answers = new Map<string, (report: ReportSessionsRequest | undefined) => void>()
   readonly #sink: LineSink
   readonly #caller: HostCaller
   readonly #options: WatchesOptions
@@ -156,14 +157,14 @@ class Watch {
   }
 
   /** The sessions of the process; undefined when it does not answer in time. */
-  ask(ask: string, milliseconds: number): Promise<readonly LiveSession[] | undefined> {
+  ask(ask: string, milliseconds: number): Promise<ReportSessionsRequest | undefined> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.answer(ask, undefined)
       }, milliseconds)
-      this.#answers.set(ask, (sessions) => {
+      this.#answers.set(ask, (report) => {
         clearTimeout(timer)
-        resolve(sessions)
+        resolve(report)
       })
       this.#inTurn(() => {
         this.#write({type: 'ask', ask})
@@ -171,10 +172,10 @@ class Watch {
     })
   }
 
-  answer(ask: string, sessions: readonly LiveSession[] | undefined): void {
+  answer(ask: string, report: ReportSessionsRequest | undefined): void {
     const settle = this.#answers.get(ask)
     this.#answers.delete(ask)
-    settle?.(sessions)
+    settle?.(report)
   }
 
   async run(): Promise<void> {

@@ -214,6 +214,21 @@ describe('what a role limits', () => {
     for (const {socket} of [first, third]) socket.destroy()
   })
 
+  it('one session too many of all agents together is refused; without an answer each agent counts its own', async () => {
+    allow({max_connections: 2}, {})
+    await until(() => rig.agent.sessions() === 0, 'nobody is there')
+    plane.admits = false
+    expect(await refusal(rig, await rig.guest())).toMatchObject({
+      code: '53300',
+      message: 'Your roles allow 2 sessions at a time, and you have as many.',
+    })
+    plane.admits = 'away'
+    const first = await openSession(rig, await rig.guest())
+    expect(first.opening.at(-1)?.type).toBe('Z')
+    plane.admits = true
+    first.socket.destroy()
+  })
+
   it('many that come at once are no more than allowed', async () => {
     allow({max_connections: 2}, {})
     await until(() => rig.agent.sessions() === 0, 'nobody is there')

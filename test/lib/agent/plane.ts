@@ -30,6 +30,8 @@ export class Plane {
   readonly events: Readonly<Record<string, unknown>>[] = []
   /** Answers no more pings, but goes on sending lines. */
   muted = false
+  /** Whether users may have one more session somewhere. */
+  admits: boolean | 'away' = true
   /** Takes no events. */
   deaf = false
   /** Wants no events, for good. */
@@ -118,6 +120,10 @@ export class Plane {
         this.events.push(...parseEvents(lines))
         return Promise.resolve()
       },
+      admitSession: () =>
+        this.admits === 'away'
+          ? Promise.reject(new PosternError('UNREACHABLE', 'The control plane is away.'))
+          : Promise.resolve({admitted: this.admits}),
       forwardCancel: (body: ForwardCancelRequest) => {
         this.forwardedCancels.push(body)
         return Promise.resolve()

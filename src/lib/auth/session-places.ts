@@ -1,0 +1,49 @@
+/**
+ * How many sessions a user may have at a time, in the whole cluster:
+ *
+ *   agent                          control plane                        agents
+ *     │ {sid, user, most} ──────────►│ one question of a user at a time
+ *     │                              │ ── which sessions are there? ──────►│ all of them, this one too
+ *     │                              │ ◄────────── those that run and those that are being opened
+ *     │ ◄─────────────── {admitted} ─│ a place is held until its session runs, or is not being opened any more
+ */
+import type {AdmitSessionRequest} from '../api/requests.js'
+import type {HostCaller} from './caller.js'
+import type {Watches} from './watch.js'
+
+export class SessionPlaces {
+  readonly #watches: Pick<Watches, 'sessions'>
+  /** The hosts of sessions that were admitted and did not run when they were last looked for; by user and id. */
+  readonly #held = new Map<string, Map<string, string>>()
+  /** The newest question of each user. */
+  readonly #asking = new Map<string, Promise<unknown>>()
+
+  constructor(watches: Pick<Watches, 'sessions'>) {
+    this.#watches = watches
+  }
+
+  /** Whether one more session of a user may begin; agents that do not answer count with the places that they hold. */
+  async admit(request: AdmitSessionRequest, caller: HostCaller): Promise<{readonly admitted: boolean}> {
+    const {user} = request
+    const before = this.#asking.get(user)
+    const answer = (before ?? Promise.resolve()).catch(() => undefined).then(() => this.#admit(request, caller))
+    this.#asking.set(user, answer)
+    try {
+      return {admitted: await answer}
+    } finally {
+      if (this.#asking.get(user) === answer) this.#asking.delete(user)
+    }
+  }
+
+  async #admit({sid, user, most}: AdmitSessionRequest, {hostId}: HostCaller): Promise<boolean> {
+    const {sessions, opening, silent} = await this.#watches.sessions()
+    const held = this.#held.get(user) ?? new Map<string, string>()
+    for (const [place, host] of held) if (!opening.has(place) && !silent.includes(host)) held.delete(place)
+    const running = sessions.flatMap((session) => (session.user === user ? [session.sid] : []))
+    const isAdmitted = new Set([...running, ...held.keys()]).size < most
+    if (isAdmitted) held.set(sid, hostId)
+    if (held.size > 0) this.#held.set(user, held)
+    else this.#held.delete(user)
+    return isAdmitted
+  }
+}
