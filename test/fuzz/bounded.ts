@@ -36,7 +36,7 @@ export function fuzz<T>(
   const attempt = async (): Promise<void> => {
     await fc.assert(property, options)
   }
-  it(`${target}: ${title}`, attempt, share * 1000 + 120_000)
+  it(`F11 ${target}: ${title}`, attempt, share * 1000 + 120_000)
 }
 
 /** The same bytes in pieces: each cut is a share of the whole. */

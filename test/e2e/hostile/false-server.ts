@@ -39,6 +39,8 @@ export interface Falsehood {
   readonly keyless?: boolean
   /** The secret of BackendKeyData, of whatever length. */
   readonly secret?: Buffer
+  /** Where it listens; at any port of 127.0.0.1 unless told. */
+  readonly at?: {readonly host: string; readonly port: number}
   /** As PostgreSQL of before 2018: of protocol 3 it takes 3.0 only. */
   readonly old?: boolean
 }
@@ -46,7 +48,14 @@ export interface Falsehood {
 /** A server with a certificate that the agent trusts, and with no intention to behave; it keeps what it is sent. */
 export async function startFalseServer(
   {certificate, privateKey}: Credentials,
-  {answer = 'S', afterAnswer, keyless = false, secret = Buffer.from([1, 2, 3, 4]), old = false}: Falsehood = {},
+  {
+    answer = 'S',
+    afterAnswer,
+    keyless = false,
+    secret = Buffer.from([1, 2, 3, 4]),
+    at = {host: '127.0.0.1', port: 0},
+    old = false,
+  }: Falsehood = {},
 ): Promise<FalseServer> {
   const signedIn = Buffer.concat([
     authenticationOk,
@@ -98,7 +107,7 @@ export async function startFalseServer(
       socket.write('S')
     }
     socket.on('data', onData)
-  }).listen(0, '127.0.0.1')
+  }).listen(at)
   await once(tcp, 'listening')
   const server: FalseServer = {
     port: (tcp.address() as AddressInfo).port,
