@@ -1,4 +1,4 @@
-import {readdir} from 'node:fs/promises'
+import {readdir, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {runShell} from '../helpers/cli.js'
@@ -52,6 +52,22 @@ describe('db env and config', () => {
     expect(command.stdout).toMatch(
       /^psql "host=aurora\.db\.example\.com hostaddr=127\.0\.0\.1 .*gssencmode=disable"\n$/,
     )
+  })
+
+  it('renew a certificate that has expired', async () => {
+    const keys = join(homeOf('bob'), 'keys')
+    const [file = ''] = (await readdir(keys, {recursive: true})).filter((name) => name.endsWith('aurora.json'))
+    const read = async (): Promise<{certificate: string; expires: string}> =>
+      JSON.parse(await readFile(join(keys, file), 'utf8')) as Awaited<ReturnType<typeof read>>
+    const before = await read()
+    await writeFile(join(keys, file), JSON.stringify({...before, expires: '2020-01-01T00:00:00.000Z'}))
+    const {code, stdout} = await cluster.as('bob', ['db', 'env', 'aurora', '-f', 'json'])
+    expect(code).toBe(0)
+    const after = await read()
+    expect(Date.parse(after.expires)).toBeGreaterThan(Date.now())
+    expect(after.certificate).not.toBe(before.certificate)
+    const {PGSSLCERT = ''} = JSON.parse(stdout) as Record<string, string>
+    expect(await readFile(PGSSLCERT, 'utf8')).toBe(after.certificate)
   })
 
   it('before a login to the database end with exit code 3', async () => {

@@ -6,7 +6,7 @@ import {formatFlag, loginFlags} from '../../lib/cli/flags.js'
 export default class DbEnv extends BaseCommand {
   static override summary = 'Print the environment variables with which libpq connects by itself.'
   static override description =
-    'For psql, pg_dump and drivers on libpq 14 or newer: they go to the proxy with the certificate of `<%= config.bin %> db login`, without a local proxy.'
+    'For psql, pg_dump and drivers on libpq 14 or newer: they go to the proxy with the certificate of `<%= config.bin %> db login`, without a local proxy. A certificate that has expired is renewed as long as your login lasts.'
   static override examples = [
     {command: 'eval "$(<%= config.bin %> <%= command.id %> my-redshift)"', description: 'Set them in this shell'},
     '<%= config.bin %> <%= command.id %> --format=json',

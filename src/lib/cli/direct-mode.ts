@@ -2,10 +2,12 @@ import {lookup} from 'node:dns/promises'
 import type {DatabaseCertificate, DatabaseCertificateFiles} from '../config/database-certificates.js'
 import {ProfileStore, type Profile} from '../config/profile.js'
 import {PosternError} from '../core/errors.js'
+import {isFresh} from '../pki/renewal.js'
 import {databaseServerName} from '../resources/route.js'
 import {requireProfile, type LoginChoice} from './connection.js'
-import {onlyStored} from './database-session.js'
+import {onlyStored, openDatabaseSession} from './database-session.js'
 import type {Surroundings} from './environment.js'
+import {profileLogin} from './user-login.js'
 
 /** What a PostgreSQL client needs to go to the proxy by itself, certificate in hand. */
 export interface DirectConnection {
@@ -29,7 +31,8 @@ interface DirectOptions extends Surroundings {
 
 /**
  * How other clients connect to a database one is logged in to.
- * @throws PosternError NOT_LOGGED_IN or EXPIRED with the command that helps, USAGE
+ * A certificate that has expired, or soon will, is renewed.
+ * @throws PosternError NOT_LOGGED_IN or EXPIRED with the command that helps, USAGE; UNREACHABLE when it cannot be renewed
  */
 export async function describeDirect(choice: LoginChoice, options: DirectOptions): Promise<DirectConnection> {
   if (choice.identity !== undefined) {
@@ -41,10 +44,10 @@ export async function describeDirect(choice: LoginChoice, options: DirectOptions
   const profile = await requireProfile(store, choice)
   const files = store.databases(profile)
   const stored = await requireStored(files, options.database)
-  if (Date.parse(stored.expires) <= options.clock.now()) {
-    throw new PosternError('EXPIRED', `The certificate for database "${stored.route.database}" has expired.`, {
-      hint: `Run \`postern db login ${stored.route.database}\`.`,
-    })
+  if (!isFresh(Date.parse(stored.expires), options.clock.now())) {
+    const login = await profileLogin(store, profile, options.clock)
+    // The files of the certificate are those of before, with a new one in them.
+    await openDatabaseSession({login, selector: {name: stored.route.database}, clock: options.clock})
   }
   return describe(profile, stored, {
     hostaddr: await resolve(profile.proxy.host),
