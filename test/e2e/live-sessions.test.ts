@@ -26,6 +26,7 @@ interface Session {
   readonly state: string
   readonly statement: string
   readonly started: string
+  readonly statementStarted?: string
 }
 
 const psql = ['db', 'connect', '--db-user=alice', '--db-name=postgres', 'aurora', '--', '-X']
@@ -64,7 +65,12 @@ it('sessions ls says who, which database, since when, and what it does; kill end
   const {session, over} = await sleeping('one')
   expect(session).toMatchObject({user: 'alice', database: 'aurora', state: 'active'})
   expect(Date.parse(session.started)).toBeGreaterThan(Date.now() - 600_000)
+  const since = session.statementStarted ?? ''
+  expect(Date.parse(since)).toBeGreaterThanOrEqual(Date.parse(session.started))
+  expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
   const table = await cli(['sessions', 'ls', ...hosts.admin])
+  expect(table).toMatch(/^ID .* Running Since +Statement$/m)
+  expect(table).toContain(since.replace(/\.\d+Z$/, 'Z'))
   expect(table).toMatch(new RegExp(`^${session.sid} +alice +aurora +alice +postgres +\\S+Z +active`, 'm'))
   expect(await live([], bob)).toEqual([])
   expect(await isRunning('one')).toBe(true)

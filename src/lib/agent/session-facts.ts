@@ -64,7 +64,8 @@ export function sessionFacts(
 const longestStatement = 500
 
 /** A session as it is at this moment. */
-export function describeSession({facts, startedAt, currentSql}: SessionAudit, state: SessionState): LiveSession {
+export function describeSession({facts, startedAt, current}: SessionAudit, state: SessionState): LiveSession {
+  const {sql, since} = current
   return {
     sid: facts.sid,
     user: facts.user,
@@ -74,6 +75,7 @@ export function describeSession({facts, startedAt, currentSql}: SessionAudit, st
     source: facts.remoteAddress,
     started: new Date(startedAt).toISOString(),
     state,
-    ...(currentSql !== undefined && {statement: currentSql.slice(0, longestStatement)}),
+    ...(sql !== undefined && {statement: sql.slice(0, longestStatement)}),
+    ...(since !== undefined && {statementStarted: new Date(since).toISOString()}),
   }
 }

@@ -16,6 +16,8 @@ export interface LiveSession {
   readonly state: SessionState
   /** The beginning of what the server works on, or of what it worked on last. */
   readonly statement?: string | undefined
+  /** Since when the server works on it, RFC 3339; absent when it waits for the client. */
+  readonly statementStarted?: string | undefined
 }
 
 export interface SessionsResponse {

@@ -190,6 +190,7 @@ export const reportSessionsRequest = z.strictObject({
         started: z.iso.datetime(),
         state: z.enum(['active', 'idle', 'idle in transaction', 'idle in failed transaction']),
         statement: shortText.optional(),
+        statementStarted: z.iso.datetime().optional(),
       }),
     )
     .max(10_000),

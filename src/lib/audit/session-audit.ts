@@ -38,6 +38,12 @@ export interface SessionEnd {
   readonly open?: {readonly transaction: number; readonly fate: Fate} | undefined
 }
 
+interface CurrentStatement {
+  readonly sql: string | undefined
+  /** Milliseconds since 1970; absent when nothing runs. */
+  readonly since?: number
+}
+
 /**
  * The audit of one session. Events gather until `flush`, which writes them with one write(2): call it before the bytes
  * that they speak of are forwarded. Where those have been asked for already, `flushSoon` does.
@@ -97,13 +103,13 @@ export class SessionAudit implements OpenSession {
     return recording === 'node' ? {} : {session_recording: recording}
   }
 
-  /** The SQL that the server works on; when it waits, the one that came last. As far as an event has it. */
-  get currentSql(): string | undefined {
-    for (const {subject} of this.unrecorded()) {
+  /** What the server works on, and since when; when it waits, the SQL that came last. As far as an event has it. */
+  get current(): CurrentStatement {
+    for (const {subject, startedAt} of this.unrecorded()) {
       const {db_query: sql} = JSON.parse(`{${subject}}`) as AuditEvent
-      if (typeof sql === 'string') return sql
+      if (typeof sql === 'string') return {sql, since: this.#clock.now() - (this.#clock.monotonic() - startedAt)}
     }
-    return this.#newestSql
+    return {sql: this.#newestSql}
   }
 
   get unanswered(): string {

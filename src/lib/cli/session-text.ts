@@ -1,7 +1,10 @@
 import type {SessionsResponse} from '../api/live-session.js'
 import {fitColumn, renderTable} from './table.js'
 
-const head = ['ID', 'User', 'Database', 'DB User', 'DB Name', 'Since', 'State', 'Agent', 'Statement'] as const
+const head = [
+  ...['ID', 'User', 'Database', 'DB User', 'DB Name', 'Since', 'State', 'Agent'],
+  ...['Running Since', 'Statement'],
+] as const
 const statementColumn = head.indexOf('Statement')
 
 /** Sessions as a table, the oldest first. @param width of the terminal; undefined cuts nothing */
@@ -14,13 +17,16 @@ export function renderSessions({sessions}: SessionsResponse, width?: number): Pr
       session.database,
       session.dbUser,
       session.dbName,
-      session.started.replace(/\.\d+Z$/, 'Z'),
+      withoutFraction(session.started),
       session.state,
       session.hostname === '' ? session.hostId : session.hostname,
+      withoutFraction(session.statementStarted ?? ''),
       (session.statement ?? '').replace(/\s+/g, ' ').trim(),
     ])
   return renderTable(head, width === undefined ? rows : fitColumn(rows, {column: statementColumn, width, head}))
 }
+
+const withoutFraction = (moment: string): string => moment.replace(/\.\d+Z$/, 'Z')
 
 /** What is said about agents that did not answer; undefined when all did. */
 export function silentAgents({silent}: SessionsResponse): string | undefined {
