@@ -3,6 +3,7 @@ export default {
   roots: ['<rootDir>/test'],
   globalSetup: './test/helpers/warm-programs.js',
   globalTeardown: './test/helpers/end-warm-programs.js',
+  testSequencer: './test/helpers/longest-first.js',
   setupFiles: ['./test/helpers/real-console.js'],
   setupFilesAfterEnv: ['./test/helpers/reset-exit-code.js'],
   extensionsToTreatAsEsm: ['.ts'],
