@@ -16,7 +16,6 @@ const query = {...alice, input: 'select current_user, count(*) from products;\n'
 
 const treatments: Treatments = [
   ...iam,
-  [/^curl "https:\/\/\S+\/scripts\/install\.sh" \| bash -n$/, {}],
   [
     /^tsh db ls$/,
     {
@@ -53,8 +52,6 @@ it.each(linesOf('redshift'))(
     follow(line, reader, {
       treatments,
       substitutions: [
-        // The Aurora guide has this line too, and there it installs the program; once is enough.
-        [/install\.sh" \| bash$/, 'install.sh" | bash -n'],
         // The guide calls its database by both names.
         ['redshift-postgres', 'my-redshift'],
         ['db_server/postgres-instance-1', 'db_server/my-redshift'],

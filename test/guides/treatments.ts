@@ -93,16 +93,7 @@ const common: Treatments = [
       },
     },
   ],
-  [
-    /^curl "https:\/\/\S+\/scripts\/install\.sh" \| bash$/,
-    {
-      check: async ({stdout}, reader) => {
-        const bin = `${reader.root}/prefix/bin`
-        expect(stdout).toContain(`Postern ${version} has been installed in ${bin}.`)
-        expect((await reader.run(`'${bin}/teleport' version`)).stdout).toContain(version)
-      },
-    },
-  ],
+  [/^curl "https:\/\/\S+\/scripts\/install\.sh" \| bash -n$/, {}],
   [
     /^teleport db configure create /,
     {
@@ -236,6 +227,8 @@ function substitute(line: string, own: Substitutions, reader: Reader): string {
     [/(teleport\.example\.com|mytenant\.teleport\.sh|example\.teleport\.com)(:443)?/g, reader.facts.proxy],
     [' -o file ', ' -o file:///etc/teleport.yaml '],
     [/-o file \\\n/, '-o file:///etc/teleport.yaml \\\n'],
+    // npm works for half a minute: test/e2e/install-script.test.ts has it install the program, once.
+    [/install\.sh" \| bash$/, 'install.sh" | bash -n'],
   ]
   const done = [...own, ...everywhere].reduce((text, [from, to]) => text.replace(from, () => to), line)
   return reader.rooted(done)
