@@ -1,6 +1,7 @@
 import {PosternError, toPosternError} from '../core/errors.js'
 import {printable} from '../core/printable.js'
 import {nameCommands, otherName} from './calling-name.js'
+import {nearCommands} from './near-commands.js'
 
 /** Ctrl-C at a prompt, as a shell counts it: 128 and the number of the signal. */
 const interruptedExit = 130
@@ -15,17 +16,19 @@ export interface Failure {
 interface FailureOptions {
   readonly json: boolean
   readonly colour: boolean
+  /** All commands there are, for when what was typed is none of them. */
+  readonly commands?: () => readonly string[]
 }
 
 /** Turns anything thrown by a command, or by oclif before one, into an exit code and a text. */
-export function describeFailure(thrown: unknown, {json, colour}: FailureOptions): Failure {
+export function describeFailure(thrown: unknown, {json, colour, commands}: FailureOptions): Failure {
   const shell = thrown as {code?: unknown; name?: unknown; oclif?: {exit?: unknown}; message?: unknown}
   if (shell.code === 'EEXIT') return {exitCode: Number(shell.oclif?.exit ?? 0)}
   // The reader of our output has gone: there is nobody to tell.
   if (shell.code === 'EPIPE') return {exitCode: 0}
   if (shell.name === 'ExitPromptError') return {exitCode: interruptedExit}
   const error = inTheirWords(
-    shell.oclif === undefined ? flagNamed(toPosternError(thrown)) : usageError(String(shell.message)),
+    shell.oclif === undefined ? flagNamed(toPosternError(thrown)) : usageError(String(shell.message), commands),
   )
   const exitCode = error.exitCode
   return {exitCode, text: json ? renderJson(error) : renderText(error, colour)}
@@ -47,14 +50,16 @@ function flagNamed(error: PosternError): PosternError {
 }
 
 /** oclif's own complaints, about flags and arguments, as ours. */
-function usageError(message: string): PosternError {
+function usageError(message: string, commands: () => readonly string[] = () => []): PosternError {
   const unknown = /^command (.+) not found\.?$/i.exec(message)?.[1]
   if (unknown !== undefined) {
     const words = unknown.replaceAll(':', ' ')
     const elsewhere = otherName(words)
+    const near = elsewhere === undefined ? nearCommands(words, commands()) : []
     return new PosternError('USAGE', `There is no command "${words}".`, {
       hint: [
         ...(elsewhere === undefined ? [] : [`It is \`${elsewhere} ${words}\`.`]),
+        ...(near.length === 0 ? [] : [`Did you mean ${near.map((each) => `\`postern ${each}\``).join(' or ')}?`]),
         'Run `postern --help` to see the commands.',
       ],
     })

@@ -21,7 +21,11 @@ export async function run(metaUrl: string): Promise<void> {
     await dispatch(argv, dirname(dirname(fileURLToPath(metaUrl))), alias)
   } catch (error) {
     // Errors of a command are told by the command: this one comes from finding it.
-    const {exitCode, text} = describeFailure(error, {json: wantsJson(argv), colour: useColour(process.stderr)})
+    const {exitCode, text} = describeFailure(error, {
+      json: wantsJson(argv),
+      colour: useColour(process.stderr),
+      commands: () => readCommands(metaUrl),
+    })
     if (text !== undefined) process.stderr.write(`${text}\n`)
     process.exitCode = exitCode
   }
@@ -34,4 +38,10 @@ function endQuietly(error: NodeJS.ErrnoException): void {
 function readVersion(metaUrl: string): string {
   const {version} = createRequire(metaUrl)('../package.json') as {version: string}
   return version
+}
+
+/** As they are typed. */
+function readCommands(metaUrl: string): string[] {
+  const {commands} = createRequire(metaUrl)('../oclif.manifest.json') as {commands: Readonly<Record<string, unknown>>}
+  return Object.keys(commands).map((id) => id.replaceAll(':', ' '))
 }

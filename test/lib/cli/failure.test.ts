@@ -70,6 +70,10 @@ describe('a failure', () => {
     }
     const unknown = Object.assign(new Error('command db:nons not found'), {oclif: {exit: 2}})
     expect(describeFailure(unknown, plain).text).toContain('There is no command "db nons".')
+    const commands = (): string[] => ['db env', 'db ls', 'status']
+    expect(describeFailure(unknown, {...plain, commands}).text).not.toContain('Did you mean')
+    const near = Object.assign(new Error('command db:evn not found'), {oclif: {exit: 2}})
+    expect(describeFailure(near, {...plain, commands}).text).toContain('Did you mean `postern db env`?')
   })
 
   it('is silent when the reader has gone, and 130 when a prompt was interrupted', () => {
