@@ -20,7 +20,8 @@ afterAll(async () => {
 async function editorOf(name: string, lines: string): Promise<NodeJS.ProcessEnv> {
   const file = join(cluster.directory, name)
   await writeFile(file, `#!/bin/sh\n${lines}\n`)
-  return {EDITOR: `sh ${file}`, VISUAL: '', POSTERN_EDITOR: ''}
+  // Texts that cannot be saved are kept there.
+  return {EDITOR: `sh ${file}`, VISUAL: '', POSTERN_EDITOR: '', TMPDIR: cluster.directory}
 }
 
 const revisionIn = (yaml: string): string => /revision: "(\d+)"/.exec(yaml)?.[1] ?? 'none'

@@ -195,7 +195,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       places: new SessionPlaces(watches),
       sealing,
       splices: backend,
-      resources: new GuardedResources(new ResourceStore({stores, accounts, joining, settings, audit})),
+      resources: new GuardedResources(new ResourceStore({stores, accounts, joining, settings, audit, clock})),
     }),
     ...createAccessRoutes(new AccessExplainer({stores, audit, clock})),
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),

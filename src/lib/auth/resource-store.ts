@@ -1,5 +1,6 @@
 import {compileMatch} from '../access/health-check-match.js'
 import {checkRole} from '../access/role-check.js'
+import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {isSingleton, kindNouns, singletonNames, type Kind} from '../resources/kinds.js'
 import type {Resource, ResourceOf} from '../resources/resource.js'
@@ -20,6 +21,7 @@ export interface ResourceStoreOptions {
   readonly joining: Joining
   readonly settings: ClusterSettings
   readonly audit: AuditLog
+  readonly clock: Clock
 }
 
 const byName = (name: string): string => name
@@ -171,8 +173,11 @@ export class ResourceStore {
   async #createPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<void> {
     const {kind, metadata} = resource
     if (isSetting(resource) && !(await this.#options.settings.isChange(resource.kind, resource))) return
+    const {clock} = this.#options
+    const author = {created_at: new Date(clock.now()).toISOString(), created_by: actorFields(caller).user}
     try {
-      await this.#records(kind).create(plain[kind].key(metadata.name), prepare(resource), expiryOf(resource))
+      const made = signedBy(author, prepare(resource))
+      await this.#records(kind).create(plain[kind].key(metadata.name), made, expiryOf(resource))
     } catch (error) {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', `There is a ${kindNouns[kind]} "${metadata.name}" already.`, {
@@ -191,8 +196,9 @@ export class ResourceStore {
     return replaceResource(resource, {
       read: () => records.get(key),
       create: () => this.#createPlain(resource, caller),
-      swap: async ({revision}) => {
-        await records.swap(key, revision, prepare(resource), expiryOf(resource))
+      swap: async ({revision, value}) => {
+        const author = value.kind === 'lock' ? value.spec : {}
+        await records.swap(key, revision, signedBy(author, prepare(resource)), expiryOf(resource))
         await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
       },
       caller,
@@ -245,6 +251,14 @@ function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
 
 function isSetting(resource: Resource): resource is Settings {
   return isSingleton(resource.kind)
+}
+
+/** Who made a lock, and when, whatever its text says of that. */
+function signedBy(
+  {created_at: at, created_by: by}: Pick<ResourceOf['lock']['spec'], 'created_at' | 'created_by'>,
+  resource: ResourceOf[PlainKind],
+): ResourceOf[PlainKind] {
+  return resource.kind === 'lock' ? {...resource, spec: {...resource.spec, created_at: at, created_by: by}} : resource
 }
 
 function expiryOf(resource: Resource): number | undefined {

@@ -61,10 +61,15 @@ export class UserCertificates {
     return response
   }
 
-  /** For a machine, without a password. @throws PosternError NOT_FOUND */
+  /** For a machine, without a password. @throws PosternError NOT_FOUND, INVALID */
   async sign(request: UserCertificateRequest, caller: Caller): Promise<LoginResponse> {
     const {user: name, publicKey, ttlSeconds, renewableSeconds} = request
     const {stores, clock} = this.#options
+    if (renewableSeconds !== undefined && ttlSeconds !== undefined && renewableSeconds <= ttlSeconds) {
+      throw new PosternError('INVALID', 'An identity must be renewable for longer than it is valid.', {
+        hint: 'Give --renewable more time than --ttl.',
+      })
+    }
     const record = await stores.users.get(name)
     if (!record) throw new PosternError('NOT_FOUND', `There is no user "${name}".`)
     const renewableUntil =

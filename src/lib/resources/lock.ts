@@ -17,6 +17,9 @@ export const lockSchema = z.strictObject({
     target,
     message: z.string().max(1024).optional(),
     expires: z.iso.datetime({offset: true}).optional(),
+    /** Both are the control plane's to write. */
+    created_at: z.iso.datetime({offset: true}).optional(),
+    created_by: z.string().max(256).optional(),
   }),
 })
 

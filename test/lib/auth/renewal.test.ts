@@ -72,6 +72,7 @@ it('is for identities that an administrator made so: no other, and no login', as
   const refusal = {code: 'ACCESS_DENIED', message: 'This identity cannot be renewed.'}
   await expect((await sign()).renew()).rejects.toMatchObject(refusal)
   const {publicKey} = await generateKeys()
+  await expect(sign(3600)).rejects.toMatchObject({code: 'INVALID'})
   const {client} = await plane.logIn('ci')
   await expect(client.renewUserCertificate({publicKey})).rejects.toMatchObject(refusal)
 })

@@ -51,6 +51,25 @@ function beat(
   })
 }
 
+describe('a lock', () => {
+  it('says who made it and when, whatever its text says of that, also when somebody else changes it', async () => {
+    const metadata = {name: 'out'}
+    const forged = {created_at: '2001-01-01T00:00:00Z', created_by: 'somebody'}
+    const target = {user: 'nobody'}
+    const before = Date.now()
+    await plane.admin.createResource({kind: 'lock', version: 'v2', metadata, spec: {target, ...forged}})
+    const [made] = (await plane.admin.getResource('lock', 'out')).items
+    expect(made?.spec).toMatchObject({target, created_by: '@admin'})
+    expect(Date.parse(made?.spec.created_at ?? '')).toBeGreaterThanOrEqual(before)
+    await plane.admin.createResource(role('locker', ['lock'], ['list', 'read', 'create', 'update']))
+    const {client} = await plane.addUser('lola', ['locker'])
+    await client.putResource({kind: 'lock', version: 'v2', metadata, spec: {target, message: 'why', ...forged}})
+    const [changed] = (await plane.admin.getResource('lock', 'out')).items
+    expect(changed?.spec).toEqual({...made?.spec, message: 'why'})
+    await plane.admin.deleteResource('lock', 'out')
+  })
+})
+
 describe('who may only update', () => {
   it('replaces what is there, and creates nothing by the way', async () => {
     await plane.admin.createResource(role('updater', ['role', 'db', 'token', 'user'], ['list', 'read', 'update']))
