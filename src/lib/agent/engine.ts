@@ -18,8 +18,6 @@
  * A failure at any step reaches the client as an ErrorResponse and the audit log as TDB00W.
  */
 import {randomUUID} from 'node:crypto'
-import type {SessionOptions} from '../access/session-options.js'
-import type {AdmitSessionRequest} from '../api/requests.js'
 import {SessionAudit} from '../audit/session-audit.js'
 import type {Spool} from '../audit/spool.js'
 import type {Clock} from '../core/clock.js'
@@ -27,7 +25,6 @@ import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import {negotiateProtocol} from '../pgwire/protocol-version.js'
-import type {ServerError} from '../pgwire/server-error.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import {longestName} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
@@ -42,36 +39,25 @@ import {Door, ignoreError} from './door.js'
 import type {Arrival} from './entrance.js'
 import {report, serveExamination} from './examiner.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
-import type {Gate} from './gate.js'
 import {explainHint, Refusals, tell, type Attempt} from './refusals.js'
 import {Relay} from './relay.js'
 import {describeSession, sessionFacts, type Self} from './session-facts.js'
-import type {RunningSession, Sessions} from './sessions.js'
+import type {RunningSession} from './sessions.js'
 import {SessionLimits} from './session-limits.js'
 import {forwardedParameters, refuseReplication, refuseStartup, unheardExtensions} from './startup.js'
+import {Standing, type StandingOptions} from './standing.js'
 import {encodeWelcome} from './welcome.js'
 
-export interface EngineOptions {
+export interface EngineOptions extends StandingOptions {
   readonly self: Self
-  readonly gate: Gate
   readonly catalog: Catalog
-  readonly sessions: Sessions
   readonly cancels: Cancels
   readonly opening: DatabaseOpening
   /** Takes a client's cancel request to where the session is. */
   readonly presentCancel: (user: string, key: BackendKey, database: string) => Promise<void>
   readonly spool: Spool
-  readonly recorder: Recorder
-  /** Asks the control plane for a place among the sessions that a user may have. */
-  readonly admitSession: (request: AdmitSessionRequest) => Promise<{readonly admitted: boolean}>
   readonly clock: Clock
   readonly logger: Logger
-}
-
-/** What takes the records of sessions while they run. */
-export interface Recorder {
-  /** Whether it did not take what came last. */
-  readonly failing: boolean
 }
 
 /** What an agent counts from its start. */
@@ -105,6 +91,7 @@ export class Engine {
   }
   readonly #options: EngineOptions
   readonly #refusals: Refusals
+  readonly #standing: Standing
   readonly #door: Door
   readonly #serving = new Set<Promise<void>>()
 
@@ -112,6 +99,7 @@ export class Engine {
     this.#options = options
     const {gate, catalog, clock} = options
     this.#refusals = new Refusals({gate, catalog, clock, counters: this.counters, auditOf: this.#auditOf.bind(this)})
+    this.#standing = new Standing(options)
     this.#door = new Door({
       gate,
       refusals: this.#refusals,
@@ -185,9 +173,7 @@ export class Engine {
         return undefined
       }
       const limited =
-        refuseReplication(startup, decision) ??
-        this.#refuseAnother(guest, decision.options) ??
-        (await this.#refuseElsewhere(attempt, guest, decision.options))
+        refuseReplication(startup, decision) ?? (await this.#standing.refuseAnother(attempt, guest, decision.options))
       if (limited) {
         this.#refusals.refuse(attempt, limited, guest, served)
         return undefined
@@ -232,7 +218,7 @@ export class Engine {
     const {arrival, logger} = attempt
     const {backendKey} = signedIn
     // The world may have changed while the database was dialled.
-    const standing = this.#standing(attempt, guest)
+    const standing = this.#standing.check(attempt, guest)
     if ('error' in standing) {
       socket.destroy()
       this.#refusals.refuse(attempt, standing.error, guest, served)
@@ -285,52 +271,6 @@ export class Engine {
     return {session, audit, relay, forgetCancel: () => cancellable?.forget()}
   }
 
-  /** Whether the guest may still begin a session, and within which limits. */
-  #standing({arrival}: Attempt, guest: Guest): {readonly options: SessionOptions} | {readonly error: ServerError} {
-    const {gate} = this.#options
-    const passage = gate.check(arrival)
-    if (!passage.ok) return {error: describeFailure(passage.error)}
-    const verdict = gate.verdict(guest)
-    if ('objection' in verdict) return {error: fatal(sqlStates.notAuthorized, verdict.objection)}
-    const error = this.#refuseAnother(guest, verdict.options) ?? this.#refuseUnrecorded()
-    return error ? {error} : verdict
-  }
-
-  /** The same for all agents together; while the control plane does not answer, each process counts its own. */
-  async #refuseElsewhere(
-    {sid, logger}: Attempt,
-    {identity}: Guest,
-    {maxConnections: most}: SessionOptions,
-  ): Promise<ServerError | undefined> {
-    const {admitSession, sessions} = this.#options
-    if (most === undefined) return undefined
-    sessions.opening.add(sid)
-    try {
-      const {admitted} = await admitSession({sid, user: identity.user, most})
-      return admitted ? undefined : tooMany(most)
-    } catch (error) {
-      logger.warn('Sessions at other agents could not be counted.', {reason: messageOf(error)})
-      return undefined
-    }
-  }
-
-  /** Why the guest may not have one more session here; undefined when they may. */
-  #refuseAnother({identity}: Guest, {maxConnections}: SessionOptions): ServerError | undefined {
-    if (maxConnections === undefined || this.#options.sessions.countOf(identity.user) < maxConnections) return undefined
-    return tooMany(maxConnections)
-  }
-
-  /** Where sessions must be recorded while they run, none begins when they cannot be. */
-  #refuseUnrecorded(): ServerError | undefined {
-    const {gate, recorder} = this.#options
-    if (gate.recordingMode !== 'node-sync' || !recorder.failing) return undefined
-    return fatal(
-      sqlStates.auditFailed,
-      'This session cannot be recorded: the control plane does not take the records of sessions.',
-      'Try again in a moment.',
-    )
-  }
-
   /** To the end of the session. What the start of it needed is gone by now: idle sessions are many, and memory counts. */
   async #runSession({session, audit, relay, forgetCancel}: OpenSession, logger: Logger): Promise<void> {
     const {sessions} = this.#options
@@ -349,14 +289,6 @@ export class Engine {
     const {self, gate, spool, clock} = this.#options
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served, gate.recordingMode))
   }
-}
-
-function tooMany(most: number): ServerError {
-  return fatal(
-    sqlStates.tooManyConnections,
-    `Your roles allow ${most} ${most === 1 ? 'session' : 'sessions'} at a time, and you have as many.`,
-    'Close one of them first.',
-  )
 }
 
 function tagsUnknown({database}: Served): PosternError {
