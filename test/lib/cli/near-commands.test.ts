@@ -1,7 +1,18 @@
 import {expect, it} from '@jest/globals'
 import {nearCommands} from '../../../src/lib/cli/near-commands.js'
 
-const commands = ['rm', 'db connect', 'db config', 'db env', 'db exec', 'login', 'logout', 'status', 'users add', 'users ls']
+const commands = [
+  'rm',
+  'db connect',
+  'db config',
+  'db env',
+  'db exec',
+  'login',
+  'logout',
+  'status',
+  'users add',
+  'users ls',
+]
 
 it.each([
   ['db conect', ['db connect']],
