@@ -176,6 +176,64 @@ it('recordings ls lists what ended; export writes a file that is played and chec
   expect(ignored.stderr).toContain('--speed and --skip-idle-time are ignored')
 })
 
+it('with session_recording_config off sessions are audited and not recorded; play says so, and rm brings the default back', async () => {
+  const {admin} = hosts
+  const config =
+    'kind: session_recording_config\nversion: v2\nmetadata: {name: session-recording-config}\nspec: {mode: off}\n'
+  expect(await cli(['create', ...admin], {input: config})).toBe('session recording config has been created\n')
+  expect(await cli(['get', 'session_recording_config', '--format=text', ...admin])).toMatch(/mode +off +dynamic/)
+  const unrecorded = await until(async () => {
+    // An agent hears of it within moments.
+    await cli([...psql, '-c', "select 'nobody records this'"], {environment: alice})
+    const [end] = JSON.parse(
+      await cli(['audit', 'ls', '--event=db.session.end', '--limit=1', '--format=json', ...admin]),
+    ) as {sid: string; session_recording?: string}[]
+    return end?.session_recording === 'off' ? end : undefined
+  }, 'a session is not recorded')
+  const {sid} = unrecorded
+  expect(await cli(['audit', 'ls', `--session=${sid}`, '--format=json', ...admin])).toContain('nobody records this')
+  const played = await runCli(['play', sid, ...admin])
+  expect(played).toMatchObject({code: 5, stdout: ''})
+  expect(played.stderr).toContain(`Session ${sid} was not recorded: session recording was off when it began.`)
+  expect(await cli(['recordings', 'ls', ...admin])).not.toContain(sid)
+  expect((await runCli(['audit', 'verify', sid, ...admin])).code).toBe(0)
+  expect(await cli(['rm', 'session_recording_config', ...admin])).toBe(
+    'session recording config has been reset to its defaults\n',
+  )
+  expect(await cli(['get', 'src', ...admin])).toContain('mode: node')
+  const changes = await cli(['audit', 'ls', '--event=session_recording_config.update', '--format=json', ...admin])
+  expect((JSON.parse(changes) as {settings: unknown}[]).map(({settings}) => settings)).toEqual([
+    {mode: 'off'},
+    {mode: 'node'},
+  ])
+})
+
+it('max_connections counts the sessions of a user in all workers', async () => {
+  const role = `kind: role
+version: v7
+metadata: {name: one-at-a-time}
+spec:
+  options: {max_connections: 1}
+  allow: {db_labels: {'*': '*'}, db_users: [alice], db_names: [postgres]}
+`
+  await cli(['create', ...hosts.admin], {input: role})
+  const dora = await addPerson(hosts, 'dora', {roles: 'one-at-a-time'})
+  const over = runCli([...psql, '-c', 'select 42', '-c', 'select pg_sleep(600) -- alone'], {environment: dora})
+  const {sid} = await until(
+    async () => (await live()).find(({user, state}) => user === 'dora' && state === 'active'),
+    'the session is listed',
+  )
+  // More than there are workers: some of them have no session of hers.
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    const {code, stderr} = await runCli([...psql, '-c', 'select 1'], {environment: dora})
+    expect(code).not.toBe(0)
+    expect(stderr).toContain('Your roles allow 1 session at a time, and you have as many.')
+  }
+  await cli(['sessions', 'kill', sid, ...hosts.admin])
+  await over
+  expect((await runCli([...psql, '-c', 'select 1'], {environment: dora})).code).toBe(0)
+})
+
 it('each worker keeps its own watch stream', () => {
   expect(hosts.services.agent.log()).not.toContain('The watch stream of the control plane ended')
 })

@@ -3,6 +3,7 @@
  * databases, sessions on every agent that end with the right to them, and a control plane that falls silent.
  */
 import {spawn} from 'node:child_process'
+import {createHash} from 'node:crypto'
 import {once} from 'node:events'
 import {mkdtemp, readdir, readFile, rm, stat} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
@@ -11,6 +12,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import pg from 'pg'
 import {parse, stringify} from 'yaml'
 import {ApiClient} from '../../src/lib/api/client.js'
+import {readRecording} from '../../src/lib/audit/recording.js'
 import {openDatabaseSession} from '../../src/lib/cli/database-session.js'
 import {startTunnel} from '../../src/lib/cli/tunnel.js'
 import {identityLogin} from '../../src/lib/cli/user-login.js'
@@ -467,6 +469,50 @@ it('F06: on a full disk nothing goes on unaudited; with room again nothing is mi
   expect((await admin.events({event: 'audit.missing_sessions'})).events).toEqual([])
   expect(agent.log()).toContain('The audit spool can be written again')
 }, 120_000)
+
+it(
+  'F06: a query of many megabytes is recorded whole, and takes the agent little memory',
+  async () => {
+    const bytes = scaled(8, 100) * 1024 * 1024
+    const member = await addMember('verbose')
+    const {client} = await connect(await member.tunnel('orders'))
+    const peak = async (): Promise<number> => {
+      const status = await readFile(`/proc/${hosts.services.agent.pid}/status`, 'utf8')
+      return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024
+    }
+    const before = await peak()
+    const sql = `select length('${'x'.repeat(bytes)}') as n`
+    expect((await client.query(sql)).rows).toEqual([{n: bytes}])
+    const grown = (await peak()) - before
+    expect((await client.query('select 2 as n')).rows).toEqual([{n: 2}])
+    await client.end()
+    const end = await waitFor(async () => {
+      const {events} = await admin.events({event: 'db.session.end', user: member.name})
+      return events[0]
+    })
+    const sid = String(end.sid)
+    const {events} = await admin.events({event: 'db.session.query', sid})
+    const digest = createHash('sha256').update(sql).digest('hex')
+    expect(events[1]).toMatchObject({code: 'TDB02I', db_query_truncated: true, db_query_sha256: digest})
+    expect(Buffer.byteLength(JSON.stringify(events[1]))).toBeLessThan(256 * 1024)
+    expect(events[2]).toMatchObject({code: 'TDB02I', db_query: 'select 2 as n'})
+    const recording = await admin.recording(sid, new AbortController().signal)
+    const flaws: string[] = []
+    const recorded: unknown[] = []
+    const reading = {decodeSql: (piece: Buffer) => piece.toString(), onFlaw: (flaw: string) => flaws.push(flaw)}
+    for await (const {event, db_query: text} of readRecording(recording, reading)) {
+      if (event === 'db.session.query') recorded.push(text === sql ? 'all of it' : text)
+    }
+    expect({recorded, flaws}).toEqual({recorded: ['select 1', 'all of it', 'select 2 as n'], flaws: []})
+    expect((await runCli(['audit', 'verify', sid, ...hosts.admin])).code).toBe(0)
+    report(
+      `F06: a query of ${bytes / 1024 / 1024} MiB; the agent’s peak grew by ${Math.round(grown / 1024 / 1024)} MiB`,
+    )
+    // In full size this is less than the query.
+    expect(grown).toBeLessThan(96 * 1024 * 1024)
+  },
+  scaled(120_000, 600_000),
+)
 
 it('F04: while the control plane is silent sessions go on and new ones are refused; then all is as before, without a restart', async () => {
   const member = await addMember('patient')

@@ -1,8 +1,12 @@
+import {readdir} from 'node:fs/promises'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import type {RecordingMode} from '../../../src/lib/resources/session-recording-config.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
+import {report, scaled} from '../../helpers/scale.js'
 import {Plane} from './plane.js'
 import {openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
 import {ask} from './wire.js'
@@ -43,6 +47,10 @@ function record(mode: RecordingMode): void {
 
 const session = async (application: string): ReturnType<typeof openSession> =>
   openSession(rig, await rig.guest(), {application_name: application})
+
+/** The newest session with this application name. */
+const newest = (application: string): unknown =>
+  plane.events.findLast(({user_agent: agent}) => agent === application)?.sid
 
 describe('a session of the mode node-sync', () => {
   it('ends when the control plane does not take its records, with the reason; those of the mode node go on', async () => {
@@ -131,4 +139,53 @@ describe('a session of the mode off', () => {
     recorded.socket.destroy()
     expect((await sessionEvents(plane, 'recorded')).map(({event}) => event)).toContain('db.session.sql.part')
   })
+})
+
+describe('F06: while the control plane takes nothing', () => {
+  const statements = scaled(600, 5000)
+
+  it('F06: everything waits in the spool and arrives later: in its order, nothing lost, nothing twice', async () => {
+    const {socket, reader} = await session('away for long')
+    plane.deaf = true
+    const sql = (number: number): string => `select ${number} /* ${'x'.repeat(20_000)} */`
+    for (let number = 0; number < statements; number += 1) {
+      socket.write(ask.query(sql(number)))
+      await reader.until('Z')
+    }
+    const segments = (await readdir(join(rig.directory, 'spool'))).filter((name) => /^\d/.test(name))
+    expect(segments.length).toBeGreaterThan(1)
+    plane.deaf = false
+    socket.destroy()
+    // The shipper is patient by now.
+    while (!plane.events.some(({event, sid}) => event === 'db.session.end' && sid === newest('away for long')))
+      await sleep(20)
+    const events = await sessionEvents(plane, 'away for long')
+    expect(events.map(({ei}) => ei)).toEqual(events.map((_event, index) => index))
+    const queries = events.filter(({event}) => event === 'db.session.query')
+    const texts = queries.map(({db_query: text}) => text)
+    expect(texts).toEqual(Array.from({length: statements}, (_, number) => sql(number)))
+    report(`F06: ${statements} statements in ${segments.length} segments while the control plane was away`)
+  }, 300_000)
+})
+
+it('F06: 10,000 parameters are recorded as far as an event goes, and it says that there were more', async () => {
+  const count = 10_000
+  const {socket, reader} = await session('many parameters')
+  const places = Array.from({length: count}, (_, index) => `$${index + 1}::text`)
+  const values = Array.from({length: count}, (_, index) => `value ${index}`)
+  const parse = ask.parse('', `select cardinality(array[${places.join(', ')}])`)
+  socket.write(Buffer.concat([parse, ask.bind('', '', values), ask.execute(''), ask.sync]))
+  expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('12DCZ')
+  socket.write(ask.query('select 1'))
+  expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('TDCZ')
+  socket.destroy()
+  const events = await sessionEvents(plane, 'many parameters')
+  const [many, after] = events.filter(({event}) => event === 'db.session.query')
+  expect(many).toMatchObject({success: true, affected_records: 1, db_query_parameters_truncated: true})
+  expect(after).toMatchObject({db_query: 'select 1', success: true})
+  const kept = many?.db_query_parameters as string[]
+  // The last one perhaps in part.
+  expect(kept.slice(0, -1)).toEqual(values.slice(0, kept.length - 1))
+  expect(kept.length).toBeGreaterThan(1000)
+  expect(Buffer.byteLength(JSON.stringify(many))).toBeLessThan(256 * 1024)
 })
