@@ -24,16 +24,24 @@ export function eventSealer(key: SealingKey): EventSealer {
       position: events.at(-1)?.position ?? 0,
       events: (before?.events ?? 0) + events.length,
     }
-    const link = nextLink(seal, before, hash('sha256', rows.join('')))
+    const link = nextLink(seal, before, hashOf(rows))
     const signature = `${key.id}:${key.sign(signedText(link))}`
     return {...seal, link, checksums: rows.map(checksumOf).join(''), signature}
   }
 }
 
 /** A row as it is sealed. Lengths keep apart what texts of others could blur; the body is JSON on one line. */
-function rowText({position, time, event, user, sid = '', ei = -1, hash: told, body}: StoredEvent): string {
+function rowText({position, record}: StoredEvent): string {
+  const {time, event, user, sid = '', ei = -1, hash: told, body} = record
   const lengths = `${event.length} ${user?.length ?? -1}`
   return `${position} ${time} ${sid} ${ei} ${told} ${lengths}\n${event}${user ?? ''}\n${body}\n`
+}
+
+/** Of rows one behind the other. */
+function hashOf(rows: readonly string[]): string {
+  const all = createHash('sha256')
+  for (const row of rows) all.update(row)
+  return all.digest('hex')
 }
 
 const checksumOf = (row: string): string => crc32(row).toString(16).padStart(checksumCharacters, '0')

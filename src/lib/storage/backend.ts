@@ -46,8 +46,9 @@ export interface EventRecord {
 }
 
 /** An event with its place in the log. */
-export interface StoredEvent extends EventRecord {
+export interface StoredEvent {
   readonly position: number
+  readonly record: EventRecord
 }
 
 /** What vouches for events that were stored together, and for all before them. */

@@ -29,9 +29,9 @@ export async function storedEvents(db: Database, {after, limit}: Page): Promise<
     .orderBy('position')
     .limit(limit)
     .execute()
-  return rows.map(({user, sid, ei, ...row}) => ({
-    ...row,
-    ...{user: user ?? undefined, sid: sid ?? undefined, ei: ei ?? undefined},
+  return rows.map(({position, user, sid, ei, ...row}) => ({
+    position,
+    record: {...row, user: user ?? undefined, sid: sid ?? undefined, ei: ei ?? undefined},
   }))
 }
 

@@ -130,7 +130,7 @@ export class SqlBackend implements Backend {
           made.push(...(await appendEvents(db, some, position + start)))
         }
         const stored = records
-          .map((record, index) => ({...record, position: position + index}))
+          .map((record, index) => ({position: position + index, record}))
           .filter((_event, index) => made[index] === 'stored')
         if (seal && stored.length > 0) {
           newest = seal(stored, newest ?? (await newestEventSeal(db)))

@@ -70,7 +70,7 @@ const problems = async (): Promise<string[]> => (await verified()).problems
 
 async function positionOf(sql: string): Promise<number> {
   const events = await backend.storedEvents({after: 0, limit: 5000})
-  return events.find(({body}) => body.includes(sql))?.position ?? 0
+  return events.find(({record}) => record.body.includes(sql))?.position ?? 0
 }
 
 describe('the chain of the audit log', () => {
