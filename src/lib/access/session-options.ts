@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly maxConnections: number | undefined
   /** `strict`: sessions end when it is not known any more which locks are in force. */
   readonly lock: Locking
+  /** Whether sessions end when nobody takes their records, whatever the cluster's recording mode is. */
+  readonly recordStrictly: boolean
 }
 
 /** What holds for every session, whatever roles say. */
@@ -58,6 +60,7 @@ export function combineOptions(roles: Iterable<Role>, cluster: ClusterLimits = n
       cluster.disconnectExpiredCert || all.some(({disconnect_expired_cert: disconnect}) => disconnect),
     maxConnections: smallest(all.map(({max_connections: limit = 0}) => limit)),
     lock: locks.includes('strict') ? 'strict' : (locks[0] ?? cluster.lock),
+    recordStrictly: all.some(({record_session: recording}) => recording?.default === 'strict'),
   }
 }
 

@@ -224,7 +224,7 @@ export class Engine {
       this.#refusals.refuse(attempt, standing.error, guest, served)
       return undefined
     }
-    const audit = this.#auditOf(attempt, guest, served)
+    const audit = this.#auditOf(attempt, guest, served, standing.recording)
     const {type} = classifyDatabase(served.database.spec)
     const {minor, answer} = negotiateProtocol(startup, unheardExtensions(type))
     const cancellable = backendKey && cancels.register({user: guest.identity.user, pid: backendKey.pid, minor}, cancel)
@@ -285,9 +285,14 @@ export class Engine {
     sessions.delete(session)
   }
 
-  #auditOf({sid, arrival}: Attempt, guest: Guest, served: Served): SessionAudit {
-    const {self, gate, spool, clock} = this.#options
-    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served, gate.recordingMode))
+  #auditOf(
+    {sid, arrival}: Attempt,
+    guest: Guest,
+    served: Served,
+    recording = this.#options.gate.recordingMode,
+  ): SessionAudit {
+    const {self, spool, clock} = this.#options
+    return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served, recording))
   }
 }
 

@@ -2,6 +2,7 @@ import type {SessionOptions} from '../access/session-options.js'
 import type {AdmitSessionRequest} from '../api/requests.js'
 import {messageOf} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
+import type {RecordingMode} from '../resources/session-recording-config.js'
 import type {Guest} from './admission.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import type {Gate} from './gate.js'
@@ -22,6 +23,12 @@ export interface Recorder {
   readonly failing: boolean
 }
 
+/** A session may begin. */
+interface Admitted {
+  readonly options: SessionOptions
+  readonly recording: RecordingMode
+}
+
 /** Whether somebody whom the roles let in may have one more session, now and here. */
 export class Standing {
   readonly #options: StandingOptions
@@ -35,15 +42,17 @@ export class Standing {
     return this.#refuseHere(guest, options) ?? (await this.#refuseElsewhere(attempt, guest, options))
   }
 
-  /** When the database has let the guest in: whether they may still begin, and within which limits. */
-  check({arrival}: Attempt, guest: Guest): {readonly options: SessionOptions} | {readonly error: ServerError} {
+  /** When the database has let the guest in: whether they may still begin, within which limits, and how it is recorded. */
+  check({arrival}: Attempt, guest: Guest): Admitted | {readonly error: ServerError} {
     const {gate} = this.#options
     const passage = gate.check(arrival)
     if (!passage.ok) return {error: describeFailure(passage.error)}
     const verdict = gate.verdict(guest)
     if ('objection' in verdict) return {error: fatal(sqlStates.notAuthorized, verdict.objection)}
-    const error = this.#refuseHere(guest, verdict.options) ?? this.#refuseUnrecorded()
-    return error ? {error} : verdict
+    const {options} = verdict
+    const recording = options.recordStrictly && gate.recordingMode === 'node' ? 'node-sync' : gate.recordingMode
+    const error = this.#refuseHere(guest, options) ?? this.#refuseUnrecorded(recording)
+    return error ? {error} : {options, recording}
   }
 
   #refuseHere({identity}: Guest, {maxConnections}: SessionOptions): ServerError | undefined {
@@ -70,9 +79,8 @@ export class Standing {
   }
 
   /** Where sessions must be recorded while they run, none begins when they cannot be. */
-  #refuseUnrecorded(): ServerError | undefined {
-    const {gate, recorder} = this.#options
-    if (gate.recordingMode !== 'node-sync' || !recorder.failing) return undefined
+  #refuseUnrecorded(recording: RecordingMode): ServerError | undefined {
+    if (recording !== 'node-sync' || !this.#options.recorder.failing) return undefined
     return fatal(
       sqlStates.auditFailed,
       'This session cannot be recorded: the control plane does not take the records of sessions.',

@@ -70,6 +70,8 @@ export const onlyOff = (what: string, ...off: readonly (string | boolean)[]): z.
     `this version has no ${what}; leave it out, or write ${String(off[0])}`,
   )
 
+const recordingStrictness = z.enum(['best_effort', 'strict', ''])
+
 const options = z.strictObject({
   /** Go duration; the login's life is the smallest of the user's roles. */
   max_session_ttl: z.string().optional(),
@@ -81,6 +83,15 @@ const options = z.strictObject({
   max_connections: z.number().int().min(0).max(1_000_000).optional(),
   /** What happens when it is not known which locks are in force. */
   lock: z.enum(['strict', 'best_effort', '']).optional(),
+  /** `strict`: as if the recording mode of the cluster were node-sync, unless it is off. There are no sessions but databases'. */
+  record_session: z
+    .strictObject({
+      default: recordingStrictness.optional(),
+      ssh: recordingStrictness.optional(),
+      k8s: recordingStrictness.optional(),
+      desktop: z.boolean().optional(),
+    })
+    .optional(),
   require_session_mfa: onlyOff('second factors', 'no', false, 'off').optional(),
   mfa_verification_interval: onlyOff('second factors', '0', '0s').optional(),
   device_trust_mode: onlyOff('device trust', 'off', '', 'optional').optional(),

@@ -18,6 +18,7 @@ const nothing: SessionOptions = {
   disconnectExpiredCert: false,
   maxConnections: undefined,
   lock: 'best_effort',
+  recordStrictly: false,
 }
 const expires = Date.parse('2026-11-20T12:00:00Z')
 const guest = {certificate: {validTo: new Date(expires).toISOString()}} as unknown as Guest

@@ -8,7 +8,7 @@ import type {RecordingMode} from '../../../src/lib/resources/session-recording-c
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {Plane} from './plane.js'
-import {openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
+import {accessRole, openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
 import {ask} from './wire.js'
 
 const name = 'session-recording-config'
@@ -93,6 +93,19 @@ describe('a session of the mode node-sync', () => {
     const again = await session('recorded at once again')
     expect(again.opening.at(-1)?.type).toBe('Z')
     for (const {socket} of [older, again]) socket.destroy()
+  })
+
+  it.each<[RecordingMode, string | undefined]>([
+    ['node', 'node-sync'],
+    ['off', 'off'],
+  ])('is what a role with record_session strict asks for; with the mode %s it gets %s', async (mode, gets) => {
+    record(mode)
+    const item = {...accessRole, spec: {...accessRole.spec, options: {record_session: {default: 'strict'}}}} as const
+    plane.put({kind: 'role', name: 'access', item})
+    const {socket} = await session(`strictly ${mode}`)
+    socket.destroy()
+    plane.put({kind: 'role', name: 'access', item: accessRole})
+    expect((await sessionEvents(plane, `strictly ${mode}`))[0]).toMatchObject({session_recording: gets})
   })
 
   it('ends when the control plane refuses one of its records for good', async () => {
