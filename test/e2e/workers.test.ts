@@ -3,7 +3,7 @@ import {once} from 'node:events'
 import {connect} from 'node:net'
 import pg from 'pg'
 import {cli, freePort, runShell} from '../helpers/cli.js'
-import {argumentsOf, childrenOf} from '../helpers/processes.js'
+import {argumentsOf, childrenOf, connectionsTo} from '../helpers/processes.js'
 import {openLocalPort, type LocalPort} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
@@ -134,6 +134,12 @@ it('loses the sessions of a worker that is killed, and none else; its audit arri
   const [victim = 0, survivor] = agentWorkers()
   // More than the connections that were opened in advance, which may all be of one worker.
   const sessions = await Promise.all(Array.from({length: 16}, () => open('under load')))
+  // A worker that the busy machine held up for seconds had none of them.
+  await until('both workers have sessions', async () => {
+    if (agentWorkers().every((pid) => connectionsTo(hosts.postgres.port, pid) > 0)) return true
+    sessions.push(await open('under load'))
+    return false
+  })
   // Load: each asks again as soon as it has its answer.
   let asking = true
   const answers = sessions.map(async (session) => {

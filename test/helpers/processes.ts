@@ -1,4 +1,4 @@
-import {readdirSync, readFileSync} from 'node:fs'
+import {readdirSync, readlinkSync, readFileSync} from 'node:fs'
 
 /** Process ids of a process's children that have this in their arguments, oldest first. */
 export function childrenOf(pid: number, argument: string): number[] {
@@ -12,6 +12,32 @@ export function childrenOf(pid: number, argument: string): number[] {
 /** The arguments that a process shows; none when it has ended. */
 export function argumentsOf(pid: number): string[] {
   return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1)
+}
+
+/** How many connections a process has to a port of 127.0.0.1. */
+export function connectionsTo(port: number, pid: number): number {
+  const hexadecimal = port.toString(16).toUpperCase().padStart(4, '0')
+  const inodes = read('/proc/net/tcp')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , remote]) => remote?.endsWith(`:${hexadecimal}`))
+    .map((fields) => `socket:[${fields[9] ?? ''}]`)
+  return descriptorsOf(pid).filter((target) => inodes.includes(target)).length
+}
+
+/** What the open files of a process are; none when it has ended. */
+function descriptorsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((name) => {
+      try {
+        return [readlinkSync(`/proc/${pid}/fd/${name}`)]
+      } catch {
+        return []
+      }
+    })
+  } catch {
+    return []
+  }
 }
 
 function parentOf(pid: number): number {

@@ -47,7 +47,8 @@ export default async function start() {
   process.env.POSTERN_TEST_PROGRAMS = path
   stop = async () => {
     server.close()
-    for (const program of programs) program.kill()
+    // A command may have left a listener for the gentler ones.
+    for (const program of programs) program.kill('SIGKILL')
     await rm(directory, {recursive: true, force: true})
   }
 }
