@@ -35,7 +35,12 @@ const ours: readonly PathDefinition[] = [
     {workers},
     needs(workerKey),
   ),
-  postern('postern-direct', 'straight to the agent: two processes', {direct: true}, needs(directKey)),
+  postern(
+    'postern-direct',
+    'straight to the agent, through the private socket: two processes',
+    {direct: true, entrance: 'socket'},
+    needs(directKey),
+  ),
 ]
 
 /** Ways that start like any other and are measured by the workload `wan` alone. */

@@ -21,8 +21,11 @@ export interface ShipperOptions {
 
 /** Gathers events a little, so that a busy agent sends few large batches. */
 const gatherMilliseconds = 100
+/** After a batch of so many bytes it gathers longer: what a batch costs the control plane depends little on its size. */
+const busyBytes = 64 * 1024
+const busyGatherMilliseconds = 400
 /** With so much to send there is nothing to gather. */
-const worthwhileBytes = 128 * 1024
+const worthwhileBytes = 1024 * 1024
 const defaultBackoff = {firstMilliseconds: 500, mostMilliseconds: 30_000}
 const refusedFile = 'refused.ndjson'
 
@@ -76,7 +79,9 @@ export class Shipper {
         if (batch) await this.#deliver(batch)
         this.#waitingSince = undefined
         if (batch) {
-          if (!this.#hurried && spool.backlogBytes < worthwhileBytes) await this.#pause(gatherMilliseconds)
+          const isBusy = batch.lines.length >= busyBytes
+          if (!this.#hurried && spool.backlogBytes < worthwhileBytes)
+            await this.#pause(isBusy ? busyGatherMilliseconds : gatherMilliseconds)
         } else {
           if (this.#hurried) return
           await appended

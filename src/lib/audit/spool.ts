@@ -49,7 +49,7 @@ const holdMilliseconds = 5
 /** So much does not wait. */
 const mostHeldCharacters = 64 * 1024
 /** One batch, sent as one. */
-const batchBytes = 256 * 1024
+const batchBytes = 1024 * 1024
 const segmentName = /^\d{15}-\d+-\d{6}\.ndjson$/
 
 export class Spool {
