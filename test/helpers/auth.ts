@@ -53,6 +53,8 @@ export async function startTestAuth(overrides: Partial<AuthOptions> = {}): Promi
     httpsKeypairs: [],
     staticTokens: [],
     defaultSessionTtlMilliseconds: 12 * 3_600_000,
+    // Hundreds of passwords are made and checked.
+    passwordCost: 16,
     version: '0.1.0',
     environment: {},
     logger: silentLogger,

@@ -3,16 +3,21 @@
 import {Buffer} from 'node:buffer'
 import {fork} from 'node:child_process'
 import {once} from 'node:events'
-import {mkdtemp, rm} from 'node:fs/promises'
+import {chmod, mkdtemp, rm} from 'node:fs/promises'
 import {createServer} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join, resolve} from 'node:path'
 
 let stop
 
-/** Jest's globalSetup: asks are taken on a socket, whose path the tests find in their environment. */
+/**
+ * Jest's globalSetup: asks are taken on a socket, whose path the tests find in their environment, as that of its directory,
+ * which is for what all tests of this run share.
+ */
 export default async function start() {
-  const directory = await mkdtemp(join(tmpdir(), 'postern-programs-'))
+  const directory = await mkdtemp(join(tmpdir(), 'postern-tests-'))
+  // PostgreSQL's account gets to what is its own in there.
+  await chmod(directory, 0o711)
   const programs = new Set()
   const idle = []
   const server = createServer({allowHalfOpen: true}, (socket) => {
@@ -45,6 +50,7 @@ export default async function start() {
   const path = join(directory, 'socket')
   await once(server.listen(path), 'listening')
   process.env.POSTERN_TEST_PROGRAMS = path
+  process.env.POSTERN_TEST_DIRECTORY = directory
   stop = async () => {
     server.close()
     // A command may have left a listener for the gentler ones.

@@ -67,6 +67,8 @@ export interface AuthOptions {
   readonly defaultSessionTtlMilliseconds: number
   /** What the configuration file says about the settings of the whole cluster. */
   readonly settings?: SettingsSpecs | undefined
+  /** What a new password's hash costs; by default what is advised, a quarter of a second. */
+  readonly passwordCost?: number | undefined
   readonly version: string
   /** Names the endpoint of AWS STS when it is not AWS's own. */
   readonly environment: AwsEnvironment
@@ -131,7 +133,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
   const settings = new ClusterSettings(stores, audit)
   await settings.settle(options.settings ?? {})
   const verifier = new CallerVerifier(authorities, stores, clock)
-  const passwords = new Passwords()
+  const passwords = new Passwords(options.passwordCost)
   const accounts = new Accounts({stores, passwords, audit, clock, publicAddress})
   const joining = new Joining({
     stores,

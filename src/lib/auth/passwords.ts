@@ -12,8 +12,9 @@ export interface PasswordRecord {
   readonly hash: string
 }
 
-/** 32 MiB and three passes, as OWASP's Password Storage Cheat Sheet advises for scrypt. */
-const parameters = {algorithm: 'scrypt', cost: 2 ** 15, blockSize: 8, parallelization: 3} as const
+/** With this cost 32 MiB and three passes, as OWASP's Password Storage Cheat Sheet advises for scrypt. */
+const advisedCost = 2 ** 15
+const parameters = {algorithm: 'scrypt', blockSize: 8, parallelization: 3} as const
 const saltBytes = 16
 const hashBytes = 32
 
@@ -36,13 +37,20 @@ export function checkNewPassword(password: string): void {
 export class Passwords {
   #running = 0
   readonly #waiting: (() => void)[] = []
+  readonly #cost: number
   /** What the password of someone unknown is compared with, so that the answer takes as long. */
-  readonly #nobody: PasswordRecord = {...parameters, salt: randomBytes(saltBytes).toString('base64'), hash: ''}
+  readonly #nobody: PasswordRecord
+
+  /** `cost` is that of new records, a power of two. */
+  constructor(cost = advisedCost) {
+    this.#cost = cost
+    this.#nobody = this.#emptyRecord()
+  }
 
   /** @throws PosternError TOO_MANY_REQUESTS */
   async hash(password: string): Promise<PasswordRecord> {
-    const record = {...parameters, salt: randomBytes(saltBytes).toString('base64')}
-    return {...record, hash: (await this.#derive(password, {...record, hash: ''})).toString('base64')}
+    const record = this.#emptyRecord()
+    return {...record, hash: (await this.#derive(password, record)).toString('base64')}
   }
 
   /** Whether the password is the one of the record; without a record never, after the same time. @throws as hash */
@@ -50,6 +58,10 @@ export class Passwords {
     const derived = await this.#derive(password, record ?? this.#nobody)
     const expected = Buffer.from(record?.hash ?? '', 'base64')
     return expected.length === derived.length && timingSafeEqual(expected, derived)
+  }
+
+  #emptyRecord(): PasswordRecord {
+    return {...parameters, cost: this.#cost, salt: randomBytes(saltBytes).toString('base64'), hash: ''}
   }
 
   async #derive(password: string, {salt, cost, blockSize, parallelization}: PasswordRecord): Promise<Buffer> {

@@ -3,10 +3,9 @@ import {access, mkdtemp, readdir, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {startPostgres} from '../../../src/lib/cluster/postgres.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 
 it('is a real server that runs SQL, and leaves nothing when it stops', async () => {
-  const postgres = await startTestPostgres()
+  const postgres = await startPostgres({durable: false})
   expect(await postgres.execute('SELECT 1 AS one; SELECT 2 AS two')).toEqual([{two: 2}])
   await expect(postgres.execute('SELECT no_such_column')).rejects.toMatchObject({code: 'FAILED'})
   const sockets = postgres.superuserSocketDir
