@@ -31,7 +31,7 @@ Your own sessions are yours to play; those of others need a role that allows you
     recording: Args.string({
       ignoreStdin: true,
       required: true,
-      description: 'id of the session, or a file with its recording',
+      description: 'id of the session, the URL in its session.upload event, or a file with its recording',
     }),
   }
   static override flags = {

@@ -53,9 +53,19 @@ async function endedSessions(): Promise<string[]> {
 }
 
 /** Events of the audit log, as an administrator sees them. */
-async function eventsOf(event: string): Promise<{sid: string; user: string}[]> {
+async function eventsOf(event: string): Promise<{sid: string; user: string; url?: string}[]> {
   const text = await cli(['audit', 'ls', `--event=${event}`, '--limit=1000', '--format=json', ...hosts.admin])
-  return JSON.parse(text) as {sid: string; user: string}[]
+  return JSON.parse(text) as {sid: string; user: string; url?: string}[]
+}
+
+/** The name that the log gives to the recording of a session, once that is complete. */
+async function uploadOf(sid: string): Promise<string> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const uploads = (await eventsOf('session.upload')).filter((event) => event.sid === sid)
+    if (uploads.length > 0) return uploads.map(({url}) => String(url)).join(' ')
+    await sleep(50)
+  }
+  throw new Error('the recording never became complete')
 }
 
 type Event = Record<string, unknown>
@@ -220,6 +230,21 @@ it('a recording is for its user and for those whose roles say so', async () => {
   expect(readings.map(({user}) => user)).not.toContain('bob')
 })
 
+it('the log names the recording, for play and export on any host of the cluster', async () => {
+  const url = await uploadOf(guideSession)
+  expect(url).toBe(`postern://postern.example.com/recordings/${guideSession}`)
+  expect(await playText(url)).toEqual(guideLines)
+  const exported = await cli(['recordings', 'export', '--out=-', url], {environment: alice})
+  expect(exported).toBe(await readFile(join(recordings(), `${guideSession}.ndjson`), 'utf8'))
+  for (const words of [['play'], ['recordings', 'export'], ['audit', 'verify']]) {
+    const elsewhere = await runCli([...words, url.replace('postern.example.com', 'other.example.com')], {
+      environment: alice,
+    })
+    expect(elsewhere).toMatchObject({code: 3, stdout: ''})
+    expect(elsewhere.stderr).toContain('in the cluster other.example.com')
+  }
+})
+
 it('play says what is not there', async () => {
   const unknown = randomUUID()
   const none = await runCli(['play', unknown], {environment: alice})
@@ -263,6 +288,7 @@ it('the recording of a session whose agent was killed ends there, and says so', 
       ...['', 'postgres=> select pg_sleep(600)', '(no answer before the end of the session)'],
       ...['', 'Session ended at TIME', ''],
     ])
+    expect(await uploadOf(sid)).toBe(`postern://postern.example.com/recordings/${sid}`)
   } finally {
     await again.stop()
   }

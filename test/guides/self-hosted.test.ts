@@ -210,12 +210,13 @@ it('the audit log holds the session, statement by statement', async () => {
     const all = JSON.parse(await cli(['audit', 'ls', '--limit=1000', '--format=json', ...hosts.admin])) as Event[]
     const sid = all.find((event) => event.db_query === marker)?.sid
     const session = all.filter((event) => event.sid === sid)
-    return sid !== undefined && session.some(({event}) => event === 'db.session.end') ? session : undefined
+    return sid !== undefined && session.some(({event}) => event === 'session.upload') ? session : undefined
   })
   expect(events.map(({event, code}) => [event, code])).toEqual([
     ['db.session.start', 'TDB00I'],
     ['db.session.query', 'TDB02I'],
     ['db.session.end', 'TDB01I'],
+    ['session.upload', 'T2005I'],
   ])
   expect(events[1]).toMatchObject({
     cluster_name: 'postern.example.com',

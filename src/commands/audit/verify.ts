@@ -8,7 +8,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection, type AdminChoice} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
 import {readJsonLines} from '../../lib/cli/json-lines.js'
-import {isSessionId, withRecording} from '../../lib/cli/recording-source.js'
+import {checkCluster, namedSession, withRecording, type NamedSession} from '../../lib/cli/recording-source.js'
 import {count, problemsOf, renderProblem, renderSummary} from '../../lib/cli/verification-text.js'
 import {PosternError} from '../../lib/core/errors.js'
 
@@ -30,7 +30,7 @@ A file is checked with the control plane's keys, or with those in --key and with
   static override args = {
     recording: Args.string({
       ignoreStdin: true,
-      description: 'id of a session, or a file with its recording (default: everything)',
+      description: 'id of a session, the URL of its recording, or a file with it (default: everything)',
     }),
   }
   static override flags = {
@@ -53,8 +53,9 @@ A file is checked with the control plane's keys, or with those in --key and with
     if (recording !== undefined && flags.head !== undefined) {
       throw new PosternError('USAGE', '--head is about the audit log, and goes without a recording.')
     }
-    if (recording !== undefined && !isSessionId(recording)) await this.#file(recording, flags, hear)
-    else await this.#stored(recording?.toLowerCase(), flags, hear)
+    const session = recording === undefined ? undefined : namedSession(recording)
+    if (recording !== undefined && !session) await this.#file(recording, flags, hear)
+    else await this.#stored(session, flags, hear)
     const problems = lines.filter((line): line is Problem => line.type === 'problem')
     if (flags.format !== 'text') await this.show(flags.format, lines, () => '')
     else if (problems.length === 0) this.print('Everything is as it was sealed.')
@@ -63,15 +64,16 @@ A file is checked with the control plane's keys, or with those in --key and with
   }
 
   async #stored(
-    sid: string | undefined,
+    session: NamedSession | undefined,
     flags: AdminChoice & {readonly head?: string | undefined},
     hear: (line: VerificationLine) => void,
   ): Promise<void> {
     const connection = await openAdminConnection(flags, this.surroundings)
+    if (session) checkCluster(session, connection)
     await connection.ask(async (client) => {
       const end = new AbortController()
       try {
-        const chunks = await client.verification({sid, head: flags.head}, end.signal)
+        const chunks = await client.verification({sid: session?.sid, head: flags.head}, end.signal)
         for await (const line of readJsonLines<VerificationLine>(chunks)) hear(line)
       } finally {
         end.abort()

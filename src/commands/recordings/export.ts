@@ -6,7 +6,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
-import {requireSessionId, withRecording} from '../../lib/cli/recording-source.js'
+import {requireSession, withRecording} from '../../lib/cli/recording-source.js'
 import {requireAbsent, writePrivateFile} from '../../lib/config/private-file.js'
 
 const standardOutput = '-'
@@ -20,7 +20,11 @@ export default class RecordingsExport extends BaseCommand {
     '<%= config.bin %> <%= command.id %> --out=incident.ndjson --keys=seal-keys.pem 307b49d6-56c7-4d20-8cf0-5bc5348a7101',
   ]
   static override args = {
-    session: Args.string({ignoreStdin: true, required: true, description: 'id of the session'}),
+    session: Args.string({
+      ignoreStdin: true,
+      required: true,
+      description: 'id of the session, or the URL in its session.upload event',
+    }),
   }
   static override flags = {
     ...adminFlags,
@@ -39,12 +43,12 @@ export default class RecordingsExport extends BaseCommand {
 
   async run(): Promise<{sid: string; file: string}> {
     const {args, flags} = await this.parse(RecordingsExport)
-    const sid = requireSessionId(args.session)
+    const {sid} = requireSession(args.session)
     const out = flags.out ?? `${sid}.ndjson`
     const files = [...(out === standardOutput ? [] : [out]), ...(flags.keys === undefined ? [] : [flags.keys])]
     if (!flags.overwrite) for (const file of files) await requireAbsent(file)
     const connect = () => openAdminConnection(flags, this.surroundings)
-    await withRecording(sid, connect, (chunks) => writeTo(out, chunks))
+    await withRecording(args.session, connect, (chunks) => writeTo(out, chunks))
     if (flags.keys !== undefined) {
       const connection = await connect()
       const {keys} = await connection.ask((client) => client.sealKeys())

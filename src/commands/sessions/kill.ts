@@ -3,7 +3,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
-import {requireSessionId} from '../../lib/cli/recording-source.js'
+import {requireSession} from '../../lib/cli/recording-source.js'
 
 export default class SessionsKill extends BaseCommand {
   static override summary = 'End database sessions, with the queries that they run.'
@@ -29,7 +29,7 @@ export default class SessionsKill extends BaseCommand {
 
   async run(): Promise<Killed[]> {
     const {argv, flags} = await this.parse(SessionsKill)
-    const sids = (argv as string[]).map(requireSessionId)
+    const sids = (argv as string[]).map((session) => requireSession(session).sid)
     const connection = await openAdminConnection(flags, this.surroundings)
     const killed = await connection.ask(async (client) => {
       const all: Killed[] = []

@@ -7,7 +7,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection, type AdminChoice} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag, type Format} from '../../lib/cli/flags.js'
 import {formatData} from '../../lib/cli/output.js'
-import {requireSessionId, withRecording} from '../../lib/cli/recording-source.js'
+import {requireSession, withRecording} from '../../lib/cli/recording-source.js'
 import {renderRecording} from '../../lib/cli/recording-text.js'
 import {renderSessions, silentAgents} from '../../lib/cli/session-text.js'
 import {decodeText} from '../../lib/pgwire/payload.js'
@@ -32,7 +32,7 @@ export default class SessionsWatch extends BaseCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(SessionsWatch)
     if (args.session === undefined) await this.#list(flags.format, flags)
-    else await this.#session(requireSessionId(args.session), flags.format, flags)
+    else await this.#session(requireSession(args.session).sid, flags.format, flags)
   }
 
   async #session(sid: string, format: Format, choice: AdminChoice): Promise<void> {

@@ -40,6 +40,7 @@ export const ownEvents = {
   'role.updated': {done: 'T9002I'},
   'lock.created': {done: 'TLK00I'},
   'lock.deleted': {done: 'TLK01I'},
+  'session.upload': {done: 'T2005I'},
   'session.recording.access': {done: 'T2012I'},
   'db.create': {done: 'TDB03I'},
   'db.update': {done: 'TDB04I'},

@@ -14,6 +14,9 @@ export type EventFields = Readonly<Record<string, unknown>>
 /** Fields for something without an end. */
 export const noExpiry = '0001-01-01T00:00:00Z'
 
+/** Behind all events of a session, whose agent counts from 0. */
+const lastIndex = 2 ** 31 - 1
+
 export interface EventFilter {
   readonly event?: readonly string[] | undefined
   readonly db?: string | undefined
@@ -49,10 +52,27 @@ export class AuditLog {
 
   /** One event of the control plane; with `success: false` among the fields it has the code of the failure. */
   async append(event: OwnEventName, fields: EventFields): Promise<void> {
+    await this.#append([this.#record(event, 0, fields)])
+  }
+
+  /** The last event of each of these sessions; one that has it already gets no other. */
+  async conclude(event: OwnEventName, sessions: readonly (EventFields & {readonly sid: string})[]): Promise<void> {
+    if (sessions.length === 0) return
+    await this.#append(
+      sessions.map((fields) => ({...this.#record(event, lastIndex, fields), ei: lastIndex, hash: event})),
+    )
+  }
+
+  /** Events of others, checked by the caller. */
+  appendForeign(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
+    return this.#append(records)
+  }
+
+  #record(event: OwnEventName, ei: number, fields: EventFields): EventRecord {
     const now = this.#clock.now()
     const {done, failed = done}: {done: string; failed?: string} = ownEvents[event]
     const body = {
-      ei: 0,
+      ei,
       event,
       code: fields.success === false ? failed : done,
       uid: randomUUID(),
@@ -60,13 +80,15 @@ export class AuditLog {
       cluster_name: this.#cluster,
       ...fields,
     }
-    const user = typeof fields.user === 'string' ? fields.user : undefined
-    await this.#append([{time: now, event, user, hash: '', body: JSON.stringify(body)}])
-  }
-
-  /** Events of others, checked by the caller. */
-  appendForeign(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
-    return this.#append(records)
+    const {user, sid} = fields
+    return {
+      time: now,
+      event,
+      ...(typeof user === 'string' && {user}),
+      ...(typeof sid === 'string' && {sid}),
+      hash: '',
+      body: JSON.stringify(body),
+    }
   }
 
   /** @throws PosternError INVALID when the cursor is none of ours */

@@ -9,6 +9,7 @@ import type {AuditLog} from './audit-log.js'
 import type {HostCaller} from './caller.js'
 import {digestOf} from '../audit/seal.js'
 import {startRefused, type AuditEvent} from '../audit/event.js'
+import {formatRecordingUrl} from '../audit/recording-url.js'
 import type {SessionLink} from '../storage/backend.js'
 import {isAudited, isRecorded, type Recordings} from './recordings.js'
 import {startLink, type SessionChain} from './session-chain.js'
@@ -17,7 +18,7 @@ import type {UnrecordedSessions} from './unrecorded-sessions.js'
 /** An agent trims SQL to 64 KiB; what is much larger is no event of one. */
 const maximumEventBytes = 256 * 1024
 /** What agents may tell of: sessions with databases, and nothing that the control plane says itself. */
-const allowedNames = /^(db\.session\.|client\.disconnect$|session\.)/
+const allowedNames = /^(db\.session\.|client\.disconnect$|session\.rejected$)/
 /** Conflicts remembered, so that an agent that repeats itself does not fill the log. */
 const rememberedConflicts = 1000
 
@@ -82,6 +83,7 @@ export class HostEvents {
     const recordable = recorded.filter(({record}) => !unrecorded.has(record.sid ?? ''))
     conflicting.push(...(await this.#record(recordable, caller)))
     await this.#options.chain.append(await this.#links(recorded, unrecorded, caller))
+    await this.#tellUploads(recordable, caller)
     for (const {record} of conflicting) await this.#alarm(record, caller)
     const [first] = conflicting
     if (first) {
@@ -143,6 +145,20 @@ export class HostEvents {
       }
     }
     return links
+  }
+
+  /** Says of each recording that it is complete: all events of its session are stored, up to the end. */
+  async #tellUploads(events: readonly HostEvent[], {hostId}: HostCaller): Promise<void> {
+    const {audit, recordings, cluster} = this.#options
+    const uploads = events.flatMap(({record, event}) => {
+      const {sid, ei, event: name, user} = record
+      if (sid === undefined || ei === undefined || name !== 'db.session.end') return []
+      if (recordings.sealed(sid)?.records !== ei + 1) return []
+      const {db_service} = event
+      const url = formatRecordingUrl({cluster, sid})
+      return [{server_id: hostId, sid, session_user: user, ...(typeof db_service === 'string' && {db_service}), url}]
+    })
+    await audit.conclude('session.upload', uploads)
   }
 
   #readAll(lines: Buffer, caller: HostCaller): HostEvent[] {

@@ -1,26 +1,46 @@
 import {open} from 'node:fs/promises'
+import {parseRecordingUrl} from '../audit/recording-url.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Connection} from './user-login.js'
 
 const sessionId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-/** An id in its one spelling. @throws PosternError USAGE */
-export function requireSessionId(text: string): string {
-  if (isSessionId(text)) return text.toLowerCase()
+/** A session as people name it: by its id, or by the URL of its recording, which also says in which cluster it was. */
+export interface NamedSession {
+  readonly sid: string
+  readonly cluster?: string
+}
+
+/** Undefined for a text that names no session. */
+export function namedSession(text: string): NamedSession | undefined {
+  const named = parseRecordingUrl(text) ?? {sid: text}
+  return sessionId.test(named.sid) ? {...named, sid: named.sid.toLowerCase()} : undefined
+}
+
+/** @throws PosternError USAGE */
+export function requireSession(text: string): NamedSession {
+  const named = namedSession(text)
+  if (named) return named
   throw new PosternError('USAGE', `"${text}" is not the id of a session, which is a UUID.`, {
     hint: '`postern sessions ls` lists the sessions that are under way, and `postern recordings ls` those that have ended.',
   })
 }
 
-export function isSessionId(text: string): boolean {
-  return sessionId.test(text)
+/** Whether a session may be asked for there. @throws PosternError NOT_LOGGED_IN when it was in another cluster */
+export function checkCluster({cluster}: NamedSession, connection: Connection): void {
+  if (cluster === undefined || cluster === connection.cluster) return
+  throw new PosternError(
+    'NOT_LOGGED_IN',
+    `The session was in the cluster ${cluster}, and this is a login to ${connection.cluster}.`,
+    {hint: `Log in to ${cluster}, or name the proxy of that cluster with --proxy.`},
+  )
 }
 
 /**
  * Opens a recording, of a session or in a file, for as long as `use` works with it.
- * @param name id of a session, or path of a file
+ * @param name id of a session, URL of its recording, or path of a file
  * @param connect asked only for a session
- * @throws PosternError USAGE, NOT_FOUND, or what the control plane or `use` throws
+ * @throws PosternError USAGE, NOT_FOUND, NOT_LOGGED_IN, or what the control plane or `use` throws
  */
 export async function withRecording<T>(
   name: string,
@@ -28,12 +48,14 @@ export async function withRecording<T>(
   use: (chunks: AsyncIterable<Buffer>) => Promise<T>,
   {follow = false}: {readonly follow?: boolean} = {},
 ): Promise<T> {
-  if (!isSessionId(name)) return withFile(name, use)
+  const session = namedSession(name)
+  if (!session) return withFile(name, use)
   const connection = await connect()
+  checkCluster(session, connection)
   return connection.ask(async (client) => {
     const end = new AbortController()
     try {
-      const sid = name.toLowerCase()
+      const {sid} = session
       const chunks = follow ? client.followRecording(sid, end.signal) : client.recording(sid, end.signal)
       return await use(unbroken(await chunks))
     } finally {

@@ -156,7 +156,7 @@ async function ended(application: string): Promise<string> {
   await until(async () => {
     const all = await cluster.events()
     sid = all.find(({user_agent: agent}) => agent === application)?.sid
-    return all.some((event) => event.event === 'db.session.end' && event.sid === sid)
+    return all.some((event) => event.event === 'session.upload' && event.sid === sid)
   }, 'the session ended')
   return String(sid)
 }
@@ -239,6 +239,7 @@ const usual: Readonly<Record<string, string>> = {
   connection_id: '9d1f4c7ab2e05386f0c4d8e1a7b36259',
   'addr.local': '10.0.0.111:40132',
   'addr.remote': '203.0.113.24:51844',
+  url: 'postern://postern.example.com/recordings/307b49d6-56c7-4d20-8cf0-5bc5348a7101',
   decision: '(an object, left out here)',
 }
 const numbers: Readonly<Record<string, number>> = {

@@ -57,7 +57,39 @@ describe('the recording of a session', () => {
       ...events,
     ])
     const log = await plane.admin.events({sid: sidOf(events)})
-    expect(log.events.map(({event}) => event)).toEqual(whole.filter((name) => name !== 'db.session.result'))
+    expect(log.events.map(({event}) => event)).toEqual([
+      ...whole.filter((name) => name !== 'db.session.result'),
+      'session.upload',
+      'session.recording.access',
+    ])
+  })
+
+  it('is told once, with a name for it, when all of it is there, and not while something is missing', async () => {
+    const uploads = async (sid: string): Promise<readonly Event[]> =>
+      (await plane.admin.events({sid, event: 'session.upload'})).events
+    const events = session(whole)
+    const sid = sidOf(events)
+    await agent.client.emitEvents(formatEvents(...events.slice(0, 3)))
+    expect(await uploads(sid)).toEqual([])
+    for (let time = 0; time < 2; time += 1) await agent.client.emitEvents(formatEvents(...events.slice(1)))
+    expect(await uploads(sid)).toEqual([
+      {
+        ...{ei: 2_147_483_647, event: 'session.upload', code: 'T2005I', cluster_name: testCluster},
+        ...{uid: expect.any(String), time: expect.any(String), server_id: agent.joined.hostId, session_user: 'alice'},
+        ...{sid, url: `postern://${testCluster}/recordings/${sid}`},
+      },
+    ])
+    const cut = session(whole)
+    await agent.client.emitEvents(formatEvents(...cut.filter(({ei}) => ei !== 1)))
+    expect(await uploads(sidOf(cut))).toEqual([])
+  })
+
+  it('is not an agent’s to tell of, nor what is done with it', async () => {
+    const [start = {}] = session(['db.session.start'])
+    for (const event of ['session.upload', 'session.recording.access', 'session.kill']) {
+      const forged = formatEvents({...start, event, code: 'T2005I'})
+      await expect(agent.client.emitEvents(forged)).rejects.toMatchObject({code: 'INVALID'})
+    }
   })
 
   it('D07: is one host’s: another that tells of the session is refused, with an alarm', async () => {
