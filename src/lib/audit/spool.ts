@@ -16,6 +16,7 @@ import {join} from 'node:path'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
+import {SharedRuns} from '../core/shared-runs.js'
 import type {AuditEvent} from './event.js'
 import {
   endUnfinished,
@@ -71,8 +72,7 @@ export class Spool {
   #holding = false
   /** The newest lines could not be written. */
   #failing = false
-  #syncing: Promise<void> = Promise.resolve()
-  #nextSync: Promise<void> | undefined
+  readonly #syncs = new SharedRuns(() => this.#syncSegments())
   #closed = false
 
   private constructor(options: SpoolOptions, leftovers: readonly Segment[], numbering: Numbering) {
@@ -189,13 +189,7 @@ export class Spool {
 
   /** Resolves when everything appended so far is on the disk; callers that come together share one fsync. */
   sync(): Promise<void> {
-    this.#nextSync ??= this.#syncing
-      .catch(() => undefined)
-      .then(() => {
-        this.#nextSync = undefined
-        return (this.#syncing = this.#syncSegments())
-      })
-    return this.#nextSync
+    return this.#syncs.run()
   }
 
   /** The oldest events that are not acknowledged; undefined when there are none. One reader at a time. */

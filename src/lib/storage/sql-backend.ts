@@ -1,6 +1,7 @@
 import type {Kysely, Transaction} from 'kysely'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
+import {SharedRuns} from '../core/shared-runs.js'
 import type {
   AppendOutcome,
   Backend,
@@ -51,19 +52,23 @@ export class SqlBackend implements Backend {
   #newestSeal: EventSeal | undefined
   /** The write that comes last so far: each waits for the one before, so that notices keep the order of commits. */
   #lastWrite: Promise<unknown> = Promise.resolve()
+  /** Writes that are committed together reach the disk together. */
+  readonly #syncs: SharedRuns
 
-  private constructor(db: Kysely<Tables>, clock: Clock) {
+  private constructor(db: Kysely<Tables>, clock: Clock, sync: () => Promise<void>) {
     this.#db = db
     this.#clock = clock
+    this.#syncs = new SharedRuns(sync)
     this.#sweeper = setInterval(() => {
       // A failed sweep is repeated by the next one; reads do not depend on it.
       this.#sweep().catch(() => undefined)
     }, sweepInterval).unref()
   }
 
-  static async open(db: Kysely<Tables>, clock: Clock): Promise<SqlBackend> {
+  /** @param sync resolves when what was committed before it was called is on the disk */
+  static async open(db: Kysely<Tables>, clock: Clock, sync: () => Promise<void>): Promise<SqlBackend> {
     await db.transaction().execute(migrate)
-    return new SqlBackend(db, clock)
+    return new SqlBackend(db, clock, sync)
   }
 
   async get(key: string): Promise<Item | undefined> {
@@ -81,16 +86,16 @@ export class SqlBackend implements Backend {
   }
 
   async write(changes: readonly Change[]): Promise<(number | undefined)[]> {
-    return this.#inOrder(async () => {
-      const notices = await this.#db.transaction().execute(async (db) => {
+    const notices = await this.#commit(() =>
+      this.#db.transaction().execute(async (db) => {
         let revision = await reserveRevisions(db, changes.length)
         const made: (Notice | undefined)[] = []
         for (const change of changes) made.push(await this.#change(db, change, revision++))
         return made
-      })
-      this.#announce(notices)
-      return notices.map((notice) => notice && (notice.type === 'put' ? notice.item.revision : notice.revision))
-    })
+      }),
+    )
+    this.#announce(notices)
+    return notices.map((notice) => notice && (notice.type === 'put' ? notice.item.revision : notice.revision))
   }
 
   async create(key: string, value: string, expires?: number): Promise<number> {
@@ -119,7 +124,7 @@ export class SqlBackend implements Backend {
   }
 
   async appendEvents(records: readonly EventRecord[], seal?: EventSealer): Promise<AppendOutcome[]> {
-    return this.#inOrder(async () => {
+    return this.#commit(async () => {
       let newest = this.#newestSeal
       this.#newestSeal = undefined
       const outcomes = await this.#db.transaction().execute(async (db) => {
@@ -160,7 +165,7 @@ export class SqlBackend implements Backend {
   }
 
   appendLinks(links: readonly SessionLink[], make: LinkMaker): ReturnType<Backend['appendLinks']> {
-    return this.#inOrder(() =>
+    return this.#commit(() =>
       this.#db.transaction().execute(async (db) => {
         return appendLinks(db, {links, make, first: await reserveRevisions(db, links.length)})
       }),
@@ -172,7 +177,7 @@ export class SqlBackend implements Backend {
   }
 
   appendSplices(splices: readonly Splice[]): Promise<void> {
-    return this.#inOrder(() => appendSplices(this.#db, splices))
+    return this.#commit(() => appendSplices(this.#db, splices))
   }
 
   strangeSplices(query: SpliceQuery): Promise<Splice[]> {
@@ -220,22 +225,20 @@ export class SqlBackend implements Backend {
   }
 
   async #sweep(): Promise<void> {
-    await this.#inOrder(async () => {
-      const notices = await this.#db.transaction().execute(async (db) => {
-        const expired = await db
-          .selectFrom('items')
-          .select('key')
-          .where('expires', '<=', this.#clock.now())
-          .limit(sweepBatch)
-          .execute()
-        if (expired.length === 0) return []
-        const keys = expired.map(({key}) => key)
-        await db.deleteFrom('items').where('key', 'in', keys).execute()
-        const revision = await reserveRevisions(db, keys.length)
-        return keys.map((key, index) => ({type: 'delete' as const, key, revision: revision + index}))
-      })
-      this.#announce(notices)
-    })
+    const now = this.#clock.now()
+    const expired = this.#db.selectFrom('items').select('key').where('expires', '<=', now).limit(sweepBatch)
+    const keys = (await expired.execute()).map(({key}) => key)
+    // A write that changes nothing would keep the disk from sleeping.
+    if (keys.length === 0) return
+    const notices = await this.#commit(() =>
+      this.#db.transaction().execute(async (db) => {
+        const unrenewed = db.deleteFrom('items').where('key', 'in', keys).where('expires', '<=', now)
+        const removed = await unrenewed.returning('key').execute()
+        const revision = await reserveRevisions(db, removed.length)
+        return removed.map(({key}, index) => ({type: 'delete' as const, key, revision: revision + index}))
+      }),
+    )
+    this.#announce(notices)
   }
 
   #live(db: Database) {
@@ -251,6 +254,13 @@ export class SqlBackend implements Backend {
       const key = notice.type === 'put' ? notice.item.key : notice.key
       for (const {prefix, listener} of this.#watchers) if (key.startsWith(prefix)) listener(notice)
     }
+  }
+
+  /** Writes after the writes before it; resolves when it is on the disk, until when nobody hears of it. */
+  async #commit<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.#inOrder(work)
+    await this.#syncs.run()
+    return result
   }
 
   #inOrder<T>(work: () => Promise<T>): Promise<T> {
