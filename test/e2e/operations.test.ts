@@ -27,6 +27,7 @@ import {cleanEnvironment, cli, runCli, type Finished, type Service} from '../hel
 import {waitFor} from '../helpers/psql.js'
 import {report, scaled} from '../helpers/scale.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
+import {expectDocumented, psqlText} from '../helpers/troubleshooting.js'
 
 let hosts: ThreeHosts
 let alice: NodeJS.ProcessEnv
@@ -443,15 +444,15 @@ it('F06: on a full disk nothing goes on unaudited; with room again nothing is mi
   await limitFiles(agent, 1)
   let refused: unknown
   try {
-    await expect(talking.client.query("select 'unaudited'")).rejects.toMatchObject({
-      code: '58030',
-      message: 'The audit of this session cannot be written, so it ends.',
-    })
+    const ended = await talking.client.query("select 'unaudited'").catch((error: unknown) => error)
+    expect(ended).toMatchObject({code: '58030'})
+    await expectDocumented('audit-ends', psqlText(ended as pg.DatabaseError))
     refused = await connect(port).catch((error: unknown) => error)
   } finally {
     await limitFiles(agent, 'unlimited')
   }
-  expect(refused).toMatchObject({code: '58030', message: 'The audit of this session cannot be written.'})
+  expect(refused).toMatchObject({code: '58030'})
+  await expectDocumented('audit-refused', psqlText(refused as pg.DatabaseError))
   // It had nothing to write.
   expect((await quiet.client.query('select 3 as n')).rows).toEqual([{n: 3}])
   const afterwards = await connect(port)

@@ -10,3 +10,19 @@ const normalize = (text: string): string =>
 export function expectDocumented(problem: string, text: string): Promise<void> {
   return expectBlock({page: 'troubleshooting.md', mark: problem, text: normalize(text)})
 }
+
+interface Printed {
+  readonly severity: string | undefined
+  readonly message: string
+  readonly detail: string | undefined
+  readonly hint: string | undefined
+}
+
+/** An error as psql prints it. */
+export function psqlText({severity, message, detail, hint}: Partial<Printed>): string {
+  const more = [
+    ['DETAIL', detail],
+    ['HINT', hint],
+  ].flatMap(([name, text]) => (text === undefined ? [] : [`\n${String(name)}:  ${text}`]))
+  return `${String(severity)}:  ${String(message)}${more.join('')}`
+}

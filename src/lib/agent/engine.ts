@@ -38,7 +38,7 @@ import type {DatabaseSession} from './dial.js'
 import {Door, ignoreError} from './door.js'
 import type {Arrival} from './entrance.js'
 import {report, serveExamination} from './examiner.js'
-import {describeFailure, fatal, sqlStates} from './failure.js'
+import {auditFailed, describeFailure, fatal, sqlStates} from './failure.js'
 import {explainHint, Refusals, tell, type Attempt} from './refusals.js'
 import {Relay} from './relay.js'
 import {describeSession, sessionFacts, type Self} from './session-facts.js'
@@ -237,7 +237,7 @@ export class Engine {
       cancellable?.forget()
       socket.destroy()
       logger.error('A session could not be audited.', {reason: messageOf(error)})
-      tell(arrival, fatal(sqlStates.auditFailed, 'The audit of this session cannot be written.'))
+      tell(arrival, auditFailed('The audit of this session cannot be written.'))
       return undefined
     }
 

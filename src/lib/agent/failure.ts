@@ -35,6 +35,12 @@ export function fatal(code: string, message: string, hint?: string): ServerError
   return {severity: 'FATAL', code, message, hint}
 }
 
+/** Nothing goes on that cannot be audited. */
+export function auditFailed(message: string): ServerError {
+  const hint = 'The log of its agent says why; most often the disk with the agent’s data_dir is full.'
+  return fatal(sqlStates.auditFailed, message, hint)
+}
+
 /** What the client is told about a failure: the cause and what to do, never the inside of a defect. */
 export function describeFailure(error: unknown): ServerError {
   const failure = toPosternError(error)

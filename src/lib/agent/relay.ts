@@ -20,7 +20,7 @@ import {counters, walkServer} from '../pgwire/server-stream.js'
 import {Turns} from '../tunnel/turns.js'
 import {Answers} from './answers.js'
 import {openedAnswers, readAnswer, readRequest} from './audited-message.js'
-import {describeFailure, fatal, sqlStates} from './failure.js'
+import {auditFailed, describeFailure, fatal, sqlStates} from './failure.js'
 import {Flow} from './flow.js'
 import {Measurement} from './measurement.js'
 import {Requests} from './requests.js'
@@ -203,7 +203,7 @@ export class Relay {
   }
 
   readonly #onAuditFailure = (reason: string): void => {
-    this.end(fatal(sqlStates.auditFailed, 'The audit of this session cannot be written, so it ends.'), reason)
+    this.end(auditFailed('The audit of this session cannot be written, so it ends.'), reason)
   }
 
   /** Both ends must agree on where a message ends; when they cannot, nothing more is forwarded. */

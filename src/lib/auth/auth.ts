@@ -41,7 +41,7 @@ import {LiveSessions} from './live-sessions.js'
 import {LoginLimits} from './login-limits.js'
 import {PackageArchives} from './package-archive.js'
 import {Passwords} from './passwords.js'
-import {createHealthCheckPreset, createPresets} from './presets.js'
+import {createHealthCheckPreset, createPresets, upgradePresets} from './presets.js'
 import {Records} from './records.js'
 import {ResourceStore} from './resource-store.js'
 import {Recordings} from './recordings.js'
@@ -130,6 +130,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
   const issuer = new CertificateIssuer(authorities, cluster, clock)
   const sealing = await Sealing.load(backend, clock)
   const audit = new AuditLog(backend, cluster, clock, sealing.key)
+  await upgradePresets(stores, audit)
   const settings = new ClusterSettings(stores, audit)
   await settings.settle(options.settings ?? {})
   const verifier = new CallerVerifier(authorities, stores, clock)

@@ -1,22 +1,30 @@
+import {isDeepStrictEqual} from 'node:util'
 import {singletonKinds} from '../resources/kinds.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Role} from '../resources/role.js'
+import {noExpiry, type AuditLog} from './audit-log.js'
 import type {Stores} from './stores.js'
 
-const resourceTypeLabel = 'postern.internal/resource-type'
+type Rules = NonNullable<NonNullable<Role['spec']['allow']>['rules']>
 
-/** Kinds that editors change as they like. */
-const editable = [
-  'role',
-  'user',
-  'token',
-  'db',
-  'lock',
-  'health_check_config',
-  ...singletonKinds,
-  'db_certificate',
-  'cert_authority',
-]
+const resourceTypeLabel = 'postern.internal/resource-type'
+/** Who changes presets at the first start of a new version. */
+const upgrade = {user: '@upgrade', user_kind: 3} as const
+
+/** What editors may do, with the kinds that they change as they like. */
+function editorRules(editable: readonly string[], more: Rules): Rules {
+  return [
+    {resources: [...editable], verbs: ['list', 'create', 'read', 'update', 'delete']},
+    {resources: ['db_server'], verbs: ['list', 'read', 'delete']},
+    ...readsEvents,
+    ...more,
+  ]
+}
+
+const readsEvents: Rules = [{resources: ['event'], verbs: ['list', 'read']}]
+const endsSessions: Rules = [{resources: ['session'], verbs: ['list', 'delete']}]
+const editable = ['role', 'user', 'token', 'db', 'lock']
+const authorities = ['db_certificate', 'cert_authority']
 
 function preset(name: string, description: string, allow: NonNullable<Role['spec']['allow']>): Role {
   return {
@@ -36,7 +44,7 @@ const presets: readonly Role[] = [
     db_names: ['{{internal.db_names}}'],
     db_roles: ['{{internal.db_roles}}'],
     rules: [
-      {resources: ['event'], verbs: ['list', 'read']},
+      ...readsEvents,
       {
         resources: ['session'],
         verbs: ['list', 'read'],
@@ -45,12 +53,7 @@ const presets: readonly Role[] = [
     ],
   }),
   preset('editor', 'Change users, roles, tokens, databases and locks', {
-    rules: [
-      {resources: editable, verbs: ['list', 'create', 'read', 'update', 'delete']},
-      {resources: ['db_server'], verbs: ['list', 'read', 'delete']},
-      {resources: ['event'], verbs: ['list', 'read']},
-      {resources: ['session'], verbs: ['list', 'delete']},
-    ],
+    rules: editorRules([...editable, 'health_check_config', ...singletonKinds, ...authorities], endsSessions),
   }),
   preset('auditor', 'Read the audit log', {
     rules: [{resources: ['event', 'session'], verbs: ['list', 'read']}],
@@ -58,6 +61,19 @@ const presets: readonly Role[] = [
   preset('requester', 'Ask for access; opens nothing by itself', {}),
   preset('reviewer', 'Decide about requests for access; opens nothing by itself', {}),
 ]
+
+/** The rules that earlier versions gave presets, by their names. Rules that change above are added here as they were. */
+const earlierRules: ReadonlyMap<string, readonly Rules[]> = new Map([
+  ['access', [readsEvents]],
+  [
+    'editor',
+    [
+      editorRules([...editable, ...authorities], []),
+      editorRules([...editable, 'health_check_config', ...authorities], []),
+      editorRules([...editable, 'health_check_config', ...authorities], endsSessions),
+    ],
+  ],
+])
 
 /** Every database is checked, until an administrator decides otherwise. */
 const healthCheckPreset: HealthCheckConfig = {
@@ -80,6 +96,19 @@ const healthCheckPreset: HealthCheckConfig = {
 /** Makes the presets at a cluster's first start. Later they are the administrators' to change or to remove. */
 export async function createPresets(stores: Stores): Promise<void> {
   for (const role of presets) await stores.roles.create(role.metadata.name, role)
+}
+
+/** A preset that is exactly what an earlier version made, and so nobody's decision, becomes what this version makes. */
+export async function upgradePresets(stores: Stores, audit: AuditLog): Promise<void> {
+  for (const {metadata, spec} of presets) {
+    const {name} = metadata
+    const stored = await stores.roles.get(name)
+    const isEarlier = (rules: Rules): boolean =>
+      isDeepStrictEqual(stored?.value.spec, {...spec, allow: {...spec.allow, rules}})
+    if (!stored || !earlierRules.get(name)?.some(isEarlier)) continue
+    await stores.roles.swap(name, stored.revision, {...stored.value, spec})
+    await audit.append('role.updated', {...upgrade, name, expires: noExpiry, updated_by: upgrade.user})
+  }
 }
 
 /** Clusters from before there were any get it at their next start. */

@@ -6,6 +6,7 @@ import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import type {RecordingMode} from '../../../src/lib/resources/session-recording-config.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
+import {expectDocumented, psqlText} from '../../helpers/troubleshooting.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {Plane} from './plane.js'
 import {accessRole, openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
@@ -64,19 +65,13 @@ describe('a session of the mode node-sync', () => {
     await older.reader.until('Z')
     await until(() => plane.turnedAway > 0, 'the agent has tried')
     leap = 11_000
-    expect(await synced.reader.error()).toMatchObject({
-      severity: 'FATAL',
-      code: '58030',
-      message: expect.stringMatching(
-        /^The session cannot be recorded\. The control plane has not taken its records for/,
-      ),
-      hint: 'Connect again in a moment.',
-    })
+    const told = await synced.reader.error()
+    expect(told).toMatchObject({severity: 'FATAL', code: '58030'})
+    await expectDocumented('records-not-taken', psqlText({...told}).replace(/\d+ seconds/, '10 seconds'))
     // No session begins that nobody records, and the older one does not notice.
-    expect(await refusal(rig, await rig.guest())).toMatchObject({
-      code: '58030',
-      message: 'This session cannot be recorded: the control plane does not take the records of sessions.',
-    })
+    const refused = await refusal(rig, await rig.guest())
+    expect(refused).toMatchObject({code: '58030'})
+    await expectDocumented('no-unrecorded-session', psqlText({...refused}))
     older.socket.write(ask.query('select 3'))
     expect((await older.reader.until('Z')).map(({type}) => type).join('')).toBe('TDCZ')
     plane.deaf = false
@@ -115,10 +110,9 @@ describe('a session of the mode node-sync', () => {
     plane.refusesEvents = true
     socket.write(ask.query('select 1'))
     await reader.until('Z')
-    expect(await reader.error()).toMatchObject({
-      code: '58030',
-      message: 'The session cannot be recorded. The control plane refused one of its records.',
-    })
+    const told = await reader.error()
+    expect(told).toMatchObject({code: '58030'})
+    await expectDocumented('record-refused', psqlText({...told}))
     plane.refusesEvents = false
   })
 })

@@ -9,6 +9,7 @@ import {ApiClient} from '../../../src/lib/api/client.js'
 import {WatchClient} from '../../../src/lib/api/watch-client.js'
 import type {WatchEvent} from '../../../src/lib/api/watch-event.js'
 import {readIdentityFile} from '../../../src/lib/config/identity-file.js'
+import type {PosternError} from '../../../src/lib/core/errors.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {Secret} from '../../../src/lib/core/secret.js'
@@ -16,8 +17,12 @@ import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import {authServerName} from '../../../src/lib/resources/route.js'
 import type {Resource} from '../../../src/lib/resources/resource.js'
+import type {Role} from '../../../src/lib/resources/role.js'
 import type {JoinRole} from '../../../src/lib/resources/token.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
+import {expectDocumented} from '../../helpers/troubleshooting.js'
+
+type RoleRules = NonNullable<NonNullable<Role['spec']['allow']>['rules']>
 
 const cluster = 'test.example.com'
 const cleanups: (() => Promise<unknown>)[] = []
@@ -91,6 +96,20 @@ async function joinWith(
   return {hostId, certificate, privateKey: keys.privateKey}
 }
 
+/** A new user's login. */
+async function logIn(auth: Auth, user: string, roles: readonly string[]): Promise<ApiClient> {
+  const {hostAuthorities} = await readIdentityFile(auth.adminIdentity)
+  const admin = await adminOf(auth)
+  const anybody = clientOf(auth, hostAuthorities)
+  const {url} = await admin.addUser({name: user, roles: [...roles], traits: {}})
+  const password = 'correct horse battery'
+  await anybody.acceptInvite({token: url.split('/').at(-1) ?? '', password})
+  const {publicKey, privateKey} = await generateKeys()
+  const {certificate} = await anybody.login({user, password, publicKey})
+  await Promise.all([admin, anybody].map((client) => client.close()))
+  return clientOf(auth, hostAuthorities, {certificate, privateKey})
+}
+
 it('keeps authorities, users, tokens, hosts and events, and does not bring presets back', async () => {
   const options = await newOptions()
   const first = await start(options)
@@ -114,6 +133,64 @@ it('keeps authorities, users, tokens, hosts and events, and does not bring prese
   const {hostAuthorities} = await readIdentityFile(second.adminIdentity)
   expect((await clientOf(second, hostAuthorities, host).status()).identity.name).toBe(host.hostId)
   await joinWith(second, token)
+})
+
+/** The rules of editors that the version before the settings of the cluster gave them. */
+const earlierEditing = [
+  'role',
+  'user',
+  'token',
+  'db',
+  'lock',
+  'health_check_config',
+  'db_certificate',
+  'cert_authority',
+]
+const earlierRules: RoleRules = [
+  {resources: earlierEditing, verbs: ['list', 'create', 'read', 'update', 'delete']},
+  {resources: ['db_server'], verbs: ['list', 'read', 'delete']},
+  {resources: ['event'], verbs: ['list', 'read']},
+  {resources: ['session'], verbs: ['list', 'delete']},
+]
+
+it('gives presets that nobody changed the rules of the new version, once, and leaves the others alone', async () => {
+  const options = await newOptions()
+  const roles = async (auth: Auth): Promise<Map<string, Role>> => {
+    const admin = await adminOf(auth)
+    const items = (await admin.listResources('role')).items as Role[]
+    await admin.close()
+    return new Map(items.map((role) => [role.metadata.name, role]))
+  }
+  const first = await start(options)
+  const made = await roles(first)
+  const admin = await adminOf(first)
+  const store = async (name: string, rules: RoleRules, more: object = {}): Promise<void> => {
+    const role = made.get(name)
+    if (role) await admin.putResource({...role, spec: {...role.spec, ...more, allow: {...role.spec.allow, rules}}})
+  }
+  await store('editor', earlierRules)
+  // Somebody made the sessions of this role shorter, and has chosen its rules with that.
+  await store('access', [{resources: ['event'], verbs: ['list', 'read']}], {options: {max_session_ttl: '8h0m0s'}})
+  const chosen = (await roles(first)).get('access')
+  await admin.close()
+
+  const second = await restart(first, options)
+  const upgraded = await roles(second)
+  expect(upgraded.get('editor')?.spec).toEqual(made.get('editor')?.spec)
+  expect(upgraded.get('editor')?.spec.allow?.rules?.[0]?.resources).toContain('session_recording_config')
+  expect(upgraded.get('access')).toEqual(chosen)
+  const alice = await logIn(second, 'alice', ['access'])
+  const refused = (await alice
+    .listResources('session_recording_config')
+    .catch((error: unknown) => error)) as PosternError
+  await expectDocumented('preset-lacks-kind', [refused.message, ...refused.hints].join('\n'))
+  await alice.close()
+  const third = await restart(second, options)
+  const {events} = await (await adminOf(third)).events({event: 'role.updated'})
+  expect(events.slice(-2)).toMatchObject([
+    {user: '@admin', name: 'access'},
+    {code: 'T9002I', user: '@upgrade', user_kind: 3, name: 'editor', updated_by: '@upgrade'},
+  ])
 })
 
 it('takes the settings of the cluster from its configuration file as long as they stand there', async () => {
