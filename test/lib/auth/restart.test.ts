@@ -157,7 +157,7 @@ it('gives presets that nobody changed the rules of the new version, once, and le
   const options = await newOptions()
   const roles = async (auth: Auth): Promise<Map<string, Role>> => {
     const admin = await adminOf(auth)
-    const items = (await admin.listResources('role')).items as Role[]
+    const items = (await admin.listResources('role')).items
     await admin.close()
     return new Map(items.map((role) => [role.metadata.name, role]))
   }
