@@ -26,7 +26,7 @@ interface Session {
   readonly state: string
   readonly statement: string
   readonly started: string
-  readonly statementStarted?: string
+  readonly statement_started?: string
 }
 
 const psql = ['db', 'connect', '--db-user=alice', '--db-name=postgres', 'aurora', '--', '-X']
@@ -65,7 +65,7 @@ it('sessions ls says who, which database, since when, and what it does; kill end
   const {session, over} = await sleeping('one')
   expect(session).toMatchObject({user: 'alice', database: 'aurora', state: 'active'})
   expect(Date.parse(session.started)).toBeGreaterThan(Date.now() - 600_000)
-  const since = session.statementStarted ?? ''
+  const since = session.statement_started ?? ''
   expect(Date.parse(since)).toBeGreaterThanOrEqual(Date.parse(session.started))
   expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
   const table = await cli(['sessions', 'ls', ...hosts.admin])

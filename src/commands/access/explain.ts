@@ -1,9 +1,15 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import type {DecisionResponse, ExplainAccessResponse} from '../../lib/api/responses.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
-import {renderAnswers, renderDecision} from '../../lib/cli/explanation-text.js'
+import {
+  answersData,
+  decisionData,
+  renderAnswers,
+  renderDecision,
+  type AnswersData,
+  type DecisionData,
+} from '../../lib/cli/explanation-text.js'
 import {adminFlags, formatFlag, list} from '../../lib/cli/flags.js'
 import {PosternError} from '../../lib/core/errors.js'
 
@@ -33,7 +39,7 @@ export default class AccessExplain extends BaseCommand {
     'db-roles': Flags.string({...list, description: 'with which database roles', helpValue: 'NAME,'}),
   }
 
-  async run(): Promise<DecisionResponse | ExplainAccessResponse> {
+  async run(): Promise<DecisionData | AnswersData> {
     const {args, flags} = await this.parse(AccessExplain)
     const {user, database, 'db-user': dbUser, 'db-name': dbName, 'db-roles': dbRoles} = flags
     const connection = await openAdminConnection({...flags, user: undefined}, this.surroundings)
@@ -42,12 +48,14 @@ export default class AccessExplain extends BaseCommand {
       if ([user, database, dbUser, dbName, dbRoles].some((flag) => flag !== undefined)) {
         throw new PosternError('USAGE', 'Give either the id of a denial, or flags that say whose access it is about.')
       }
-      return this.show(flags.format, await connection.ask((client) => client.decision(id)), renderDecision)
+      const decision = await connection.ask((client) => client.decision(id))
+      return this.show(flags.format, decisionData(decision), renderDecision)
     }
     if (database === undefined || dbUser === undefined) {
       throw new PosternError('USAGE', 'Say which access: --database and --db-user are needed, or the id of a denial.')
     }
     const question = {user, database, dbUser, dbName, dbRoles}
-    return this.show(flags.format, await connection.ask((client) => client.explainAccess(question)), renderAnswers)
+    const answers = await connection.ask((client) => client.explainAccess(question))
+    return this.show(flags.format, answersData(answers), renderAnswers)
   }
 }

@@ -1,10 +1,7 @@
-import type {SessionsResponse} from '../../lib/api/live-session.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
-import {renderSessions, silentAgents} from '../../lib/cli/session-text.js'
-
-type Sessions = SessionsResponse['sessions']
+import {renderSessions, sessionsData, silentAgents, type SessionData} from '../../lib/cli/session-text.js'
 
 export default class SessionsLs extends BaseCommand {
   static override summary = 'List the database sessions that are under way.'
@@ -16,12 +13,12 @@ export default class SessionsLs extends BaseCommand {
   ]
   static override flags = {...adminFlags, ...formatFlag}
 
-  async run(): Promise<Sessions> {
+  async run(): Promise<SessionData[]> {
     const {flags} = await this.parse(SessionsLs)
     const connection = await openAdminConnection(flags, this.surroundings)
     const answer = await connection.ask((client) => client.liveSessions())
     const silent = silentAgents(answer)
     if (silent !== undefined) this.say(silent)
-    return this.show(flags.format, answer.sessions, () => renderSessions(answer, process.stdout.columns))
+    return this.show(flags.format, sessionsData(answer), (sessions) => renderSessions(sessions, process.stdout.columns))
   }
 }

@@ -9,7 +9,7 @@ import {adminFlags, formatFlag, type Format} from '../../lib/cli/flags.js'
 import {formatData} from '../../lib/cli/output.js'
 import {requireSession, withRecording} from '../../lib/cli/recording-source.js'
 import {renderRecording} from '../../lib/cli/recording-text.js'
-import {renderSessions, silentAgents} from '../../lib/cli/session-text.js'
+import {renderSessions, sessionsData, silentAgents} from '../../lib/cli/session-text.js'
 import {decodeText} from '../../lib/pgwire/payload.js'
 
 const refreshMilliseconds = 2000
@@ -55,7 +55,8 @@ export default class SessionsWatch extends BaseCommand {
     await connection.ask(async (client) => {
       for (;;) {
         const answer = await client.liveSessions()
-        const text = await formatData(format, answer.sessions, () => renderSessions(answer, process.stdout.columns))
+        const sessions = sessionsData(answer)
+        const text = await formatData(format, sessions, () => renderSessions(sessions, process.stdout.columns))
         this.print(process.stdout.isTTY && format === 'text' ? clear + text : text)
         const silent = silentAgents(answer)
         if (silent !== undefined) this.say(silent)

@@ -1,10 +1,9 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
-import type {InviteResponse} from '../../lib/api/responses.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag, list, seconds} from '../../lib/cli/flags.js'
-import {renderInvite} from '../../lib/cli/invite-text.js'
+import {inviteData, renderInvite, type InviteData} from '../../lib/cli/invite-text.js'
 import {pinOf} from '../../lib/pki/pin.js'
 
 export default class UsersAdd extends BaseCommand {
@@ -34,7 +33,7 @@ export default class UsersAdd extends BaseCommand {
     ttl: seconds({description: 'how long the link can be used (default: 1h)'}),
   }
 
-  async run(): Promise<InviteResponse> {
+  async run(): Promise<InviteData> {
     const {args, flags} = await this.parse(UsersAdd)
     const wanted = {
       logins: flags.logins,
@@ -49,8 +48,8 @@ export default class UsersAdd extends BaseCommand {
     const invite = await connection.ask((client) =>
       client.addUser({name: args.user, roles: flags.roles, traits, ttlSeconds: flags.ttl}),
     )
-    return this.show(flags.format, invite, () =>
-      renderInvite(invite, {done: 'created', caPins: connection.hostAuthorities.map(pinOf)}),
+    return this.show(flags.format, inviteData(invite), (data) =>
+      renderInvite(data, {done: 'created', caPins: connection.hostAuthorities.map(pinOf)}),
     )
   }
 }

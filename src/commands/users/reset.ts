@@ -1,9 +1,8 @@
 import * as Args from '@oclif/core/args'
-import type {InviteResponse} from '../../lib/api/responses.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag, seconds} from '../../lib/cli/flags.js'
-import {renderInvite} from '../../lib/cli/invite-text.js'
+import {inviteData, renderInvite, type InviteData} from '../../lib/cli/invite-text.js'
 import {pinOf} from '../../lib/pki/pin.js'
 
 export default class UsersReset extends BaseCommand {
@@ -17,12 +16,12 @@ export default class UsersReset extends BaseCommand {
     ttl: seconds({description: 'how long the link can be used (default: 8h)'}),
   }
 
-  async run(): Promise<InviteResponse> {
+  async run(): Promise<InviteData> {
     const {args, flags} = await this.parse(UsersReset)
     const connection = await openAdminConnection(flags, this.surroundings)
     const invite = await connection.ask((client) => client.resetUser(args.user, {ttlSeconds: flags.ttl}))
-    return this.show(flags.format, invite, () =>
-      renderInvite(invite, {done: 'reset', caPins: connection.hostAuthorities.map(pinOf)}),
+    return this.show(flags.format, inviteData(invite), (data) =>
+      renderInvite(data, {done: 'reset', caPins: connection.hostAuthorities.map(pinOf)}),
     )
   }
 }

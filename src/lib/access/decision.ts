@@ -95,9 +95,9 @@ export function decide(question: Question): Decision {
     user: subject.user,
     database: target.name,
     labels: target.labels,
-    dbUser: request.dbUser,
-    dbName: request.dbName,
-    dbRoles: request.dbRoles ?? [],
+    db_user: request.dbUser,
+    db_name: request.dbName,
+    db_roles: request.dbRoles ?? [],
     roles: findings,
   }
   const deny = (
@@ -121,7 +121,7 @@ export function decide(question: Question): Decision {
   if (forbidding) return deny('deny-rule', {message: describeForbidden(forbidding, seen)}, {role: forbidding.role})
 
   const allowing = findings.find(({allow: {labels, user, name}}) => labels.matched && user.matched && name.matched)
-  const missingRole = seen.dbRoles.find((wanted) => !grantsRole(findings, wanted))
+  const missingRole = seen.db_roles.find((wanted) => !grantsRole(findings, wanted))
   if (!allowing || missingRole !== undefined) {
     const nearest = allowing ?? nearestRole(findings)
     return deny('no-role', describeMissing(nearest, missingRole, seen), nearest ? {role: nearest.role} : {})

@@ -2,7 +2,7 @@
 import type {EntriesFinding, Explanation, RoleFinding} from '../resources/explanation.js'
 import type {Lock} from '../resources/lock.js'
 
-type Asked = Pick<Explanation, 'database' | 'dbUser' | 'dbName'>
+type Asked = Pick<Explanation, 'database' | 'db_user' | 'db_name'>
 
 /** Entries of a role that a hint lists. */
 const listed = 5
@@ -11,7 +11,7 @@ export function describeLock({spec: {message}}: Lock): string {
   return `Access is locked${message ? `: ${message}` : ''}.`
 }
 
-export function describeForbidden({role, deny}: RoleFinding, {database, dbUser, dbName}: Asked): string {
+export function describeForbidden({role, deny}: RoleFinding, {database, db_user: dbUser, db_name: dbName}: Asked): string {
   const what = deny.labels.matched
     ? `database "${database}"`
     : deny.user.matched
@@ -32,7 +32,7 @@ export function nearestRole(findings: readonly RoleFinding[]): RoleFinding | und
 export function describeMissing(
   nearest: RoleFinding | undefined,
   missingRole: string | undefined,
-  {database, dbUser, dbName}: Asked,
+  {database, db_user: dbUser, db_name: dbName}: Asked,
 ): {readonly message: string; readonly hint?: string} {
   const start = `Access to database "${database}" as user "${dbUser}" to "${dbName}" is denied`
   if (!nearest) return {message: `${start}: none of your roles allows this database.`}

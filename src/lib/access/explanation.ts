@@ -60,7 +60,7 @@ export function ownView(explanation: Explanation, held: readonly string[]): Expl
 
 /** What an administrator could change so that a denial becomes a permission, the smallest change first. */
 export function remediesOf(explanation: Explanation): string[] {
-  const {reason, lock, role, roles, dbUser, dbName} = explanation
+  const {reason, lock, role, roles, db_user: dbUser, db_name: dbName} = explanation
   const decisive = roles.find((finding) => finding.role === role)
   switch (reason) {
     case 'allowed':
@@ -91,7 +91,7 @@ function denying({deny: {labels, user, name}}: RoleFinding): string {
   return name.matched ? 'spec.deny.db_names' : 'spec.deny.db_roles'
 }
 
-function lacking({allow}: RoleFinding, {dbUser, dbName, dbRoles}: Explanation): string[] {
+function lacking({allow}: RoleFinding, {db_user: dbUser, db_name: dbName, db_roles: dbRoles}: Explanation): string[] {
   const missing = dbRoles.filter((wanted) => !allow.roles.entries.includes(wanted))
   return [
     ...(allow.user.matched ? [] : [`"${dbUser}" in spec.allow.db_users`]),

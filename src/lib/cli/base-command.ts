@@ -7,7 +7,7 @@ import {printableLines} from '../core/printable.js'
 import {readEnvironment, type Surroundings} from './environment.js'
 import {describeFailure, wantsJson} from './failure.js'
 import type {Format} from './flags.js'
-import {formatData} from './output.js'
+import {formatData, type Printable} from './output.js'
 import {useColour} from './terminal.js'
 
 /** What every command is: parse, call one thing, return the data, print it. Errors become a sentence and an exit code. */
@@ -46,8 +46,12 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Prints data in the wanted format, and returns it. */
-  protected async show<T>(format: Format, data: T, text: (data: T) => string | Promise<string>): Promise<T> {
-    const rendered = await formatData(format, data, () => text(data))
+  protected async show<T>(
+    format: Format,
+    data: T & NoInfer<Printable<T>>,
+    text: (data: NoInfer<T>) => string | Promise<string>,
+  ): Promise<T> {
+    const rendered = await formatData<T>(format, data, () => text(data))
     if (rendered !== '') this.print(rendered)
     return data
   }

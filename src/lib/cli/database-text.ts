@@ -69,7 +69,9 @@ function renderAllowed({allowed, denied}: VisibleDatabase['users']): string {
 }
 
 /** One database as `db ls --format json` shows it: the resource, and what the caller may do with it. */
-export function databaseData({database, type, users, names, health}: VisibleDatabase): object {
+type DatabaseData = VisibleDatabase['database'] & Omit<VisibleDatabase, 'database'>
+
+export function databaseData({database, type, users, names, health}: VisibleDatabase): DatabaseData {
   return {...database, type, health, users, names}
 }
 

@@ -1,13 +1,52 @@
 import type {AccessExplanation, DecisionResponse, ExplainAccessResponse} from '../api/responses.js'
 import {formatLabels} from '../core/labels.js'
+import type {HealthStatus} from '../resources/database-server.js'
 import type {EntriesFinding, Explanation, LabelsFinding, RoleFinding} from '../resources/explanation.js'
 import {renderColumns, renderTable} from './table.js'
 
 /** Entries of a list that a cell shows. */
 const shownEntries = 4
 
-/** What agents would decide: usually one answer. */
-export async function renderAnswers({answers}: ExplainAccessResponse): Promise<string> {
+/** What agents would decide, as `access explain --format json` shows it. */
+export interface AnswersData {
+  readonly answers: readonly (Explained & {
+    readonly agents: readonly (AgentData & {readonly health: HealthStatus})[]
+  })[]
+}
+
+/** A denial that was, as `access explain ID --format json` shows it. */
+export interface DecisionData extends Partial<Explained> {
+  readonly id: string
+  /** RFC 3339 */
+  readonly time: string
+  readonly user: string
+  readonly agent: AgentData
+  readonly message: string
+}
+
+type Explained = Pick<AccessExplanation, 'explanation' | 'remedies'>
+
+interface AgentData {
+  readonly host_id: string
+  readonly hostname: string
+}
+
+export const answersData = ({answers}: ExplainAccessResponse): AnswersData => ({
+  answers: answers.map((answer) => ({...answer, agents: answer.agents.map(agentData)})),
+})
+
+export const decisionData = (decision: DecisionResponse): DecisionData => ({
+  ...decision,
+  agent: agentData(decision.agent),
+})
+
+const agentData = <T extends {readonly hostId: string}>({
+  hostId,
+  ...agent
+}: T): Omit<T, 'hostId'> & {readonly host_id: string} => ({host_id: hostId, ...agent})
+
+/** Usually one answer. */
+export async function renderAnswers({answers}: AnswersData): Promise<string> {
   const rendered = answers.map(async (answer) => {
     const agents = answer.agents.map(({hostname, health}) => `${hostname} (${health})`)
     const row = ['Agents', agents.length > 0 ? agents.join(', ') : 'none serves it at the moment']
@@ -17,7 +56,7 @@ export async function renderAnswers({answers}: ExplainAccessResponse): Promise<s
 }
 
 /** What an agent decided. */
-export async function renderDecision(decision: DecisionResponse): Promise<string> {
+export async function renderDecision(decision: DecisionData): Promise<string> {
   const {id, time, user, agent, message, explanation, remedies = []} = decision
   const about = [
     ['Decision', id],
@@ -29,16 +68,16 @@ export async function renderDecision(decision: DecisionResponse): Promise<string
 }
 
 async function renderExplanation(
-  {explanation, remedies}: Pick<AccessExplanation, 'explanation' | 'remedies'>,
+  {explanation, remedies}: Explained,
   about: readonly (readonly string[])[],
 ): Promise<string> {
-  const {allowed, message, user, database, labels, dbUser, dbName, dbRoles, lock} = explanation
+  const {allowed, message, user, database, labels, lock} = explanation
   const facts = [
     ...about,
     ['User', user],
     ['Database', `${database}${Object.keys(labels).length > 0 ? ` (${formatLabels(labels)})` : ''}`],
-    ['As', `${dbUser} to ${dbName}`],
-    ...(dbRoles.length > 0 ? [['Database roles', dbRoles.join(', ')]] : []),
+    ['As', `${explanation.db_user} to ${explanation.db_name}`],
+    ...(explanation.db_roles.length > 0 ? [['Database roles', explanation.db_roles.join(', ')]] : []),
     ...(lock === undefined ? [] : [['Lock', lock]]),
   ]
   return [

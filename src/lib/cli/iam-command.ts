@@ -4,7 +4,7 @@ import type {TargetPlan} from '../aws/iam-plan.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import {BaseCommand} from './base-command.js'
 import type {Format} from './flags.js'
-import {accountsOf, actionData, describeAction, renderActions} from './iam-text.js'
+import {accountsOf, actionData, describeAction, renderActions, type ActionData} from './iam-text.js'
 import {askConfirmation} from './prompt.js'
 import {isInteractive} from './terminal.js'
 
@@ -22,7 +22,7 @@ export interface IamOutcome {
   /** AWS accounts in which there is something to do. */
   readonly accounts: readonly string[]
   /** What was done or is to be done. */
-  readonly actions: readonly object[]
+  readonly actions: readonly ActionData[]
 }
 
 /** A command about IAM: it lists the steps, asks, and takes them one after the other. */

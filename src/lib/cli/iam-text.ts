@@ -37,7 +37,21 @@ function renderChanges({added, removed}: PolicyChanges = {added: [], removed: []
 }
 
 /** One step as `--format json` shows it. */
-export function actionData(action: IamAction): object {
+export interface ActionData {
+  readonly action: IamAction['kind']
+  readonly account: string
+  readonly policy_arn?: string
+  readonly policy_arns?: readonly string[]
+  readonly policy_name?: string
+  /** How long AWS counts the policy. */
+  readonly characters?: number
+  /** As AWS spells it. */
+  readonly policy?: object
+  readonly changes?: PolicyChanges
+  readonly target_arn?: string
+}
+
+export function actionData(action: IamAction): ActionData {
   const {account, kind} = action
   switch (kind) {
     case 'create-policy':

@@ -1,4 +1,4 @@
-import type {SessionsResponse} from '../api/live-session.js'
+import type {SessionsResponse, SessionState} from '../api/live-session.js'
 import {fitColumn, renderTable} from './table.js'
 
 const head = [
@@ -7,20 +7,49 @@ const head = [
 ] as const
 const statementColumn = head.indexOf('Statement')
 
+/** A session as `sessions ls --format json` shows it. */
+export interface SessionData {
+  readonly sid: string
+  readonly user: string
+  /** Name of the database resource. */
+  readonly database: string
+  readonly db_user: string
+  readonly db_name: string
+  /** `ip:port` of the client. */
+  readonly source: string
+  /** RFC 3339 */
+  readonly started: string
+  readonly state: SessionState
+  readonly statement?: string | undefined
+  /** RFC 3339 */
+  readonly statement_started?: string | undefined
+  readonly host_id: string
+  readonly hostname: string
+}
+
+export const sessionsData = ({sessions}: SessionsResponse): SessionData[] =>
+  sessions.map(({dbUser, dbName, statementStarted, hostId, ...session}) => ({
+    ...session,
+    db_user: dbUser,
+    db_name: dbName,
+    ...(statementStarted !== undefined && {statement_started: statementStarted}),
+    host_id: hostId,
+  }))
+
 /** Sessions as a table, the oldest first. @param width of the terminal; undefined cuts nothing */
-export function renderSessions({sessions}: SessionsResponse, width?: number): Promise<string> {
+export function renderSessions(sessions: readonly SessionData[], width?: number): Promise<string> {
   const rows = [...sessions]
     .sort((one, other) => (one.started < other.started ? -1 : 1))
     .map((session) => [
       session.sid,
       session.user,
       session.database,
-      session.dbUser,
-      session.dbName,
+      session.db_user,
+      session.db_name,
       withoutFraction(session.started),
       session.state,
-      session.hostname === '' ? session.hostId : session.hostname,
-      withoutFraction(session.statementStarted ?? ''),
+      session.hostname === '' ? session.host_id : session.hostname,
+      withoutFraction(session.statement_started ?? ''),
       (session.statement ?? '').replace(/\s+/g, ' ').trim(),
     ])
   return renderTable(head, width === undefined ? rows : fitColumn(rows, {column: statementColumn, width, head}))

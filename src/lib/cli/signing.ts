@@ -1,3 +1,4 @@
+import type {LoginResponse} from '../api/responses.js'
 import {readIdentityFile, writeIdentityFile, type FileIdentity} from '../config/identity-file.js'
 import {createPrivateFile, requireAbsent, writePrivateFile} from '../config/private-file.js'
 import {generateKeys} from '../pki/keys.js'
@@ -42,12 +43,12 @@ interface UserSignOptions extends SignOptions {
   readonly renewableSeconds: number | undefined
 }
 
-/** When an identity ends for now, and when for good. */
+/** When an identity ends for now, and when for good, as `auth renew --format json` shows it. */
 export interface IdentityLife {
   /** RFC 3339 */
   readonly expires: string
   /** RFC 3339; absent when it cannot be renewed. */
-  readonly renewableUntil?: string
+  readonly renewable_until?: string
 }
 
 /** An identity file for a user. @throws PosternError ALREADY_EXISTS before anything is made */
@@ -93,12 +94,16 @@ export async function renewIdentityFile(
   return {user: identity.user, ...lifeOf(signed)}
 }
 
-function lifeOf({expires, renewableUntil}: IdentityLife): IdentityLife {
-  return {expires, ...(renewableUntil !== undefined && {renewableUntil})}
+function lifeOf({expires, renewableUntil}: LoginResponse): IdentityLife {
+  return {expires, ...(renewableUntil !== undefined && {renewable_until: renewableUntil})}
 }
 
 /** `The identity of ci is in FILE; it is valid until …` */
-export function renderIdentity(user: string, file: string, {expires, renewableUntil}: IdentityLife): string {
+export function renderIdentity(
+  user: string,
+  file: string,
+  {expires, renewable_until: renewableUntil}: IdentityLife,
+): string {
   const renewable = renewableUntil === undefined ? '' : `, and can be renewed until ${renewableUntil}`
   return `The identity of ${user} is in ${file}; it is valid until ${expires}${renewable}.`
 }

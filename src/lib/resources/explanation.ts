@@ -2,7 +2,7 @@ import type {Labels} from '../core/labels.js'
 
 /**
  * An access decision with everything that it looked at: what administrators read, what the audit keeps, and, about their
- * own roles, what users read.
+ * own roles, what users read. Spelled as events are, because it is part of one.
  */
 export interface Explanation {
   readonly allowed: boolean
@@ -13,9 +13,9 @@ export interface Explanation {
   readonly database: string
   /** The labels that were looked at. */
   readonly labels: Labels
-  readonly dbUser: string
-  readonly dbName: string
-  readonly dbRoles: readonly string[]
+  readonly db_user: string
+  readonly db_name: string
+  readonly db_roles: readonly string[]
   /** Name of the lock that decided. */
   readonly lock?: string
   /** The role that decided: that allows it, that forbids it, or that came nearest. */

@@ -225,12 +225,32 @@ describe('docs/audit.md', () => {
     expect(known).toEqual(expect.arrayContaining(events.map(({event, code}) => `${String(event)} ${String(code)}`)))
   })
 
+  it('is about events whose keys are in snake_case, at any depth, but those of users', () => {
+    const keys = new Set(events.flatMap((event) => [...ownKeys(event)]))
+    expect(keys).toContain('decision.db_user')
+    expect([...keys].filter((key) => !/^[a-z0-9_.]+$/.test(key))).toEqual([])
+  })
+
   it('explains every field that an event has', async () => {
     const page = await readFile(join(process.cwd(), 'docs', 'audit.md'), 'utf8')
     const fields = new Set(events.flatMap((event) => Object.keys(event)))
     expect([...fields].filter((field) => !page.includes(`\`${field}\``))).toEqual([])
   })
 })
+
+/** Fields in which any key may stand. */
+const ofUsers: readonly string[] = ['user_traits', 'db_labels', 'labels', 'selector']
+
+/** The keys of an event, those further down behind the ones above them. */
+function* ownKeys(value: unknown, above = ''): Generator<string> {
+  if (Array.isArray(value)) for (const item of value) yield* ownKeys(item, above)
+  else if (typeof value === 'object' && value !== null) {
+    for (const [key, below] of Object.entries(value)) {
+      yield above + key
+      if (!ofUsers.includes(key)) yield* ownKeys(below, `${above}${key}.`)
+    }
+  }
+}
 
 const usual: Readonly<Record<string, string>> = {
   uid: '0c5f2d1e-8a4b-4c6d-9e7f-1a2b3c4d5e6f',

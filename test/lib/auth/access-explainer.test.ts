@@ -100,7 +100,7 @@ describe('before the fact', () => {
     expect(answers[0]).toMatchObject({
       explanation: {
         allowed: false,
-        dbName: 'reader',
+        db_name: 'reader',
         labels: {env: 'prod'},
         roles: [{allow: {labels: {matched: false, failed: 'env', selector: {env: ['dev']}}}}, {}],
       },

@@ -222,6 +222,16 @@ describe('data from elsewhere', () => {
     expect(parse(text)).toEqual(hostile)
   })
 
+  it('is printed in snake_case alone: the compiler refuses other keys, at any depth, but those of the user', async () => {
+    const text = (): string => ''
+    // @ts-expect-error: the guard of all commands, which print with `formatData`
+    await formatData('json', {hostId: 1}, text)
+    // @ts-expect-error: the same further down
+    await formatData('json', [{spec: {agents: [{hostId: 1}]}}], text)
+    const labels: Record<string, string> = {Team: 'data'}
+    expect(await formatData('json', {host_id: 1, labels}, text)).toContain('"Team"')
+  })
+
   it('moves no cursor as text either', async () => {
     expect(await formatData('text', {}, () => 'a\u001B[2J\n\tb')).toBe('a\\u{1b}[2J\n\tb')
   })
@@ -285,7 +295,7 @@ describe('an invitation', () => {
         url: `https://proxy.example.com:443/web/invite/${secret}`,
         proxy: 'proxy.example.com:443',
         expires: '2026-11-20T23:00:00Z',
-        ttlSeconds: 3600,
+        ttl_seconds: 3600,
       },
       {done: 'created', caPins: ['sha256:aa']},
     )

@@ -66,7 +66,7 @@ export default class DbConfigureAwsPrintIam extends BaseCommand {
     if (flags.layout === 'guide') {
       const {document, notes} = guidePolicy(flags)
       for (const note of notes) this.say(note)
-      return this.show(flags.format, document, () => formatPolicy(document))
+      return this.show<object>(flags.format, document, () => formatPolicy(document))
     }
     if (flags['for-user-role'] || flags['for-proxy-role']) {
       throw new PosternError('USAGE', 'These policies are those of the guides.', {hint: 'Add --layout guide.'})
@@ -76,7 +76,7 @@ export default class DbConfigureAwsPrintIam extends BaseCommand {
     const actions = plans.flatMap((plan) => plan.actions)
     if (!flags.policy) return this.show(flags.format, {actions: actions.map(actionData)}, () => renderActions(actions))
     const documents = actions.flatMap((action) => (action.kind === 'create-policy' ? [action.document] : []))
-    return this.show(flags.format, documents[0] ?? {}, () => documents.map(formatPolicy).join('\n'))
+    return this.show<object>(flags.format, documents[0] ?? {}, () => documents.map(formatPolicy).join('\n'))
   }
 }
 

@@ -58,6 +58,6 @@ Needs no AWS credentials and no network.`
       })
     }
     const document = role === undefined ? proxyTrustPolicy : trustPolicyFor({role, principal, externalId})
-    return this.show(flags.format, document, () => formatPolicy(document))
+    return this.show<object>(flags.format, document, () => formatPolicy(document))
   }
 }
