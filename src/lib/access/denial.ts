@@ -11,7 +11,10 @@ export function describeLock({spec: {message}}: Lock): string {
   return `Access is locked${message ? `: ${message}` : ''}.`
 }
 
-export function describeForbidden({role, deny}: RoleFinding, {database, db_user: dbUser, db_name: dbName}: Asked): string {
+export function describeForbidden(
+  {role, deny}: RoleFinding,
+  {database, db_user: dbUser, db_name: dbName}: Asked,
+): string {
   const what = deny.labels.matched
     ? `database "${database}"`
     : deny.user.matched
