@@ -3,8 +3,8 @@ import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {parseLabels} from '../../src/lib/core/labels.js'
-import {startTestAuth, type TestAuth} from '../helpers/auth.js'
-import {runShell} from '../helpers/cli.js'
+import {reportedHealth, startTestAuth, type TestAuth} from '../helpers/auth.js'
+import {runCli} from '../helpers/cli.js'
 
 /** docs/access.md, block by block: files are written, commands run, and what they print is what the page shows. */
 
@@ -19,14 +19,6 @@ let plane: TestAuth
 let directory: string
 let page: string
 
-const health = {
-  address: 'db:5432',
-  protocol: 'TCP',
-  status: 'healthy',
-  transition_timestamp: new Date().toISOString(),
-  transition_reason: 'initialized',
-} as const
-
 beforeAll(async () => {
   page = await readFile('docs/access.md', 'utf8')
   directory = await mkdtemp(join(tmpdir(), 'postern-access-'))
@@ -39,7 +31,7 @@ beforeAll(async () => {
       metadata: {name, labels: parseLabels(labels)},
       spec: {protocol: 'postgres' as const, uri: 'db:5432'},
     },
-    health,
+    health: reportedHealth(),
   }))
   await client.heartbeat({hostname: 'agent-1', version: '0.1.0', databases})
 })
@@ -68,8 +60,9 @@ async function perform(console: string): Promise<string> {
   const environment = {POSTERN_IDENTITY_FILE: plane.auth.adminIdentity, POSTERN_AUTH_SERVER: `${host}:${port}`}
   let shown = ''
   for (const line of console.split('\n').filter((each) => each.startsWith('$ '))) {
-    const {stdout, stderr} = await runShell(`cd '${directory}'\n${line.slice(2)} 2>&1`, {environment})
-    shown += `${line}\n${stdout}${stderr}`
+    const [command = '', unseen] = line.slice('$ postern '.length).split(' > ')
+    const {stdout, stderr} = await runCli(command.split(' '), {cwd: directory, environment})
+    shown += `${line}\n${unseen === undefined ? stdout : ''}${stderr}`
   }
   return shown
 }

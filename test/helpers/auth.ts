@@ -9,6 +9,7 @@ import {systemClock} from '../../src/lib/core/clock.js'
 import {silentLogger} from '../../src/lib/core/log.js'
 import type {Credentials} from '../../src/lib/pki/credentials.js'
 import {generateKeys} from '../../src/lib/pki/keys.js'
+import type {HealthStatus, TargetHealth} from '../../src/lib/resources/database-server.js'
 import {authServerName} from '../../src/lib/resources/route.js'
 import type {JoinRole} from '../../src/lib/resources/token.js'
 
@@ -41,6 +42,15 @@ export interface TestAuth {
   ) => Promise<TestHost>
   readonly stop: () => Promise<void>
 }
+
+/** What an agent reports of a database. */
+export const reportedHealth = (status: HealthStatus = 'healthy'): TargetHealth => ({
+  address: 'db:5432',
+  protocol: 'TCP',
+  status,
+  transition_timestamp: new Date().toISOString(),
+  transition_reason: 'initialized',
+})
 
 /** A real control plane on loopback in a directory of its own. */
 export async function startTestAuth(overrides: Partial<AuthOptions> = {}): Promise<TestAuth> {

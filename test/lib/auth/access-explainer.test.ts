@@ -4,7 +4,7 @@ import type {ApiClient} from '../../../src/lib/api/client.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {formatEvents} from '../../helpers/event-lines.js'
-import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
 let plane: TestAuth
 let host: TestHost
@@ -19,14 +19,6 @@ const database = (name: string, labels: Record<string, string>): Database => ({
   metadata: {name, labels},
   spec: {protocol: 'postgres', uri: 'db:5432'},
 })
-
-const health = {
-  address: 'db:5432',
-  protocol: 'TCP',
-  status: 'healthy',
-  transition_timestamp: new Date().toISOString(),
-  transition_reason: 'initialized',
-} as const
 
 beforeAll(async () => {
   plane = await startTestAuth()
@@ -45,7 +37,7 @@ beforeAll(async () => {
   await host.client.heartbeat({
     hostname: 'agent-1',
     version: '0.1.0',
-    databases: databases.map((each) => ({database: each, health})),
+    databases: databases.map((each) => ({database: each, health: reportedHealth()})),
   })
   alice = (await plane.addUser('alice', ['dev', 'events'])).client
   bob = (await plane.addUser('bob', ['watcher', 'secretive'])).client
@@ -133,7 +125,7 @@ describe('before the fact', () => {
 
   it('gives an answer for each set of labels that agents know', async () => {
     const other = await plane.joinHost('Db')
-    const databases = [{database: database('orders', {env: 'qa'}), health}]
+    const databases = [{database: database('orders', {env: 'qa'}), health: reportedHealth()}]
     await other.client.heartbeat({hostname: 'agent-2', version: '0.1.0', databases})
     const {answers} = await plane.admin.explainAccess({...asReader, user: 'alice'})
     expect(answers.map(({explanation, agents}) => [explanation.allowed, agents[0]?.hostname]).sort()).toEqual([

@@ -11,7 +11,7 @@ import {createAuthority, issueCertificate, type Authority} from '../../../src/li
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {peek} from '../../../src/lib/tunnel/peek.js'
-import {startTestAuth, testCluster, testPassword, type TestAuth} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, testCluster, testPassword, type TestAuth} from '../../helpers/auth.js'
 
 const hour = 3_600_000
 
@@ -137,20 +137,13 @@ describe('a request', () => {
 
   it('with a certificate for servers is refused', async () => {
     const agent = await plane.joinHost('Db')
-    const health = {
-      address: 'db:5432',
-      protocol: 'TCP',
-      status: 'healthy',
-      transition_timestamp: new Date().toISOString(),
-      transition_reason: 'initialized',
-    } as const
     const database = {
       kind: 'db',
       version: 'v3',
       metadata: {name: 'direct'},
       spec: {protocol: 'postgres', uri: 'db:5432'},
     } as const
-    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health}]})
+    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health: reportedHealth()}]})
     const keys = await generateKeys()
     const {certificate} = await agent.client.directServerCertificate({publicKey: keys.publicKey, database: 'direct'})
     const client = plane.clientOf({certificate, privateKey: keys.privateKey})

@@ -7,7 +7,7 @@ import {WatchClient} from '../../../src/lib/api/watch-client.js'
 import {startAuth, type Auth} from '../../../src/lib/auth/auth.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
-import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {waitFor} from '../../helpers/psql.js'
 
@@ -73,13 +73,7 @@ function startMember({client}: TestHost, index: number): Member {
             metadata: {name: `db-${index}`},
             spec: {protocol: 'postgres', uri: `db-${index}.example.com:5432`},
           },
-          health: {
-            address: `db-${index}.example.com:5432`,
-            protocol: 'TCP',
-            status: 'healthy',
-            transition_timestamp: new Date().toISOString(),
-            transition_reason: 'initialized',
-          },
+          health: reportedHealth(),
         },
       ],
     }),

@@ -9,6 +9,7 @@ import {decodeIdentity, type Identity} from '../../../src/lib/pki/identity.js'
 import {createAuthority, issueCertificate} from '../../../src/lib/pki/issuing.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import {
+  reportedHealth,
   startTestAuth,
   testCluster,
   testPassword,
@@ -19,13 +20,6 @@ import {
 import {formatEvents} from '../../helpers/event-lines.js'
 
 const now = Date.now()
-const health = {
-  address: 'db:5432',
-  protocol: 'TCP',
-  status: 'healthy',
-  transition_timestamp: new Date(now).toISOString(),
-  transition_reason: 'initialized',
-} as const
 
 function database(name: string, labels: Record<string, string> = {}, uri = 'db:5432') {
   return {
@@ -35,7 +29,7 @@ function database(name: string, labels: Record<string, string> = {}, uri = 'db:5
       metadata: {name, labels},
       spec: {protocol: 'postgres' as const, uri},
     },
-    health,
+    health: reportedHealth(),
   }
 }
 

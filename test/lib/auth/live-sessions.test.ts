@@ -8,7 +8,7 @@ import {readJsonLines} from '../../../src/lib/cli/json-lines.js'
 import {formatEvents} from '../../helpers/event-lines.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
-import {startTestAuth, type TestAuth, type TestHost, type TestUser} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, type TestAuth, type TestHost, type TestUser} from '../../helpers/auth.js'
 
 type Event = Record<string, unknown>
 
@@ -147,11 +147,7 @@ describe('D08: the stream of a session', () => {
       ...{kind: 'db' as const, version: 'v3' as const, metadata: {name: 'orders', labels: {}}},
       spec: {protocol: 'postgres' as const, uri: 'db.internal:5432'},
     }
-    const health = {
-      ...{address: 'db.internal:5432', protocol: 'TCP' as const, status: 'healthy' as const},
-      ...{transition_timestamp: new Date().toISOString(), transition_reason: 'initialized' as const},
-    }
-    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health}]})
+    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health: reportedHealth()}]})
     await agent.client.emitEvents(formatEvents(event(sid, 0, 'db.session.start')))
     await expect(watching(bob, sid)).rejects.toMatchObject({code: 'ACCESS_DENIED'})
     await expect(watching(editor, sid)).rejects.toMatchObject({code: 'ACCESS_DENIED'})

@@ -5,7 +5,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import type {ApiClient} from '../../../src/lib/api/client.js'
 import {isSeal} from '../../../src/lib/audit/seal.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
-import {startTestAuth, testCluster, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, testCluster, type TestAuth, type TestHost} from '../../helpers/auth.js'
 import {formatEvents} from '../../helpers/event-lines.js'
 
 const minute = 60_000
@@ -172,11 +172,7 @@ describe('the recording of a session', () => {
       metadata: {name: 'orders', labels: {}},
       spec: {protocol: 'postgres' as const, uri: 'db.internal:5432'},
     }
-    const health = {
-      ...{address: 'db.internal:5432', protocol: 'TCP' as const, status: 'healthy' as const},
-      ...{transition_timestamp: new Date().toISOString(), transition_reason: 'initialized' as const},
-    }
-    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health}]})
+    await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases: [{database, health: reportedHealth()}]})
     const events = session(whole)
     await agent.client.emitEvents(formatEvents(...events.slice(0, 2)))
     await expect(read(plane.admin, sidOf(events))).rejects.toMatchObject({

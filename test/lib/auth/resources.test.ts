@@ -6,7 +6,7 @@ import type {HealthCheckConfig} from '../../../src/lib/resources/health-check-co
 import type {Resource} from '../../../src/lib/resources/resource.js'
 import type {Role, Verb} from '../../../src/lib/resources/role.js'
 import type {Token} from '../../../src/lib/resources/token.js'
-import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
 let plane: TestAuth
 
@@ -28,22 +28,12 @@ function database(name: string, uri = 'db:5432'): Database {
   return {kind: 'db', version: 'v3', metadata: {name}, spec: {protocol: 'postgres', uri}}
 }
 
-function healthOf(status: HealthStatus) {
-  return {
-    address: 'db:5432',
-    protocol: 'TCP',
-    status,
-    transition_timestamp: new Date().toISOString(),
-    transition_reason: 'initialized',
-  } as const
-}
-
 function beat(
   host: TestHost,
   status: HealthStatus,
   ...databases: Database[]
 ): ReturnType<TestHost['client']['heartbeat']> {
-  const health = healthOf(status)
+  const health = reportedHealth(status)
   return host.client.heartbeat({
     hostname: 'h',
     version: '0.1.0',
@@ -147,7 +137,7 @@ describe('a database', () => {
         hostname: 'h',
         version: '0.1.0',
         ...(directAddress === undefined ? {} : {directAddress}),
-        databases: [{database: database('near'), health: healthOf('healthy')}],
+        databases: [{database: database('near'), health: reportedHealth()}],
       })
     const {client} = await plane.addUser('nora', ['access'], {db_users: ['reader'], db_names: ['*']})
     const {publicKey} = await generateKeys()

@@ -5,7 +5,7 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {Lock} from '../../../src/lib/resources/lock.js'
 import type {Role} from '../../../src/lib/resources/role.js'
-import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {reportedHealth, startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
 let plane: TestAuth
 /** What the wall clock says beyond the truth, in milliseconds. */
@@ -77,14 +77,6 @@ function lock(name: string, target: Lock['spec']['target']): Lock {
 function database(name: string, labels: Record<string, string> = {}): Database {
   return {kind: 'db', version: 'v3', metadata: {name, labels}, spec: {protocol: 'postgres', uri: 'db:5432'}}
 }
-
-const health = {
-  address: 'db:5432',
-  protocol: 'TCP',
-  status: 'healthy',
-  transition_timestamp: new Date().toISOString(),
-  transition_reason: 'initialized',
-} as const
 
 describe('an agent', () => {
   it('is told of all that decides about access, then of each change, and of no secret', async () => {
@@ -186,7 +178,7 @@ it('a proxy is told where databases are, and nothing of users and roles', async 
   const first = await stream.until(isReady)
   expect(first.filter((event) => 'kind' in event && ['user', 'role', 'db'].includes(event.kind))).toEqual([])
   const beat = {hostname: 'h', version: '0.1.0'}
-  await agent.client.heartbeat({...beat, databases: [{database: database('Sales'), health}]})
+  await agent.client.heartbeat({...beat, databases: [{database: database('Sales'), health: reportedHealth()}]})
   const name = `${agent.joined.hostId}/Sales`
   expect((await stream.until(isAbout(name))).map(brief)).toEqual([`put db_server ${name}`])
   await agent.client.heartbeat({...beat, databases: []})
@@ -226,7 +218,7 @@ describe('a stream', () => {
       [two, 'shared'],
       [stranger, 'alone'],
     ] as const) {
-      const databases = [{database: database(name), health}]
+      const databases = [{database: database(name), health: reportedHealth()}]
       await agent.client.heartbeat({hostname: 'h', version: '0.1.0', databases})
     }
     const streams = await Promise.all([one, two, stranger].map((agent) => watch(agent)))
