@@ -21,6 +21,7 @@ import {counters} from '../pgwire/server-stream.js'
 import {Columns} from './columns.js'
 import type {Measurement, Passed} from './measurement.js'
 import type {Pipeline} from './pipeline.js'
+import type {Names} from './names.js'
 import {Portal, Prepared} from './prepared.js'
 import {statementOf, unfinished, type Kind, type Requests, type Subject} from './requests.js'
 import {couldCommit, rolledBack} from './statement-sql.js'
@@ -31,13 +32,12 @@ const maximumErrorBytes = 16_384
 const sqlStateLength = 5
 /** Longer tags are no server's. */
 const maximumTagLength = 64
-/** Violation of an order of messages that the server's answer says. */
-const protocolViolation = '08P01'
 
 /** `offset` counts the server's bytes up to the end of the answer. */
 export class Answers {
   readonly #audit: SessionAudit
   readonly #requests: Requests
+  readonly #names: Names
   readonly #pipeline: Pipeline<Kind, Subject>
   readonly #transactions: Transactions
   readonly #measurement: Measurement
@@ -52,6 +52,7 @@ export class Answers {
   constructor(audit: SessionAudit, requests: Requests, measurement: Measurement, passed: Passed) {
     this.#audit = audit
     this.#requests = requests
+    this.#names = requests.names
     this.#pipeline = requests.pipeline
     this.#transactions = requests.transactions
     this.#measurement = measurement
@@ -61,17 +62,16 @@ export class Answers {
   parameterDescription(types: readonly number[]): void {
     this.#advance()
     const {kind, subject} = this.#pipeline
-    if (kind === 'describe' && subject instanceof Prepared) subject.types = types
+    if (kind === 'describe' && subject instanceof Prepared) this.#names.described(subject, {types})
   }
 
   rowDescription(described: Payload): void {
     this.#advance()
     const {kind, subject} = this.#pipeline
-    const json = this.#columns.read(described)
-    if (kind === 'query' && subject instanceof Statement) subject.describe(json)
+    const columns = this.#columns.read(described)
+    if (kind === 'query' && subject instanceof Statement) subject.describe(columns)
     else if (kind === 'describe') {
-      if (subject instanceof Prepared) subject.columns = json
-      else if (subject instanceof Portal) subject.statement?.describe(json)
+      if (subject instanceof Prepared || subject instanceof Portal) this.#names.described(subject, {columns})
       this.#pipeline.shift()
     }
   }
@@ -83,20 +83,21 @@ export class Answers {
 
   completed(tag: CommandTag | undefined, offset: number): void {
     const statement = this.#current()
-    this.#requests.copyOver()
+    this.#requests.copyOver(false)
     if (!statement) return
     const {rows = 0} = tag ?? {}
     const command = tag?.command.slice(0, maximumTagLength) ?? ''
     statement.complete(command, rows)
     this.#measurement.answered(statement, offset)
     this.#transactions.completed(statement, command, rolledBack)
-    this.#requests.prepareOrForget(command, statement)
     if (this.#pipeline.kind === 'execute') this.#finish(statement)
+    this.#names.command(command, statement)
   }
 
   /** An EmptyQueryResponse. */
   empty(offset: number): void {
     const statement = this.#current()
+    this.#requests.copyOver(false)
     if (!statement) return
     this.#measurement.answered(statement, offset)
     this.#transactions.ran(statement)
@@ -106,19 +107,27 @@ export class Answers {
   suspended(offset: number): void {
     const {rows} = this.#measurement
     const statement = this.#current()
+    this.#requests.copyOver(false)
     if (!statement) return
     const {subject} = this.#pipeline
     statement.rows += rows
     // Of a portal that was not bound here, each Execute is a statement of its own.
-    statement.suspended = subject instanceof Portal && subject.confirmed
+    statement.suspended = subject instanceof Portal && !subject.unknown
     this.#measurement.answered(statement, offset)
     this.#transactions.ran(statement)
     if (this.#pipeline.kind === 'execute') this.#pipeline.shift()
   }
 
+  /** A FunctionCallResponse. */
+  returned(offset: number): void {
+    const statement = this.#current()
+    this.#requests.copyOver(false)
+    if (statement) this.#measurement.answered(statement, offset)
+  }
+
   failed(error: ServerError, offset: number): void {
     this.#advance()
-    this.#requests.copyOver()
+    this.#requests.copyOver(true)
     const {kind, subject} = this.#pipeline
     const code = error.code.slice(0, sqlStateLength)
     const text = trimText(`${error.severity}: ${error.message} (SQLSTATE ${code})`, maximumErrorBytes)
@@ -128,43 +137,52 @@ export class Answers {
       statement.sqlState = code
       this.#measurement.answered(statement, offset)
       this.#transactions.failed(statement)
-    } else if (kind !== 'sync' || !this.#transactions.failedToCommit(text, code)) {
-      this.#audit.serverError(text, code)
+    } else {
+      this.#transactions.aborted()
+      if (kind !== 'sync' || !this.#transactions.failedToCommit(text, code)) this.#audit.serverError(text, code)
     }
-    if (kind === 'query' || kind === 'function') {
-      if (statement?.copy === 'in' && code === protocolViolation) this.#requests.skipInCopy()
-    } else if (kind !== undefined && kind !== 'sync') {
-      if (statement) statement.finished = true
-      this.#requests.skipToSync()
-    }
+    if (kind === undefined || kind === 'query' || kind === 'function' || kind === 'sync') return
+    if (statement) statement.finished = true
+    this.#requests.skipToSync()
   }
 
   /** ReadyForQuery. */
   ready(status: TransactionStatus | undefined, offset: number): void {
     this.#advance()
-    this.#requests.copyOver()
-    while (this.#pipeline.kind !== undefined) {
-      const {kind, subject} = this.#pipeline
-      this.#pipeline.shift()
-      if (subject instanceof Statement) {
-        this.#measurement.answered(subject, offset)
-        this.#transactions.ran(subject)
-        subject.finished = true
-      }
-      if (kind === 'query' || kind === 'function' || kind === 'sync') break
-    }
+    const {kind, subject} = this.#pipeline
+    const isAnswered = kind === 'sync' || (subject instanceof Statement && subject.endedAt > 0)
+    if (isAnswered || !this.#requests.takesSyncOfCopy()) this.#finishRequest(offset)
     this.#measurement.passOver(offset)
-    if (status === 'I') this.#requests.leavePortals()
+    if (status === 'I') this.#names.leavePortals()
     this.#transactions.ready(status ?? 'I')
+  }
+
+  #finishRequest(offset: number): void {
+    for (;;) {
+      const {kind, subject} = this.#pipeline
+      if (kind === undefined) return
+      if (kind !== 'query' && kind !== 'function' && kind !== 'sync') {
+        this.#requests.skipOne()
+        continue
+      }
+      this.#pipeline.shift()
+      if (!(subject instanceof Statement)) return
+      this.#measurement.answered(subject, offset)
+      this.#transactions.ran(subject)
+      subject.finished = true
+      return
+    }
   }
 
   /** The session is over: records what has not come to an end. @returns the transaction that was open, and what became of it */
   end(offset: number): {transaction: number; fate: Fate} | undefined {
     const {open, status} = this.#transactions
+    const bound: Portal[] = []
     let inDoubt = false
     while (this.#pipeline.kind !== undefined) {
       const {kind, subject} = this.#pipeline
       this.#pipeline.shift()
+      if (kind === 'bind' && subject instanceof Portal) bound.push(subject)
       const statement = kind === 'bind' ? undefined : statementOf(subject)
       if (kind === 'sync' && status === 'I') inDoubt = true
       if (!statement || statement.finished || !statement.asked) continue
@@ -174,7 +192,8 @@ export class Answers {
       this.#measurement.answered(statement, offset)
       this.#transactions.ran(statement)
     }
-    this.#requests.leavePortals(true)
+    this.#names.leavePortals()
+    for (const portal of bound) this.#names.abandon(portal)
     const fate = inDoubt ? 'in doubt' : 'rollback'
     this.#transactions.close(fate)
     return open === undefined || status === 'I' ? undefined : {transaction: open, fate}
@@ -200,7 +219,8 @@ export class Answers {
       } else if (kind !== 'copy-end') {
         return
       }
-      if (kind !== 'describe') this.#requests.confirm(subject)
+      const isNamed = subject instanceof Prepared || subject instanceof Portal
+      if (isNamed && kind !== 'describe') this.#names.confirm(subject)
       this.#pipeline.shift()
     }
   }
@@ -211,7 +231,8 @@ export class Answers {
     const {kind, subject} = this.#pipeline
     if (kind === 'query' || kind === 'function') return statementOf(subject)
     if (kind !== 'execute' || !(subject instanceof Portal)) return undefined
-    const {statement, prepared} = subject
+    const portal = this.#requests.executed(subject)
+    const {statement, prepared} = portal
     if (!statement) return undefined
     if (!statement.finished) {
       if (prepared?.columns !== undefined) statement.columns ??= prepared.columns
@@ -221,7 +242,7 @@ export class Answers {
     const again = new Statement(this.#audit.nextStatement(), statement.subject)
     again.asked = true
     again.startedAt = statement.endedAt
-    subject.statement = again
+    portal.statement = again
     return again
   }
 
@@ -234,7 +255,6 @@ export class Answers {
   /** The statement that an error belongs to; the object that was not made is undone. */
   #failing(kind: Kind | undefined, subject: Subject): Statement | undefined {
     if (kind === 'parse' && subject instanceof Prepared) {
-      subject.undone = true
       const bind = this.#pipeline.indexOf('bind')
       const next = bind < 0 ? undefined : this.#pipeline.at(bind)?.subject
       const sync = this.#pipeline.indexOf('sync')
@@ -243,7 +263,7 @@ export class Answers {
       return new Statement(this.#audit.nextStatement(), subject.sql)
     }
     if (kind === 'bind' && subject instanceof Portal) {
-      subject.undone = true
+      this.#names.resolve(subject)
       return subject.statement
     }
     if (kind === 'describe') return subject instanceof Portal ? unfinished(subject.statement) : undefined

@@ -13,12 +13,12 @@ import type {ClientFrame} from '../pgwire/client-stream.js'
 import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
 import {largeObjectArguments} from '../pgwire/large-objects.js'
-import {decodeText} from '../pgwire/payload.js'
 import {renderParameters, type Parameters} from '../pgwire/parameter-text.js'
 import {decodeServerError} from '../pgwire/server-error.js'
 import {decodeCommandComplete, decodeParameterDescription, decodeReadyForQuery} from '../pgwire/server-messages.js'
 import type {Answers} from './answers.js'
-import type {Requests} from './requests.js'
+import type {Prepared} from './prepared.js'
+import {unresolvedSql, type Requests} from './requests.js'
 
 /** Types of the server's messages that `readAnswer` opens. */
 export const openedAnswers = [
@@ -28,6 +28,7 @@ export const openedAnswers = [
   backend.copyOutResponse,
   backend.emptyQueryResponse,
   backend.errorResponse,
+  backend.functionCallResponse,
   backend.parameterDescription,
   backend.portalSuspended,
   backend.readyForQuery,
@@ -56,32 +57,32 @@ export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: R
       const parse = decodeParse(frame)
       if (!parse) return false
       const fields = audit.sqlFields({text: parse.sql, bytes: parse.sqlBytes, sha256})
-      requests.parse(nameOf(parse.statement, requests), fields, parse.parameterTypes)
+      requests.parse(requests.names.of(parse.statement), fields, parse.parameterTypes)
       return true
     }
     case frontend.bind: {
       const bind = decodeBind(frame)
       if (!bind) return false
-      const name = nameOf(bind.statement, requests)
-      const portal = nameOf(bind.portal, requests)
-      const prepared = requests.findPrepared(name)
-      const parameters = describeParameters('db_query_parameters', bind, frame, prepared?.types)
-      const subject = (prepared?.sql ?? unresolved) + parameters + describeNames(name, portal)
-      requests.bind(portal, prepared, new Statement(audit.nextStatement(), subject), size)
+      const name = requests.names.of(bind.statement)
+      const portal = requests.names.of(bind.portal)
+      const describe = (prepared: Prepared | undefined): string =>
+        (prepared?.sql ?? unresolvedSql) +
+        describeParameters('db_query_parameters', bind, frame, prepared?.types) +
+        describeNames(name, portal)
+      requests.bind(portal, name, describe, size)
       return true
     }
     case frontend.execute: {
       const execute = decodeExecute(frame)
       if (!execute) return false
-      const portal = nameOf(execute.portal, requests)
-      requests.execute(portal, size, () => new Statement(audit.nextStatement(), unresolved + describeNames('', portal)))
+      requests.execute(requests.names.of(execute.portal), size)
       return true
     }
     case frontend.describe:
     case frontend.close: {
       const target = decodeTarget(frame)
       if (!target) return false
-      const name = nameOf(target.name, requests)
+      const name = requests.names.of(target.name)
       if (frame.type === frontend.close) requests.close(target.kind, name)
       else requests.describe(target.kind, name)
       return true
@@ -130,6 +131,9 @@ export function readAnswer(frame: Frame, offset: number, answers: Answers): void
     case backend.parameterDescription:
       answers.parameterDescription(decodeParameterDescription(frame) ?? [])
       break
+    case backend.functionCallResponse:
+      answers.returned(offset)
+      break
     case backend.copyInResponse:
       answers.copyBegan('in')
       break
@@ -141,16 +145,6 @@ export function readAnswer(frame: Frame, offset: number, answers: Answers): void
       break
   }
 }
-
-/** As the server tells names apart: by so many bytes. */
-function nameOf(name: string, {longestName}: Requests): string {
-  if (name.length * 3 <= longestName) return name
-  const bytes = Buffer.from(name)
-  return bytes.length <= longestName ? name : decodeText(bytes.subarray(0, longestName))
-}
-
-/** Of a statement that nobody prepared on the wire. */
-const unresolved = '"db_query":"","unresolved":true'
 
 function describeNames(statement: string, portal: string): string {
   if (statement === '' && portal === '') return ''

@@ -2,83 +2,77 @@
 export interface NamedObject {
   readonly name: string
   readonly closed: boolean
-  /** Bytes that it takes here, about. */
-  readonly weight: number
-  /** The server has not done what the message says: it skipped it, or it failed. */
-  undone: boolean
-  /** What had the name before, as long as this one is not certain. */
-  previous: this | undefined
+  /** Bytes that it takes here, about; only `grow` changes it. */
+  weight: number
 }
 
 /**
- * The prepared statements or the portals of a session, by name. A name means what the client's newest message made of it,
- * before the server has answered, and again what it meant before when the server does otherwise.
+ * The prepared statements or the portals of a session, by name. What the server has is certain, since it answers in order;
+ * what the client's messages make of a name until it has answered them is not: it may fail, or skip them.
  */
 export class NamedObjects<T extends NamedObject> {
   /** Of all that is kept. */
   weight = 0
-  readonly #newest = new Map<string, T>()
+  readonly #standing = new Map<string, T>()
+  /** By name, the newest message that the server has not answered. */
+  readonly #sent = new Map<string, T>()
 
-  get size(): number {
-    return this.#newest.size
+  /** What the server has. */
+  get standing(): ReadonlyMap<string, T> {
+    return this.#standing
   }
 
-  objects(): Iterable<T> {
-    return this.#newest.values()
-  }
-
+  /** What the name will mean when the server has done all that it is asked. */
   find(name: string): T | undefined {
-    const newest = this.#newest.get(name)
-    if (!newest?.undone) return newest?.closed ? undefined : newest
-    let standing: T | undefined = newest
-    while (standing?.undone) {
-      this.weight -= standing.weight
-      standing = standing.previous
-    }
-    if (standing) this.#newest.set(name, standing)
-    else this.#newest.delete(name)
-    return standing?.closed ? undefined : standing
+    const newest = this.#sent.get(name) ?? this.#standing.get(name)
+    return newest?.closed ? undefined : newest
   }
 
   /** The client has sent the message. */
   put(object: T): void {
-    this.find(object.name)
-    object.previous = this.#newest.get(object.name)
-    this.#newest.set(object.name, object)
+    this.#sent.set(object.name, object)
     this.weight += object.weight
+  }
+
+  /** The server has not done it. */
+  undo(object: T): void {
+    this.#answered(object)
+    this.weight -= object.weight
   }
 
   /** The server has done it. @returns what had the name before */
   confirm(object: T): T | undefined {
-    const previous = this.#forgetPrevious(object)
-    if (object.closed && this.#newest.get(object.name) === object) {
-      this.#newest.delete(object.name)
-      this.weight -= object.weight
-    }
+    this.#answered(object)
+    const previous = this.take(object.name)
+    if (object.closed) this.weight -= object.weight
+    else this.#standing.set(object.name, object)
     return previous
   }
 
-  /** Forgets those of which this is true. @returns them, and what would have the name without them */
-  remove(gone: (object: T) => boolean): T[] {
-    const removed: T[] = []
-    for (const [name, object] of this.#newest) {
-      if (!gone(object)) continue
-      this.#newest.delete(name)
-      const previous = this.#forgetPrevious(object)
-      if (previous) removed.push(previous)
-      this.weight -= object.weight
-      if (!object.closed && !object.undone) removed.push(object)
-    }
-    return removed
+  /** The server has it, and no message of this kind made it. */
+  add(object: T): void {
+    this.take(object.name)
+    this.#standing.set(object.name, object)
+    this.weight += object.weight
   }
 
-  #forgetPrevious(object: T): T | undefined {
-    let standing: T | undefined
-    for (let {previous} = object; previous; previous = previous.previous) {
-      this.weight -= previous.weight
-      if (!previous.undone) standing ??= previous
-    }
-    object.previous = undefined
-    return standing?.closed ? undefined : standing
+  /** It takes so many bytes more, as long as the server has it. */
+  grow(object: T, bytes: number): void {
+    object.weight += bytes
+    this.weight += bytes
+  }
+
+  /** The server does not have it any more. */
+  take(name: string): T | undefined {
+    const taken = this.#standing.get(name)
+    if (!taken) return undefined
+    this.#standing.delete(name)
+    this.weight -= taken.weight
+    return taken
+  }
+
+  /** Answers come in order: with the newest message all of the name are answered. */
+  #answered(object: T): void {
+    if (this.#sent.get(object.name) === object) this.#sent.delete(object.name)
   }
 }

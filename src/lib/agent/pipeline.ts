@@ -49,20 +49,20 @@ export class Pipeline<Kind, Subject> {
       : undefined
   }
 
-  /** Takes one out of the order. */
-  take(index: number): Subject | undefined {
-    const place = this.#first + index
-    this.#kinds.splice(place, 1)
-    return this.#subjects.splice(place, 1)[0]
+  /** What the server works on is about something else than it seemed. */
+  replace(subject: Subject): void {
+    this.#subjects[this.#first] = subject
   }
 
-  /** Takes those before this place that are of this kind out of the order, the first one excepted. */
-  drop(kind: Kind, before: number): void {
+  /** Takes those before this place that are of this kind out of the order, the first one excepted. @returns how many */
+  drop(kind: Kind, before: number): number {
     const stays = (_each: unknown, place: number): boolean =>
       place <= this.#first || place >= this.#first + before || this.#kinds[place] !== kind
+    const {length} = this.#kinds
     const subjects = this.#subjects.filter(stays)
     this.#kinds = this.#kinds.filter(stays)
     this.#subjects = subjects
+    return length - subjects.length
   }
 }
 

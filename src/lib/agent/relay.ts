@@ -39,6 +39,8 @@ const unanswered = {most: 32_768, least: 24_576} as const
 /** An end of our own waits this long for a gap between the server's messages. */
 const gapMilliseconds = 1000
 
+const misplacedRequest = 'The client sent a request in the middle of COPY data.'
+
 const idleStates: Readonly<Record<string, SessionState>> = {
   T: 'idle in transaction',
   E: 'idle in failed transaction',
@@ -165,6 +167,10 @@ export class Relay {
       this.end(fatal(sqlStates.programLimitExceeded, reason, 'Close those that are not needed any more.'), reason)
       return
     }
+    if (this.#requests.misplaced) {
+      this.#violated(misplacedRequest)
+      return
+    }
     const end = malformed || terminated ? checked : safe
     if (end > 0 && database.writable) database.write(end === chunk.length ? chunk : chunk.subarray(0, end))
     if (this.#requests.unanswered > unanswered.most) this.#clientFlow.hold()
@@ -189,6 +195,7 @@ export class Relay {
     if (safe > 0 && client.writable) client.write(safe === chunk.length ? chunk : chunk.subarray(0, safe))
     audit.flushSoon(this.#onAuditFailure)
     if (violation) this.#violated(violation.reason)
+    else if (this.#requests.misplaced) this.#violated(misplacedRequest)
     else if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
   }
 

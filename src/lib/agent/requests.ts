@@ -1,49 +1,69 @@
 /**
- * What a client has asked of the server, in order, and what its names mean. A request that the server will not get to is
+ * What a client has asked of the server, in order. A request that the server will not get to is
  * recorded as skipped: after an ErrorResponse it reads on at the client's next Sync.
  */
 import type {SessionAudit} from '../audit/session-audit.js'
 import {Statement} from '../audit/statement.js'
-import {preparedName} from '../pgwire/sql-statements.js'
 import type {Measurement} from './measurement.js'
-import {NamedObjects} from './named-objects.js'
+import {Names} from './names.js'
 import {Pipeline} from './pipeline.js'
-import {Portal, Prepared, PreparedStatements} from './prepared.js'
-import {statementAt} from './statement-sql.js'
+import {Portal, Prepared, type Describe} from './prepared.js'
+import {couldCommitPartly} from './statement-sql.js'
 import {Transactions} from './transactions.js'
 
 export type Kind = 'query' | 'function' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'sync' | 'copy-end'
 export type Subject = Statement | Prepared | Portal | undefined
 
+/** Of a statement that nobody prepared on the wire. */
+export const unresolvedSql = '"db_query":"","unresolved":true'
+
 /** What a session may keep prepared: texts, parameters and names. */
 const maximumWeight = 16 * 1024 * 1024
 
 export class Requests {
-  /** Bytes of names that the server tells apart. */
-  readonly longestName: number
+  readonly names: Names
   readonly pipeline = new Pipeline<Kind, Subject>()
   readonly transactions: Transactions
   readonly #audit: SessionAudit
   readonly #measurement: Measurement
-  readonly #prepared = new PreparedStatements()
-  readonly #portals = new NamedObjects<Portal>()
   /** After an error, before the client's Sync. */
   #skipping = false
   /** The server takes COPY data. */
+  #inCopy = false
+  /** It does, and the client has not said that this was all. */
   #copying = false
+  /** Syncs that the server ignores when it reads them in a COPY, and answers when the COPY has failed before. */
+  #syncsInCopy = 0
+  /** The client has sent a request where nobody can say whether the server takes it. */
+  #misplaced = false
 
+  /** @param longestName bytes of names that the server tells apart */
   constructor(audit: SessionAudit, measurement: Measurement, longestName: number) {
-    this.longestName = longestName
     this.#audit = audit
     this.#measurement = measurement
     this.transactions = new Transactions((statement) => {
       this.#record(statement)
+    }, couldCommitPartly)
+    this.names = new Names({
+      longestName,
+      // The newer line counts.
+      asked: (statement) => {
+        audit.asked(statement)
+      },
+      settled: (statement) => {
+        this.transactions.settled(statement)
+      },
     })
   }
 
   /** Whether the session has prepared more than is kept; what it does then nobody could say any more. */
   get overloaded(): boolean {
-    return this.#prepared.weight + this.#portals.weight > maximumWeight
+    return this.names.weight > maximumWeight
+  }
+
+  /** Whether a request came in the middle of COPY data: the server ends such a session too, or nobody can say what it did. */
+  get misplaced(): boolean {
+    return this.#misplaced
   }
 
   /** Requests without an answer. */
@@ -64,13 +84,8 @@ export class Requests {
       const statement = statementOf(entry.subject)
       if (statement?.asked === true && !statement.recorded) yield statement
     }
-    for (const {statement} of this.#portals.objects()) if (statement?.asked === true) yield statement
+    for (const {statement} of this.names.portals.values()) if (statement?.asked === true) yield statement
     yield* this.transactions.waiting
-  }
-
-  /** The prepared statement of a name; undefined when nobody can say what it is. */
-  findPrepared(name: string): Prepared | undefined {
-    return this.#prepared.find(name)
   }
 
   /** @param size bytes of the message, as for the others */
@@ -83,49 +98,52 @@ export class Requests {
   }
 
   parse(name: string, sql: string, types: readonly number[]): void {
-    if (this.#skipping) return
-    this.pipeline.push('parse', this.#prepared.add(name, sql, types))
+    if (this.#skips()) return
+    const prepared = new Prepared(name, sql, types)
+    this.names.put(prepared)
+    this.pipeline.push('parse', prepared)
   }
 
-  bind(name: string, prepared: Prepared | undefined, statement: Statement, size: number): void {
+  /** @param describe says the statement's subject when the name is that of a prepared statement, or of none that is known */
+  bind(name: string, statementName: string, describe: Describe, size: number): void {
+    const prepared = this.names.findPrepared(statementName)
+    const statement = new Statement(this.#audit.nextStatement(), describe(prepared))
     statement.bytesFromClient = size
-    if (this.#skipping) {
+    if (this.#skips()) {
       this.#skip(statement)
       return
     }
     const portal = new Portal(name, prepared, statement)
-    this.#portals.put(portal)
+    if (this.pipeline.length > 0) portal.unresolved = {statementName, describe}
+    this.names.put(portal)
     this.pipeline.push('bind', portal)
   }
 
-  /** @param unknown makes the statement for a portal that nobody bound: a cursor, or a mistake */
-  execute(name: string, size: number, unknown: () => Statement): void {
+  execute(name: string, size: number): void {
     // What was bound in vain is recorded already.
-    if (this.#skipping) return
-    const portal = this.#portals.find(name) ?? new Portal(name, undefined, unknown())
-    const {statement} = portal
-    if (statement) this.#begin(statement, size)
+    if (this.#skips()) return
+    const portal = this.names.findPortal(name) ?? this.#unknownPortal(name)
+    if (portal.statement) this.#begin(portal.statement, size)
     this.pipeline.push('execute', portal)
   }
 
   describe(kind: 'statement' | 'portal', name: string): void {
-    if (this.#skipping) return
-    this.pipeline.push('describe', kind === 'statement' ? this.#prepared.find(name) : this.#portals.find(name))
+    if (this.#skips()) return
+    this.pipeline.push('describe', kind === 'statement' ? this.names.findPrepared(name) : this.names.findPortal(name))
   }
 
   close(kind: 'statement' | 'portal', name: string): void {
-    if (this.#skipping) return
-    if (kind === 'statement') {
-      this.pipeline.push('close', this.#prepared.close(name))
-    } else {
-      const closing = new Portal(name, undefined, undefined)
-      this.#portals.put(closing)
-      this.pipeline.push('close', closing)
-    }
+    if (this.#skips()) return
+    const closing = kind === 'statement' ? new Prepared(name, '', [], true) : new Portal(name)
+    this.names.put(closing)
+    this.pipeline.push('close', closing)
   }
 
   sync(): void {
-    if (this.#copying) return
+    if (this.#copying) {
+      this.#syncsInCopy += 1
+      return
+    }
     this.#skipping = false
     this.pipeline.push('sync', undefined)
   }
@@ -137,75 +155,79 @@ export class Requests {
     else if (this.pipeline.length > 0) this.pipeline.push('copy-end', undefined)
   }
 
-  /** The server has done what the request says. */
-  confirm(object: Subject): void {
-    if (object instanceof Prepared) this.#prepared.confirm(object)
-    else if (object instanceof Portal) {
-      object.confirmed = true
-      const previous = this.#portals.confirm(object)
-      if (previous) this.#leave(previous)
-    }
+  /** The portal that the server executes for the request that is next in order. */
+  executed(expected: Portal): Portal {
+    const {name} = expected
+    const standing = this.names.portals.get(name)
+    if (standing === expected || (!standing && expected.unknown)) return expected
+    const portal = standing ?? this.#unknownPortal(name)
+    if (portal.statement) this.#begin(portal.statement, 0)
+    this.pipeline.replace(portal)
+    return portal
   }
 
   /** The server wants COPY data: what stands before the client's end of it is not answered. */
   copyBegan(): void {
-    const end = this.pipeline.indexOf('copy-end', 1)
-    this.pipeline.drop('sync', end < 0 ? this.pipeline.length : end)
-    if (end >= 0) this.pipeline.drop('copy-end', this.pipeline.indexOf('copy-end', 1) + 1)
-    this.#copying = end < 0
+    const found = this.pipeline.indexOf('copy-end', 1)
+    const end = found < 0 ? this.pipeline.length : found
+    for (let index = 1; index < end; index += 1) if (this.pipeline.at(index)?.kind !== 'sync') this.#misplaced = true
+    this.#inCopy = true
+    this.#syncsInCopy += this.pipeline.drop('sync', end)
+    if (found >= 0) this.pipeline.drop('copy-end', this.pipeline.indexOf('copy-end', 1) + 1)
+    this.#copying = found < 0
   }
 
-  /** The server has answered, and so takes no COPY data. */
-  copyOver(): void {
-    this.#copying = false
+  /** The server has answered a request, and so takes no COPY data. @param failed maybe before it had read all of that */
+  copyOver(failed: boolean): void {
+    if (!failed || !this.#inCopy) this.#syncsInCopy = 0
+    this.#inCopy = this.#copying = false
+  }
+
+  /** A ReadyForQuery before the answer to what is next in order: whether it is that for a Sync in a COPY that failed. */
+  takesSyncOfCopy(): boolean {
+    this.#skipping = this.#copying = false
+    if (this.#syncsInCopy === 0) return false
+    this.#syncsInCopy -= 1
+    return true
   }
 
   /** The server reads on at the client's next Sync. */
   skipToSync(): void {
-    while (this.pipeline.kind !== undefined && this.pipeline.kind !== 'sync') this.#skipOne()
+    if (this.#syncsInCopy > 0 && this.#hasRequestBeforeSync()) {
+      // One of the Syncs in the COPY may be the next: then these are not skipped.
+      this.pipeline.shift()
+      this.#misplaced = true
+      return
+    }
+    while (this.pipeline.kind !== undefined && this.pipeline.kind !== 'sync') this.skipOne()
     this.#skipping = this.pipeline.kind === undefined
   }
 
-  /** What is next in order is not done. */
-  #skipOne(): void {
-    const {kind, subject} = this.pipeline
-    this.pipeline.shift()
-    if (subject instanceof Prepared || subject instanceof Portal) {
-      if (kind === 'parse' || kind === 'bind' || kind === 'close') subject.undone = true
-    }
-    const statement = unfinished(statementOf(subject))
-    if (statement && (kind === 'query' || kind === 'function' || kind === 'bind')) this.#skip(statement)
-    else if (statement && kind === 'execute' && subject instanceof Portal && !subject.confirmed) this.#skip(statement)
+  #hasRequestBeforeSync(): boolean {
+    const second = this.pipeline.at(1)?.kind
+    return second !== undefined && second !== 'sync' && second !== 'copy-end'
   }
 
-  /** A message in the middle of COPY data was the error; no more comes of it. */
-  skipInCopy(): void {
-    for (const kind of ['query', 'function'] as const) {
-      const index = this.pipeline.indexOf(kind, 1)
-      const statement = index < 0 ? undefined : unfinished(statementOf(this.pipeline.take(index)))
-      if (!statement) continue
-      this.#skip(statement)
-      return
-    }
+  /** What is next in order is not done. */
+  skipOne(): void {
+    const {kind, subject} = this.pipeline
+    this.pipeline.shift()
+    const isNamed = subject instanceof Prepared || subject instanceof Portal
+    if (isNamed && (kind === 'parse' || kind === 'bind' || kind === 'close')) this.names.undo(subject)
+    const statement = unfinished(statementOf(subject))
+    if (statement && (kind === 'query' || kind === 'function' || kind === 'bind')) this.#skip(statement)
+    else if (statement && kind === 'execute' && subject instanceof Portal && subject.unknown) this.#skip(statement)
+  }
+
+  /** Whether the server does not read what the client sends now. */
+  #skips(): boolean {
+    if (this.#copying || (this.#skipping && this.#syncsInCopy > 0)) this.#misplaced = true
+    return this.#skipping
   }
 
   #skip(statement: Statement): void {
     statement.execution = 'skipped'
     statement.finished = true
-    this.transactions.settled(statement)
-  }
-
-  /** With the end of its transaction a portal is gone. */
-  leavePortals(all = false): void {
-    if (this.#portals.size === 0) return
-    for (const portal of this.#portals.remove(({confirmed}) => all || confirmed)) this.#leave(portal)
-  }
-
-  /** Nothing more comes out of a portal. */
-  #leave({statement}: Portal): void {
-    if (!statement || statement.finished) return
-    statement.finished = true
-    statement.execution = statement.asked ? 'partial' : 'none'
     this.transactions.settled(statement)
   }
 
@@ -215,27 +237,16 @@ export class Requests {
     this.#audit.statement(statement)
   }
 
-  /** Names that the server gives or takes away by a command, in whatever way it was sent. */
-  prepareOrForget(command: string, statement: Statement): void {
-    if (command === 'DEALLOCATE ALL' || command === 'DISCARD ALL') this.#prepared.forget(undefined, this.#asked())
-    if (command !== 'DEALLOCATE' && command !== 'PREPARE') return
-    const name = preparedName(statementAt(statement, command.toLowerCase()) ?? '')
-    if (name === undefined) return
-    if (command === 'DEALLOCATE') this.#prepared.forget(name, this.#asked())
-    else if (!this.#prepared.find(name)) this.#prepared.add(name, statement.subject)
-  }
-
-  /** What the client has prepared since it sent what is answered now. */
-  *#asked(): Generator<Subject> {
-    for (let index = 1; index < this.pipeline.length; index += 1) {
-      const {kind, subject} = this.pipeline.at(index) ?? {}
-      if (kind === 'parse') yield subject
-    }
+  #unknownPortal(name: string): Portal {
+    const fields = name === '' ? '' : `,"portal_name":${JSON.stringify(name)}`
+    const portal = new Portal(name, undefined, new Statement(this.#audit.nextStatement(), unresolvedSql + fields))
+    portal.unknown = true
+    return portal
   }
 
   #ask(kind: 'query' | 'function', statement: Statement, size: number): void {
     statement.bytesFromClient = size
-    if (this.#skipping) {
+    if (this.#skips()) {
       this.#skip(statement)
       return
     }

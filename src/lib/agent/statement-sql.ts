@@ -1,22 +1,62 @@
 /** What only the SQL of a statement says: which of its commands is complete, and whether a transaction ends with it. */
 import type {Statement} from '../audit/statement.js'
-import {isPartialRollback, mayCommit, mayRollBackPartly, splitStatements} from '../pgwire/sql-statements.js'
+import {
+  commitsByItself,
+  cursorNameIn,
+  hasUncertainEnds,
+  isPartialRollback,
+  mayCommit,
+  mayCommitByItself,
+  mayRollBackPartly,
+  preparedName,
+  splitStatements,
+} from '../pgwire/sql-statements.js'
+
+/** There is no such prepared statement, no such portal. */
+const nothingRan: ReadonlySet<string> = new Set(['26000', '34000'])
 
 /** What a ROLLBACK was; undefined for one to a savepoint. */
 export function rolledBack(statement: Statement): 'rollback' | 'unknown' | undefined {
   const sql = statementAt(statement, 'rollback')
   if (sql !== undefined) return isPartialRollback(sql) ? undefined : 'rollback'
-  return mayRollBackPartly(statement.subject) ? 'unknown' : 'rollback'
+  return isCut(statement) || mayRollBackPartly(statement.subject) ? 'unknown' : 'rollback'
 }
 
 /** Whether a statement inside of a transaction could have ended it with a commit, as far as its SQL is known. */
-export function couldCommit({subject}: Statement): boolean {
-  return /"(?:unresolved|db_query_truncated)":true/.test(subject) || mayCommit(subject)
+export function couldCommit(statement: Statement): boolean {
+  return isCut(statement) || mayCommit(statement.subject)
+}
+
+/** Whether it could have committed a part of what it did before it, or its transaction, failed; as far as its SQL is known. */
+export function couldCommitPartly(statement: Statement): boolean {
+  if (statement.sqlState !== undefined && nothingRan.has(statement.sqlState)) return false
+  return isCut(statement) || (mayCommitByItself(statement.subject) && commitsByItself(sqlOf(statement)))
+}
+
+/** The name that a PREPARE or DEALLOCATE is about; undefined when that cannot be said. */
+export function preparedStatementName(statement: Statement, word: 'prepare' | 'deallocate'): string | undefined {
+  return preparedName(statementAt(statement, word) ?? '')
+}
+
+/** The name that a DECLARE or CLOSE is about; undefined when that cannot be said. */
+export function cursorName(statement: Statement, word: 'declare' | 'close'): string | undefined {
+  return cursorNameIn(statementAt(statement, word) ?? '')
 }
 
 /** The statement in the SQL whose command was completed last, when it begins with this word; undefined when that cannot be said. */
-export function statementAt({subject, completed}: Statement, word: string): string | undefined {
-  const {db_query} = JSON.parse(`{${subject}}`) as {db_query?: string}
-  const sql = splitStatements(db_query ?? '')[completed - 1]
-  return sql?.slice(0, word.length).toLowerCase() === word ? sql : undefined
+function statementAt(statement: Statement, word: string): string | undefined {
+  const sql = sqlOf(statement)
+  if (isCut(statement) || hasUncertainEnds(sql)) return undefined
+  const found = splitStatements(sql)[statement.completed - 1]
+  return found?.slice(0, word.length).toLowerCase() === word ? found : undefined
+}
+
+/** Whether its SQL is not known, or not all of it. */
+function isCut({subject}: Statement): boolean {
+  return /"(?:unresolved|db_query_truncated)":true/.test(subject)
+}
+
+function sqlOf({subject}: Statement): string {
+  const {db_query: sql = ''} = JSON.parse(`{${subject}}`) as {db_query?: string}
+  return sql
 }

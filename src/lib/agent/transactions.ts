@@ -12,14 +12,17 @@ const maximumWaiting = 128
 export class Transactions {
   status: TransactionStatus = 'I'
   readonly #record: (statement: Statement) => void
+  readonly #couldCommitPartly: (statement: Statement) => boolean
   #number = 1
   /** Something ran in the transaction with this number. */
   #used = false
   #failed = false
   #waiting: Statement[] = []
 
-  constructor(record: (statement: Statement) => void) {
+  /** @param couldCommitPartly says whether a statement outside of a block could have committed something and failed then */
+  constructor(record: (statement: Statement) => void, couldCommitPartly: (statement: Statement) => boolean) {
     this.#record = record
+    this.#couldCommitPartly = couldCommitPartly
   }
 
   /** The transaction that is open; undefined when there is none. */
@@ -58,9 +61,13 @@ export class Transactions {
     this.#failed = true
   }
 
+  /** An error that is that of no statement: with it the transaction has failed too. */
+  aborted(): void {
+    this.#failed = true
+  }
+
   /** The server cannot commit: the statement that was the last is told so. */
   failedToCommit(error: string, sqlState: string): boolean {
-    this.#failed = true
     const last = this.#waiting.findLast((statement) => statement.transaction === this.#number)
     if (!last || last.error !== undefined) return false
     last.error = error
@@ -80,8 +87,9 @@ export class Transactions {
   }
 
   ready(status: TransactionStatus): void {
+    const inBlock = this.status !== 'I'
     this.status = status
-    if (status === 'I' && this.#used) this.#end(this.#failed ? 'rollback' : 'commit')
+    if (status === 'I' && this.#used) this.#end(this.#failed ? 'rollback' : 'commit', inBlock)
     this.#failed = false
     this.#recordWaiting()
   }
@@ -107,8 +115,10 @@ export class Transactions {
     this.#recordWaiting((each) => each === statement || !(each.finished || each.suspended))
   }
 
-  #end(fate: Fate): void {
-    for (const statement of this.#waiting) if (statement.transaction === this.#number) statement.end(fate)
+  #end(fate: Fate, inBlock = true): void {
+    const ended = this.#waiting.filter(({transaction}) => transaction === this.#number)
+    const doubtful = fate === 'rollback' && !inBlock ? ended.findLastIndex(this.#couldCommitPartly) : -1
+    for (const [index, statement] of ended.entries()) statement.end(index <= doubtful ? 'unknown' : fate)
     this.#number += 1
     this.#used = false
     this.#failed = false

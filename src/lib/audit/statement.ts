@@ -22,7 +22,7 @@ export class Statement {
   /** Its place among the statements of the session. */
   readonly number: number
   /** Fields of the event that say what was asked, as JSON without braces. */
-  readonly subject: string
+  subject: string
   /** The client has asked for its execution, and the spool says so. */
   asked = false
   /** The server has more rows of it, for who asks again. */

@@ -31,24 +31,56 @@ export function mayRollBackPartly(sql: string): boolean {
   return /\brollback\b[^;]*\bto\b/i.test(sql)
 }
 
+/** Whether a statement, or a procedure that it calls, commits by itself: then a part of it can stand when it fails. */
+export function commitsByItself(sql: string): boolean {
+  const commits = ['call', 'do', 'vacuum', 'cluster', 'reindex']
+  return /\bconcurrently\b/i.test(sql) || splitStatements(sql).some((each) => commits.includes(words(each, 1)[0] ?? ''))
+}
+
+/** Whether it is worth a look. */
+export function mayCommitByItself(sql: string): boolean {
+  return /\b(?:call|do|vacuum|cluster|reindex|concurrently)\b/i.test(sql)
+}
+
 /** Whether a statement's words could end a transaction: so may nothing without one of these. */
 export function mayCommit(sql: string): boolean {
   return /\b(?:commit|end|prepare)\b/i.test(sql)
 }
 
-/** The name in `DEALLOCATE [PREPARE] name` or `PREPARE name …`, as the server stores it; undefined for anything else. */
-export function preparedName(statement: string): string | undefined {
-  const [first, second, third] = words(statement, 3)
-  if (first === 'deallocate') return second === 'prepare' && third !== undefined ? third : second
-  return first === 'prepare' && second !== 'transaction' ? second : undefined
+/**
+ * Whether the text alone does not say where its statements end: how a backslash counts in a string is a setting, and the
+ * statements in the body of a function have ends of their own.
+ */
+export function hasUncertainEnds(sql: string): boolean {
+  return /\\|\batomic\b/i.test(sql)
 }
 
-/** The first words of a statement: folded, or as they stand between double quotes. */
+/** The name in `DEALLOCATE [PREPARE] name` or `PREPARE name …`, as the server stores it; undefined for anything else. */
+export function preparedName(statement: string): string | undefined {
+  const [first, second, third, fourth] = words(statement, 4)
+  if (first === 'deallocate' && second === 'prepare' && third !== undefined) return nameIn(third, fourth)
+  return (first === 'deallocate' || first === 'prepare') && second !== 'transaction' ? nameIn(second, third) : undefined
+}
+
+/** The name in `CLOSE name` or `DECLARE name …`; undefined for anything else. */
+export function cursorNameIn(statement: string): string | undefined {
+  const [first, second, third] = words(statement, 3)
+  return first === 'close' || first === 'declare' ? nameIn(second, third) : undefined
+}
+
+/** Of names with escapes (`U&"…"`), and those that the server's locale folds, nobody can say here what they are. */
+function nameIn(word: string | undefined, next: string | undefined): string | undefined {
+  if (word === undefined || (word === 'u' && next === '&')) return undefined
+  if (word.startsWith('"')) return word.slice(1, -1).replaceAll('""', '"')
+  return /^[\x20-\x7e]+$/.test(word) ? word : undefined
+}
+
+/** The first words of a statement: folded, or as they stand with their double quotes. */
 function words(statement: string, count: number): string[] {
   const found: string[] = []
   for (const {text} of tokens(statement)) {
     if (found.length === count) break
-    found.push(text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase())
+    found.push(text.startsWith('"') ? text : text.toLowerCase())
   }
   return found
 }

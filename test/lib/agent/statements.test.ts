@@ -146,6 +146,92 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     ])
   })
 
+  it('B04: a name means what it means to the server, not what a message that failed or was skipped would have made of it', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('s', 'delete from t where x = $1'), ask.sync).server(parsed, answer.ready())
+    const pretend = [ask.parse('', 'selec'), ask.parse('s', 'select $1'), ask.sync]
+    wire.client(...pretend, ask.bind('', 's', ['7']), ask.execute(''), ask.sync)
+    wire.server(answer.error('42601'), answer.ready(), bound, answer.done('DELETE 3'), answer.ready())
+    wire.client(
+      ask.parse('', 'selec'),
+      ask.close('S', 's'),
+      ask.sync,
+      ask.bind('', 's', ['8']),
+      ask.execute(''),
+      ask.sync,
+    )
+    wire.server(answer.error('42601'), answer.ready(), bound, answer.done('DELETE 1'), answer.ready())
+    expect(wire.statements.filter(({sqlstate}) => sqlstate === undefined).map(told)).toEqual([
+      ['delete from t where x = $1', ['7'], true, 3, 'commit'],
+      ['delete from t where x = $1', ['8'], true, 1, 'commit'],
+    ])
+    // For whoever reads the spool after a crash the newest line counts.
+    expect(wire.asked.filter(({statement}) => statement === 1).map(({fields}) => fields)).toMatchObject([
+      {db_query: 'select $1'},
+      {db_query: 'delete from t where x = $1'},
+    ])
+  })
+
+  it('B04: a name that SQL gives to something else means that, also for what was sent before the answer', () => {
+    const wire = new Wire(step)
+    const run = (sql: string, ...tags: string[]): unknown => {
+      wire.client(ask.parse('s', 'select 1'), ask.sync).server(parsed, answer.ready())
+      wire.client(ask.query(sql), ask.bind('', 's'), ask.execute(''), ask.sync)
+      wire.server(...tags.map(answer.done), answer.ready(), bound, answer.done('DELETE 1'), answer.ready())
+      const {db_query, unresolved} = wire.statements.at(-1) ?? {}
+      wire.client(ask.query('deallocate all')).server(answer.done('DEALLOCATE ALL'), answer.ready())
+      return unresolved ?? db_query
+    }
+    const change = 'deallocate s; prepare s as delete from t'
+    expect(run(change, 'DEALLOCATE', 'PREPARE')).toBe(change)
+    // What these are about the text alone does not say.
+    for (const sql of [
+      String.raw`select '\'; deallocate x; --'; deallocate s; prepare s as delete from t`,
+      String.raw`deallocate U&"\0073"; prepare s as delete from t`,
+      `/* ${'x'.repeat(70_000)} */ deallocate s; prepare s as delete from t`,
+    ]) {
+      const tags = sql.startsWith('select') ? ['SELECT 1', 'DEALLOCATE', 'PREPARE'] : ['DEALLOCATE', 'PREPARE']
+      expect(run(sql, ...tags)).toBe(true)
+    }
+  })
+
+  it('B04: a portal is what the server has under its name, also behind a savepoint, CLOSE and DECLARE', () => {
+    const wire = new Wire(step)
+    wire.client(ask.query('begin; savepoint a'), ask.parse('s', 'delete from t'), ask.bind('p', 's'), ask.sync)
+    wire.server(answer.done('BEGIN'), answer.done('SAVEPOINT'), answer.ready('T'), parsed, bound, answer.ready('T'))
+    const pretend = [ask.parse('', 'selec'), ask.parse('x', 'select 1'), ask.bind('p', 'x'), ask.execute('p'), ask.sync]
+    wire.client(...pretend, ask.query('rollback to a'), ask.execute('p'), ask.sync)
+    wire.server(answer.error('42601'), answer.ready('E'), answer.done('ROLLBACK'), answer.ready('T'))
+    wire.server(answer.done('DELETE 4'), answer.ready('T'))
+    expect(wire.statements.slice(1).map(told)).toEqual([
+      ['selec', [], false, 0, undefined],
+      ['select 1', [], 'skipped', 0, undefined],
+      ['rollback to a', [], true, 0, undefined],
+      ['delete from t', [], true, 4, undefined],
+    ])
+    wire.client(ask.parse('', 'select 1'), ask.bind('c', ''), ask.bind('d', ''), ask.sync)
+    wire.server(parsed, bound, bound, answer.ready('T'))
+    wire.client(ask.query('close c; declare c cursor for select secret; close all; declare d cursor for select secret'))
+    wire.client(ask.execute('c'), ask.execute('d'), ask.sync)
+    const tags = ['CLOSE CURSOR', 'DECLARE CURSOR', 'CLOSE CURSOR ALL', 'DECLARE CURSOR']
+    wire.server(...tags.map(answer.done), answer.ready('T'), answer.done('SELECT 1'), answer.done('SELECT 1'))
+    wire.server(answer.ready('T'))
+    expect(wire.statements.slice(-2)).toMatchObject([
+      {portal_name: 'c', unresolved: true, affected_records: 1},
+      {portal_name: 'd', unresolved: true, affected_records: 1},
+    ])
+  })
+
+  it('a portal that its transaction took away before it was executed was not executed', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('', 'delete from t'), ask.bind('', ''), ask.sync, ask.execute(''), ask.sync)
+    wire.server(parsed, bound, answer.ready(), answer.error('34000'), answer.ready())
+    expect(wire.statements).toMatchObject([
+      {db_query: 'delete from t', execution: 'none', success: false},
+      {unresolved: true, sqlstate: '34000'},
+    ])
+  })
+
   it('parameters are decoded by format and type, and NULL is not the empty text', () => {
     const wire = new Wire(step)
     wire.client(ask.parse('s', 'select $1, $2, $3, $4', [typeIds.int4]), ask.describe('S', 's'), ask.sync)
@@ -220,14 +306,80 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     ])
   })
 
-  it('a query in the place of COPY data is the error of the COPY, and not executed', () => {
+  it('B08: a COPY that fails does not read the Sync behind it, whose answer is no answer to the next query', () => {
     const wire = new Wire(step)
     wire.client(ask.query('copy t from stdin')).server(answer.copyIn)
-    wire.client(ask.query('drop table t'), ask.copyDone, ask.query('select 1'))
-    wire.server(answer.error('08P01'), answer.ready(), answer.done('SELECT 1'), answer.ready())
+    wire.client(ask.copyData('x'), ask.sync).server(answer.error('22P02'), answer.ready())
+    wire.client(ask.query('select 1/0')).server(answer.ready(), answer.error('22012'), answer.ready())
+    wire.client(ask.call(1598, [])).server(answer.result, answer.ready())
+    expect(wire.statements).toMatchObject([
+      {db_query: 'copy t from stdin', success: false, sqlstate: '22P02'},
+      {db_query: 'select 1/0', success: false, sqlstate: '22012', transaction_outcome: 'rollback'},
+      {function_oid: 1598, success: true},
+    ])
+  })
+
+  it('B08: neither does one of the extended protocol, and what comes after it is not skipped', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('', 'copy t from stdin'), ask.bind('', ''), ask.execute(''), ask.flush)
+    wire.server(parsed, bound, answer.copyIn).client(ask.copyData('x'), ask.sync)
+    wire.server(answer.error('22P02'), answer.ready())
+    wire.client(ask.query('delete from t')).server(answer.done('DELETE 5'), answer.ready())
     expect(wire.statements.map(told)).toEqual([
       ['copy t from stdin', [], false, 0, 'rollback'],
-      ['drop table t', [], 'skipped', 0, undefined],
+      ['delete from t', [], true, 5, 'commit'],
+    ])
+    // One that is read in the COPY has no answer, and no later one is taken for it.
+    wire.client(ask.parse('', 'copy t from stdin'), ask.bind('', ''), ask.execute(''), ask.sync)
+    wire.server(parsed, bound, answer.copyIn).client(ask.copyData('x')).server(answer.error('22P02'))
+    wire.client(ask.copyFail, ask.sync).server(answer.ready())
+    wire.client(ask.parse('', 'selec'), ask.bind('', ''), ask.flush).server(answer.error('42601'))
+    wire.client(ask.execute(''), ask.query('select 2'), ask.sync).server(answer.ready())
+    expect(wire.requests.misplaced).toBe(false)
+    expect(wire.statements.slice(2).map(told)).toEqual([
+      ['copy t from stdin', [], false, 0, 'rollback'],
+      ['selec', [], false, 0, 'rollback'],
+      ['select 2', [], 'skipped', 0, undefined],
+    ])
+  })
+
+  it('a request in the place of COPY data is none of which could be said what the server does', () => {
+    const known = new Wire(step)
+    known.client(ask.query('copy t from stdin')).server(answer.copyIn)
+    known.client(ask.copyData('1\n'))
+    expect(known.requests.misplaced).toBe(false)
+    known.client(ask.query('drop table t'))
+    expect(known.requests.misplaced).toBe(true)
+
+    const unknown = new Wire(step)
+    unknown.client(ask.query('copy t from stdin'), ask.copyData('x'), ask.sync, ask.query('drop table t'))
+    expect(unknown.requests.misplaced).toBe(false)
+    unknown.server(answer.copyIn)
+    expect(unknown.requests.misplaced).toBe(true)
+
+    const behindError = new Wire(step)
+    behindError.client(ask.parse('', 'copy t from stdin'), ask.bind('', ''), ask.execute('')).server(parsed, bound)
+    behindError.server(answer.copyIn).client(ask.copyData('x'), ask.sync).server(answer.error('22P02'))
+    behindError.client(ask.query('drop table t'))
+    expect(behindError.requests.misplaced).toBe(true)
+
+    const behindEnd = new Wire(step)
+    behindEnd.client(ask.parse('', 'copy t from stdin'), ask.bind('', ''), ask.execute(''), ask.copyData('x'), ask.sync)
+    behindEnd.client(ask.copyDone, ask.parse('', 'drop table t'), ask.bind('', ''), ask.execute(''), ask.sync)
+    behindEnd.server(parsed, bound, answer.copyIn, answer.error('22P02'))
+    expect(behindEnd.requests.misplaced).toBe(true)
+    behindEnd.end()
+    expect(behindEnd.statements.map(told)).toEqual([
+      ['copy t from stdin', [], false, 0, 'in doubt'],
+      ['drop table t', [], 'unanswered', 0, 'in doubt'],
+    ])
+
+    const ordinary = new Wire(step)
+    ordinary.client(ask.query('copy t from stdin'), ask.copyData('x'), ask.copyDone, ask.query('select 1'))
+    ordinary.server(answer.copyIn, answer.done('COPY 1'), answer.ready(), answer.done('SELECT 1'), answer.ready())
+    expect(ordinary.requests.misplaced).toBe(false)
+    expect(ordinary.statements.map(told)).toEqual([
+      ['copy t from stdin', [], true, 1, 'commit'],
       ['select 1', [], true, 1, 'commit'],
     ])
   })
@@ -299,6 +451,37 @@ describe('the fate of a transaction', () => {
     wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.sync)
     wire.server(parsed, bound, answer.done('INSERT 0 1'), answer.error('23503'), answer.ready())
     expect(wire.statements).toMatchObject([{success: false, sqlstate: '23503', transaction_outcome: 'rollback'}])
+  })
+
+  it('is not known when a procedure or block of code may have committed a part of what failed then', () => {
+    const wire = new Wire()
+    const fail = (sql: string): void => {
+      wire.client(ask.query(sql)).server(answer.error('22012'), answer.ready(wire.requests.transactions.status))
+    }
+    for (const sql of ['/* x */ call p()', 'do $$ commit $$', 'insert into t select 1 on conflict do nothing'])
+      fail(sql)
+    wire.client(ask.parse('', 'call p()'), ask.bind('', ''), ask.execute(''), ask.query('select 1/0'))
+    wire.server(parsed, bound, answer.done('CALL'), answer.error('22012'), answer.ready())
+    run(wire, 'begin', 'BEGIN', 'T')
+    fail('call p()')
+    run(wire, 'rollback', 'ROLLBACK', 'I')
+    expect(fates(wire)).toEqual([
+      [1, 'unknown'],
+      [2, 'unknown'],
+      [3, 'rollback'],
+      [4, 'unknown'],
+      [4, 'rollback'],
+      [5, undefined],
+      [5, undefined],
+      [5, 'rollback'],
+    ])
+  })
+
+  it('is a rollback when the error is that of no statement', () => {
+    const wire = new Wire()
+    wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.describe('P', 'unknown'), ask.sync)
+    wire.server(parsed, bound, answer.done('INSERT 0 1'), answer.error('34000'), answer.ready())
+    expect(wire.statements).toMatchObject([{success: true, transaction_outcome: 'rollback'}])
   })
 
   it('is in doubt when the session ends before the answer, and a rollback where nothing could commit', () => {
@@ -386,6 +569,36 @@ describe('a client that means no good', () => {
     }
     expect(prepared).toBeGreaterThan(200)
     expect(prepared).toBeLessThan(300)
+  })
+
+  it('is held to so much that it has described', () => {
+    const wire = new Wire()
+    const columns = Array.from({length: 100}, (_, index): [string, number] => [`column ${index}`, index])
+    const types = Array.from({length: 10_000}, () => 25)
+    const description = [answer.parameters(...types), answer.columns(...columns)]
+    const describeOnce = (name: string): void => {
+      wire.client(ask.parse(name, 'table t'), ask.describe('S', name), ask.sync)
+      wire.server(parsed, ...description, answer.ready())
+    }
+    let prepared = 0
+    const describeAgain = [answer.parameters(25), answer.columns(...columns), answer.ready()]
+    wire.client(ask.parse('', 'table t'), ask.sync).server(parsed, answer.ready())
+    for (let index = 0; index < 5000; index += 1) {
+      wire.client(ask.describe('S', ''), ask.sync).server(...describeAgain)
+    }
+    expect(wire.requests.overloaded).toBe(false)
+    for (; !wire.requests.overloaded && prepared < 1000; prepared += 1) describeOnce(`s${prepared}`)
+    expect(prepared).toBeGreaterThan(100)
+    expect(prepared).toBeLessThan(300)
+    wire.client(ask.query('deallocate all')).server(answer.done('DEALLOCATE ALL'), answer.ready())
+    // What is closed again leaves no more room than there was.
+    for (let index = 0; index < 10; index += 1) {
+      describeOnce('x')
+      wire.client(ask.close('S', 'x'), ask.sync).server(answer.closed, answer.ready())
+    }
+    let again = 0
+    for (; !wire.requests.overloaded && again < 1000; again += 1) describeOnce(`s${again}`)
+    expect(again).toBe(prepared)
   })
 
   it('may prepare and close for ever', () => {
