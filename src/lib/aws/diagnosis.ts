@@ -1,9 +1,10 @@
 /** From a refusal by the database, and what was looked at after it, to the one cause and the one thing to do. */
 import type {ServerError} from '../pgwire/server-error.js'
 import type {AwsDatabase} from './aws-database.js'
-import type {Examination, Need} from './examination.js'
+import type {Examination} from './examination.js'
 import type {Diagnosis, Finding, Problem} from '../resources/finding.js'
 import {wait, written} from './permission-text.js'
+import type {Need} from './sign-in-need.js'
 
 /** What a user who asks knows about a database user: from an admin user, where one is configured. */
 export type UserStanding = 'missing' | 'no-login' | 'no-membership' | 'fine' | 'unknown'

@@ -7,21 +7,26 @@
  */
 import type {IAMClient} from '@aws-sdk/client-iam'
 import type {Clock} from '../core/clock.js'
-import {messageOf} from '../core/errors.js'
-import {detectEndpoint} from '../resources/endpoint.js'
-import {chainOf, partitionOf, type AwsDatabase} from './aws-database.js'
-import {askCaller, type CallerFacts} from './caller.js'
+import {skipped, type Finding} from '../resources/finding.js'
+import {chainOf} from './aws-database.js'
+import {askCaller} from './caller.js'
 import {using, type AwsClients, type Caller} from './clients.js'
-import {readDenial} from './denial.js'
 import {describeMembers, describeOnAws, type AwsDescription} from './description.js'
-import {describeAwsError, isDenied, isMissing} from './failure.js'
-import {failed, passed, skipped, type Finding} from '../resources/finding.js'
+import {
+  clockFinding,
+  credentialsFinding,
+  databaseFinding,
+  iamFinding,
+  noCredentials,
+  regionFinding,
+} from './examination-findings.js'
 import type {IamIdentity} from './iam-identity.js'
 import type {AwsIdentities, RoleHop} from './identities.js'
 import {examinePermission, isSimulatedAllowed, type PermissionQuestion, type RecentChange} from './permission.js'
 import {permissionFinding} from './permission-text.js'
-import type {PolicyOwner} from './written-policies.js'
 import {readTrust, roleFinding} from './role-trust.js'
+import {needOf, type Need, type SignIn} from './sign-in-need.js'
+import type {PolicyOwner} from './written-policies.js'
 
 export interface ExaminationOptions {
   readonly clients: AwsClients
@@ -29,13 +34,7 @@ export interface ExaminationOptions {
   readonly clock: Clock
 }
 
-export interface ExaminationRequest {
-  readonly database: AwsDatabase
-  /** The user in the database; of no interest where a role signs in. */
-  readonly dbUser: string
-  /** The roles that are assumed for the user, in order. */
-  readonly chain: readonly RoleHop[]
-  readonly region: string
+export interface ExaminationRequest extends SignIn {
   /** Ends the requests that are still under way; their checks are skipped. */
   readonly signal: AbortSignal
 }
@@ -48,19 +47,11 @@ export interface Examination {
   readonly changed: RecentChange | undefined
 }
 
-/** A permission; its resource holds `*` for an id that is not known. */
-export interface Need extends PermissionQuestion {
-  readonly isExact: boolean
-}
-
-/** Requests and tokens of a clock that differs by more are refused (IAM and RDS: 5 minutes ahead, or a token's life behind). */
-const clockTolerance = 5 * 60_000
-
 /** Never rejects. */
 export async function examine(options: ExaminationOptions, request: ExaminationRequest): Promise<Examination> {
   const {database, chain, region, signal} = request
   const {clients, identities, clock} = options
-  const regionFound = examineRegion(database)
+  const regionFound = regionFinding(database)
   const before: Finding[] = regionFound ? [regionFound] : []
   let caller: Caller
   try {
@@ -89,7 +80,26 @@ export async function examine(options: ExaminationOptions, request: ExaminationR
     return {findings: [...findings, finding], need, changed: undefined}
   }
   const now = clock.now() + (facts.skew ?? 0)
-  const {permission, aliases} = await using(await clients.iam(caller), async (iam) => {
+  const {finding, changed} = await examineNeed(options, request, {need, caller, description, now})
+  return {findings: [...findings, finding], need, changed}
+}
+
+interface NeedRequest {
+  readonly need: Need
+  readonly caller: Caller
+  readonly description: AwsDescription | undefined
+  /** AWS's time, milliseconds since 1970. */
+  readonly now: number
+}
+
+/** Whether IAM gives the caller what they need, and if not, on what it does instead. */
+async function examineNeed(
+  options: ExaminationOptions,
+  request: ExaminationRequest,
+  {need, caller, description, now}: NeedRequest,
+): Promise<{readonly finding: Finding; readonly changed: RecentChange | undefined}> {
+  const {signal} = request
+  const {permission, aliases} = await using(await options.clients.iam(caller), async (iam) => {
     const found = await examinePermission(iam, need, now, signal)
     if (found.kind !== 'missing') return {permission: found, aliases: []}
     const names = await findAliases(options, request, description)
@@ -97,32 +107,16 @@ export async function examine(options: ExaminationOptions, request: ExaminationR
     return {permission: {...found, others}, aliases: names}
   })
   if (!need.isExact && permission.kind === 'missing') {
-    const finding = skipped(
-      'permission',
-      'Permissions cannot be checked: the resource id of the database is not known.',
-    )
-    return {findings: [...findings, finding], need, changed: undefined}
+    const reason = 'Permissions cannot be checked: the resource id of the database is not known.'
+    return {finding: skipped('permission', reason), changed: undefined}
   }
   const changed = permission.kind === 'allowed' || permission.kind === 'changing' ? permission.changed : undefined
-  return {findings: [...findings, permissionFinding('permission', permission, need, aliases)], need, changed}
+  return {finding: permissionFinding('permission', permission, need, aliases), changed}
 }
 
 /** Databases are described as the database's own role, not as the user's. */
 async function callerFor({identities}: ExaminationOptions, {database, region}: ExaminationRequest): Promise<Caller> {
   return {session: await identities.session({chain: chainOf(database), region}), region}
-}
-
-function examineRegion({endpoint, settings}: AwsDatabase): Finding | undefined {
-  const {region: actual} = detectEndpoint(endpoint.host)
-  if (actual === undefined) return undefined
-  const {region = actual} = settings
-  if (region === actual) return passed('region', `The endpoint is in ${actual}.`)
-  return failed(
-    'region',
-    'wrong-region',
-    `The database has aws.region "${region}", but its endpoint ${endpoint.host} is in ${actual}.`,
-    `Set aws.region of the database to ${actual}, or remove it.`,
-  )
 }
 
 /** Which role of the chain cannot be assumed, or why the host has no credentials. */
@@ -174,113 +168,6 @@ async function examineHop(options: ExaminationOptions, request: HopRequest): Pro
   })
 }
 
-/** What it means that no source on the host has credentials. */
-export function noCredentials(error: unknown): Finding {
-  const said = messageOf(error)
-  const cause = said.includes('HttpPutResponseHopLimit')
-    ? 'The agent runs in a container, and the hop limit of the instance keeps the metadata service from it.'
-    : 'None of the places where the host of the agent may keep AWS credentials holds any that work.'
-  const fix = said.includes('HttpPutResponseHopLimit')
-    ? 'Run: aws ec2 modify-instance-metadata-options --instance-id <id> --http-put-response-hop-limit 2.'
-    : 'Give the host of the agent an instance role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for it.'
-  return failed('credentials', 'no-credentials', cause, fix)
-}
-
-/** What it means that AWS does not take credentials; undefined when the error is about something else. */
-export function rejectedCredentials(error: unknown): Finding | undefined {
-  const {name = ''} = error as Partial<Error>
-  if (name.startsWith('ExpiredToken')) {
-    return failed(
-      'credentials',
-      'expired-credentials',
-      'The AWS credentials of the agent have expired.',
-      'Renew them where the agent gets them from, or let it use a role, whose sessions renew themselves.',
-    )
-  }
-  if (
-    /^(InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|SignatureDoesNotMatch|InvalidSignature)/.test(name)
-  ) {
-    return failed(
-      'credentials',
-      'unknown-credentials',
-      `AWS does not take the access key of the agent: ${describeAwsError(error)}`,
-      'Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: the key may have been deleted, or mistyped.',
-    )
-  }
-  return undefined
-}
-
-function credentialsFinding({identity, failure}: CallerFacts): Finding {
-  if (identity) return passed('credentials', `The agent is ${identity.arn}.`)
-  return (
-    rejectedCredentials(failure) ??
-    skipped('credentials', `AWS does not say who the agent is: ${describeAwsError(failure)}.`)
-  )
-}
-
-function clockFinding(skew: number | undefined): Finding {
-  if (skew === undefined) return skipped('clock', 'AWS did not say what time it is.')
-  const minutes = Math.round(Math.abs(skew) / 60_000)
-  if (Math.abs(skew) <= clockTolerance)
-    return passed('clock', 'The clock of the host differs from AWS’ by less than five minutes.')
-  return failed(
-    'clock',
-    'clock-skew',
-    `The clock of the agent’s host is ${minutes} minutes ${skew > 0 ? 'behind' : 'ahead of'} AWS’.`,
-    'Set the clock of the host, and keep it right with NTP (chrony, systemd-timesyncd).',
-  )
-}
-
-function databaseFinding(
-  {endpoint, name}: AwsDatabase,
-  described: AwsDescription | {readonly error: unknown},
-): Finding {
-  if (!('error' in described)) {
-    if (described.hosts.length === 0 || described.hosts.includes(endpoint.host.toLowerCase())) {
-      return passed('database', `AWS knows the database at ${endpoint.host}.`)
-    }
-    return failed(
-      'database',
-      'unknown-database',
-      `AWS does not know ${endpoint.host} as an endpoint of the database that "${name}" names.`,
-      'Correct the uri of the database, or the id under aws.',
-    )
-  }
-  const {error} = described
-  if (isMissing(error)) {
-    return failed(
-      'database',
-      'unknown-database',
-      `There is no such database in the account and region of the agent’s credentials: ${describeAwsError(error)}`,
-      'Set aws.assume_role_arn of the database to a role in the account that owns it, or correct its uri.',
-    )
-  }
-  const denial = readDenial(error)
-  return skipped(
-    'database',
-    isDenied(error)
-      ? `AWS does not let the agent describe the database: it is not allowed ${denial?.action ?? 'the request'}.`
-      : `AWS does not describe the database: ${describeAwsError(error)}.`,
-  )
-}
-
-function iamFinding(description: AwsDescription | undefined): Finding {
-  const {iam_auth: isOn, cluster_id: cluster, instance_id: instance} = description?.settings.rds ?? {}
-  if (isOn === undefined) return skipped('iam-authentication', 'Whether IAM authentication is on is not known.')
-  const what = cluster === undefined ? `instance "${instance ?? ''}"` : `cluster "${cluster}"`
-  if (isOn) return passed('iam-authentication', `IAM authentication is on for the ${what}.`)
-  const command =
-    cluster === undefined
-      ? `aws rds modify-db-instance --db-instance-identifier ${instance ?? ''}`
-      : `aws rds modify-db-cluster --db-cluster-identifier ${cluster}`
-  return failed(
-    'iam-authentication',
-    'iam-authentication-off',
-    `IAM authentication is off for the ${what}.`,
-    `Switch it on: ${command} --enable-iam-database-authentication --apply-immediately.`,
-  )
-}
-
 /** The identity as IAM knows it: of a session, the role with its path. */
 async function ownerOf(
   {clients}: ExaminationOptions,
@@ -301,46 +188,18 @@ async function ownerOf(
   return {kind: 'role', name, arn: found?.Role?.Arn ?? guess}
 }
 
-/** The permission to sign in. */
-function needOf(
-  {database, dbUser, region, chain}: ExaminationRequest,
-  owner: PolicyOwner,
-  description: AwsDescription | undefined,
-): Need {
-  const {account_id, rds, rdsproxy, redshift, redshift_serverless} = description?.settings ?? database.settings
-  const account = account_id ?? owner.arn.split(':')[4] ?? ''
-  const need = (action: string, kind: string, id: string | undefined, name = ''): Need => {
-    const [service] = action.split(':')
-    const place = `arn:${partitionOf(region)}:${service ?? ''}:${region}:${account}`
-    return {owner, action, resource: `${place}:${kind}${id ?? '*'}${name}`, isExact: id !== undefined}
-  }
-  switch (database.type) {
-    case 'rds':
-      return need('rds-db:connect', 'dbuser:', rds?.resource_id, `/${dbUser}`)
-    case 'rdsproxy':
-      return need('rds-db:connect', 'dbuser:', rdsproxy?.resource_id, `/${dbUser}`)
-    case 'redshift': {
-      const isRole = chain.length > chainOf(database).length
-      return isRole
-        ? need('redshift:GetClusterCredentialsWithIAM', 'dbname:', redshift?.cluster_id, '/*')
-        : need('redshift:GetClusterCredentials', 'dbuser:', redshift?.cluster_id, `/${dbUser}`)
-    }
-    case 'redshift-serverless':
-      return need('redshift-serverless:GetCredentials', 'workgroup/', redshift_serverless?.workgroup_id)
-  }
-}
-
 /** What policies name by mistake in the place of the resource id: names, and the ids of a cluster’s instances. */
 async function findAliases(
-  {clients, identities}: ExaminationOptions,
-  {database, region, signal}: ExaminationRequest,
+  options: ExaminationOptions,
+  request: ExaminationRequest,
   description: AwsDescription | undefined,
 ): Promise<readonly string[]> {
+  const {database, signal} = request
   const {rds, rdsproxy} = description?.settings ?? database.settings
   const names = [rds?.cluster_id, rds?.instance_id, rdsproxy?.name].filter((name) => name !== undefined)
   if (database.type !== 'rds' || rds?.cluster_id === undefined) return names
-  const caller = {session: await identities.session({chain: chainOf(database), region}), region}
-  const members = await describeMembers({clients, caller, database, signal}, rds.cluster_id).catch(() => [])
+  const caller = await callerFor(options, request)
+  const members = await describeMembers({clients: options.clients, caller, database, signal}, rds.cluster_id).catch(() => [])
   return [...names, ...members]
 }
 
