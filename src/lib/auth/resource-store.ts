@@ -1,58 +1,30 @@
-import {compileMatch} from '../access/health-check-match.js'
-import {checkRole} from '../access/role-check.js'
-import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {isSingleton, kindNouns, singletonNames, type Kind} from '../resources/kinds.js'
 import type {Resource, ResourceOf} from '../resources/resource.js'
 import {maskToken, withoutSecret} from '../resources/token-name.js'
 import type {User} from '../resources/user.js'
 import {hashOf, type Accounts} from './accounts.js'
-import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
 import {actorFields, mayCall, type Caller} from './caller.js'
-import {defaultSettings, originLabel, settingsEvents, type ClusterSettings, type Settings} from './cluster-settings.js'
 import type {Joining} from './joining.js'
-import type {Records, Stored} from './records.js'
+import {PlainResources, type PlainResourcesOptions} from './plain-resources.js'
+import type {Stored} from './records.js'
 import {replaceResource} from './replacement.js'
-import {databaseKey, type Stores, type UserRecord} from './stores.js'
+import {unrevised, withoutRevision, withRevision} from './revision.js'
+import {databaseKey, type UserRecord} from './stores.js'
 
-export interface ResourceStoreOptions {
-  readonly stores: Stores
+export interface ResourceStoreOptions extends PlainResourcesOptions {
   readonly accounts: Accounts
   readonly joining: Joining
-  readonly settings: ClusterSettings
-  readonly audit: AuditLog
-  readonly clock: Clock
 }
 
-const byName = (name: string): string => name
-const settings = (event: OwnEventName) => ({key: byName, created: event, updated: event, deleted: event})
-
-/** Kinds that are plain values here: key and the events of their life. */
-const plain = {
-  role: {key: byName, created: 'role.created', updated: 'role.updated', deleted: 'role.deleted'},
-  db: {key: databaseKey, created: 'db.create', updated: 'db.update', deleted: 'db.delete'},
-  lock: {key: byName, created: 'lock.created', updated: 'lock.created', deleted: 'lock.deleted'},
-  health_check_config: {
-    key: byName,
-    created: 'health_check_config.create',
-    updated: 'health_check_config.update',
-    deleted: 'health_check_config.delete',
-  },
-  session_recording_config: settings(settingsEvents.session_recording_config),
-  cluster_networking_config: settings(settingsEvents.cluster_networking_config),
-  cluster_auth_preference: settings(settingsEvents.cluster_auth_preference),
-} as const satisfies Readonly<
-  Record<string, {key: (name: string) => string; created: OwnEventName; updated: OwnEventName; deleted: OwnEventName}>
->
-
-type PlainKind = keyof typeof plain
-
-/** Resources as administrators read and write them, by kind and name. */
+/** Resources of every kind as administrators read and write them, by kind and name. */
 export class ResourceStore {
   readonly #options: ResourceStoreOptions
+  readonly #plain: PlainResources
 
   constructor(options: ResourceStoreOptions) {
     this.#options = options
+    this.#plain = new PlainResources(options)
   }
 
   async list(kind: Kind, caller: Caller): Promise<Resource[]> {
@@ -64,12 +36,8 @@ export class ResourceStore {
         return (await stores.tokens.list()).map((token) => showToken(withRevision(token), caller))
       case 'db_server':
         return (await stores.databaseServers.list()).map(withRevision)
-      case 'session_recording_config':
-      case 'cluster_networking_config':
-      case 'cluster_auth_preference':
-        return [await this.#options.settings.get(kind)]
       default:
-        return (await this.#records(kind).list()).map(withRevision)
+        return this.#plain.list(kind)
     }
   }
 
@@ -90,7 +58,7 @@ export class ResourceStore {
       case 'db_server':
         throw announcedOnly()
       default:
-        return this.#createPlain(resource, caller)
+        return this.#plain.create(resource, caller)
     }
   }
 
@@ -107,7 +75,7 @@ export class ResourceStore {
       case 'db_server':
         throw announcedOnly()
       default:
-        return this.#putPlain(resource, caller)
+        return this.#plain.put(resource, caller)
     }
   }
 
@@ -128,81 +96,27 @@ export class ResourceStore {
         for (const {spec} of servers) await stores.databaseServers.delete(`${databaseKey(name)}/${spec.host_id}`)
         return
       }
-      default: {
-        if (kind === 'role') await this.#checkUnused(name)
-        if (isSingleton(kind)) await this.#options.settings.isChange(kind)
-        const {key, deleted} = plain[kind]
-        if (!(await this.#records(kind).delete(key(name)))) throw notFound(kind, name)
-        await audit.append(deleted, {
-          ...actorFields(caller),
-          name,
-          updated_by: actorFields(caller).user,
-          ...(isSingleton(kind) && {settings: defaultSettings(kind).spec}),
-        })
-      }
+      default:
+        if (!(await this.#plain.delete(kind, name, caller))) throw notFound(kind, name)
     }
   }
 
   async #find(kind: Kind, name: string, caller: Caller): Promise<Resource[]> {
     const {stores} = this.#options
-    const one = <T extends Resource>(stored: Stored<T> | undefined): T[] => (stored ? [withRevision(stored)] : [])
     switch (kind) {
       case 'user': {
         const record = await stores.users.get(name)
         return record ? [showUser(record)] : []
       }
-      case 'token':
-        return one(await stores.tokens.get(hashOf(name))).map((token) => showToken(token, caller))
+      case 'token': {
+        const token = await stores.tokens.get(hashOf(name))
+        return token ? [showToken(withRevision(token), caller)] : []
+      }
       case 'db_server':
         return stores.serversOf(name)
-      case 'session_recording_config':
-      case 'cluster_networking_config':
-      case 'cluster_auth_preference':
-        return name === singletonNames[kind] ? [await this.#options.settings.get(kind)] : []
       default:
-        return one(await this.#records(kind).get(plain[kind].key(name)))
+        return this.#plain.find(kind, name)
     }
-  }
-
-  #records(kind: PlainKind): Records<ResourceOf[PlainKind]> {
-    const {roles, databases, locks, healthChecks, settings} = this.#options.stores
-    // Each is used for resources of its own kind only, which its caller has in hand.
-    return {role: roles, db: databases, lock: locks, health_check_config: healthChecks, ...settings}[kind]
-  }
-
-  async #createPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<void> {
-    const {kind, metadata} = resource
-    if (isSetting(resource) && !(await this.#options.settings.isChange(resource.kind, resource))) return
-    const {clock} = this.#options
-    const author = {created_at: new Date(clock.now()).toISOString(), created_by: actorFields(caller).user}
-    try {
-      const made = signedBy(author, prepare(resource))
-      await this.#records(kind).create(plain[kind].key(metadata.name), made, expiryOf(resource))
-    } catch (error) {
-      if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
-      throw new PosternError('ALREADY_EXISTS', `There is a ${kindNouns[kind]} "${metadata.name}" already.`, {
-        cause: error,
-        hint: 'To replace it, use -f (--force).',
-      })
-    }
-    await this.#options.audit.append(plain[kind].created, changeFields(resource, caller))
-  }
-
-  async #putPlain(resource: ResourceOf[PlainKind], caller: Caller): Promise<boolean> {
-    const {kind, metadata} = resource
-    if (isSetting(resource) && !(await this.#options.settings.isChange(resource.kind, resource))) return false
-    const records = this.#records(kind)
-    const key = plain[kind].key(metadata.name)
-    return replaceResource(resource, {
-      read: () => records.get(key),
-      create: () => this.#createPlain(resource, caller),
-      swap: async ({revision, value}) => {
-        const author = value.kind === 'lock' ? value.spec : {}
-        await records.swap(key, revision, signedBy(author, prepare(resource)), expiryOf(resource))
-        await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
-      },
-      caller,
-    })
   }
 
   #putToken(token: ResourceOf['token'], caller: Caller): Promise<boolean> {
@@ -224,50 +138,6 @@ export class ResourceStore {
       caller,
     })
   }
-
-  async #checkUnused(role: string): Promise<void> {
-    const holders = (await this.#options.stores.users.list()).filter(({value}) => value.user.spec.roles.includes(role))
-    if (holders.length === 0) return
-    const names = holders.map(({value}) => value.user.metadata.name)
-    throw new PosternError(
-      'CONFLICT',
-      `Role "${role}" is held by ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' and others' : ''}.`,
-      {
-        hint: 'Take it from these users first: `postern users update NAME --set-roles=...`.',
-      },
-    )
-  }
-}
-
-/** As it is stored: a role whose patterns were checked; a database and a setting that say where they come from. */
-function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
-  if (resource.kind === 'role') checkRole(resource)
-  if (resource.kind === 'health_check_config') compileMatch(resource)
-  const metadata = withoutRevision(resource.metadata)
-  const hasOrigin = resource.kind === 'db' || isSetting(resource)
-  const labels = hasOrigin ? {labels: {...metadata.labels, [originLabel]: 'dynamic'}} : {}
-  return {...resource, metadata: {...metadata, ...labels}}
-}
-
-function isSetting(resource: Resource): resource is Settings {
-  return isSingleton(resource.kind)
-}
-
-/** Who made a lock, and when, whatever its text says of that. */
-function signedBy(
-  {created_at: at, created_by: by}: Pick<ResourceOf['lock']['spec'], 'created_at' | 'created_by'>,
-  resource: ResourceOf[PlainKind],
-): ResourceOf[PlainKind] {
-  return resource.kind === 'lock' ? {...resource, spec: {...resource.spec, created_at: at, created_by: by}} : resource
-}
-
-function expiryOf(resource: Resource): number | undefined {
-  const expires = resource.kind === 'lock' ? resource.spec.expires : resource.metadata.expires
-  return expires === undefined ? undefined : Date.parse(expires)
-}
-
-function withRevision<T extends Resource>({value, revision}: Stored<T>): T {
-  return {...value, metadata: {...value.metadata, revision: String(revision)}}
 }
 
 function showUser({value, revision}: Stored<UserRecord>): User {
@@ -287,29 +157,6 @@ function showToken(token: ResourceOf['token'], caller: Caller): ResourceOf['toke
 /** The status of a user is the control plane's to write. */
 function withoutStatus(user: User): User {
   return {kind: user.kind, version: user.version, metadata: withoutRevision(user.metadata), spec: user.spec}
-}
-
-const unrevised = <T extends Resource>(resource: T): T => ({...resource, metadata: withoutRevision(resource.metadata)})
-
-/** A revision belongs to the storage, not to the value. */
-function withoutRevision<T extends {revision?: string | undefined}>(metadata: T): Omit<T, 'revision'> {
-  return Object.fromEntries(Object.entries(metadata).filter(([key]) => key !== 'revision')) as Omit<T, 'revision'>
-}
-
-function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly<Record<string, unknown>> {
-  const {kind, metadata} = resource
-  const actor = actorFields(caller)
-  return {
-    ...actor,
-    name: metadata.name,
-    expires: metadata.expires ?? noExpiry,
-    updated_by: actor.user,
-    ...(kind === 'lock' ? {target: resource.spec.target} : {}),
-    ...(isSetting(resource) ? {settings: resource.spec} : {}),
-    ...(kind === 'db'
-      ? {db_protocol: resource.spec.protocol, db_uri: resource.spec.uri, db_labels: metadata.labels ?? {}}
-      : {}),
-  }
 }
 
 function notFound(kind: Kind, name: string): PosternError {
