@@ -1,7 +1,9 @@
 import type {IncomingHttpHeaders} from 'node:http'
 import {Readable} from 'node:stream'
 import type {z} from 'zod'
+import {PosternError} from '../core/errors.js'
 import type {SystemRole} from '../pki/identity.js'
+import {describeIssues} from '../resources/resource.js'
 import type {Verb} from '../resources/role.js'
 import type {Caller, HostCaller, UserCaller} from './caller.js'
 
@@ -86,6 +88,13 @@ export async function streamOf(items: AsyncGenerator): Promise<Answer> {
     for await (const item of items) yield `${JSON.stringify(item)}\n`
   }
   return new Answer(200, {'content-type': 'application/x-ndjson', 'cache-control': 'no-store'}, Readable.from(lines()))
+}
+
+/** The parameters behind the question mark. @throws PosternError INVALID */
+export function readQuery<T extends z.ZodType>(schema: T, query: unknown): z.output<T> {
+  const checked = schema.safeParse(query)
+  if (checked.success) return checked.data
+  throw new PosternError('INVALID', `The question is not valid: ${describeIssues(checked.error)}.`)
 }
 
 export interface Route {
