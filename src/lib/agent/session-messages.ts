@@ -2,7 +2,8 @@ import type {Endpoint} from '../api/transport.js'
 import type {LogFields, LogLevel} from '../core/log.js'
 import type {Database} from '../resources/database.js'
 import type {ProxyAddress} from '../tunnel/data-connections.js'
-import type {SessionSettings, SessionStatistics} from './session-server.js'
+import type {SessionSettings} from './session-settings.js'
+import type {SessionStatistics} from './session-statistics.js'
 
 /**
  * What an agent and its session workers say to each other:

@@ -9,7 +9,6 @@
 import type {Socket} from 'node:net'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
-import type {Selector} from '../access/selector.js'
 import type {ApiClient} from '../api/client.js'
 import {Shipper} from '../audit/shipper.js'
 import type {Spool} from '../audit/spool.js'
@@ -20,11 +19,10 @@ import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Credentials} from '../pki/credentials.js'
-import type {Database} from '../resources/database.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Address} from '../resources/endpoint.js'
 import type {SessionSource} from '../tunnel/data-connections.js'
-import {AwsDatabases, type AwsRules} from './aws-databases.js'
+import {AwsDatabases} from './aws-databases.js'
 import {Cache} from './cache.js'
 import {Cancels} from './cancels.js'
 import {Catalog, type Served} from './catalog.js'
@@ -32,30 +30,13 @@ import {ClientCertificates} from './client-certificates.js'
 import {DatabaseOpening} from './database-opening.js'
 import {Diagnoses} from './diagnoses.js'
 import {DirectCertificates} from './direct-certificates.js'
-import {Engine, type EngineCounters} from './engine.js'
+import {Engine} from './engine.js'
 import {Entrance} from './entrance.js'
 import {Gate} from './gate.js'
-import type {Self} from './session-facts.js'
 import {Listener} from './listener.js'
+import type {SessionSettings} from './session-settings.js'
+import type {SessionStatistics} from './session-statistics.js'
 import {Sessions} from './sessions.js'
-
-/** What decides about sessions and does not change: plain data, because workers get it in a message. */
-export interface SessionSettings {
-  readonly self: Self
-  /** Databases of this host's own configuration. */
-  readonly databases: readonly Database[]
-  /** Which databases that users created are served here. */
-  readonly selectors: readonly Selector[]
-  readonly cacheTtlMilliseconds: number
-  readonly maxStaleMilliseconds: number
-  readonly allowLoopback: boolean
-  /** Where to dial instead of registered endpoints. */
-  readonly connectAddresses: readonly (readonly [endpoint: string, address: Address])[]
-  /** For databases that users created on AWS. */
-  readonly awsRules: AwsRules
-  /** Processes that serve sessions of this agent. */
-  readonly workers: number
-}
 
 export interface SessionServerOptions extends SessionSettings {
   readonly spool: Spool
@@ -81,15 +62,6 @@ export interface SessionServerOptions extends SessionSettings {
   readonly environment?: AwsEnvironment | undefined
   readonly logger: Logger
   readonly clock: Clock
-}
-
-/** Counted from the start, and what there is now. */
-export interface SessionStatistics extends Readonly<EngineCounters> {
-  readonly sessions: number
-  /** Connections that never came as far as a session. */
-  readonly connectionsTurnedAway: number
-  /** Audit events that the control plane has not acknowledged. */
-  readonly auditBacklogBytes: number
 }
 
 const staleCheckMilliseconds = 1000

@@ -4,7 +4,9 @@ import {WorkerPool, type Worker} from '../core/worker-pool.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {DataDialer, ProxyAddress} from '../tunnel/data-connections.js'
 import type {CancelText, SessionOrder, SessionReport, SharedState, WorkerState} from './session-messages.js'
-import {spoolDirectory, type SessionSettings, type SessionStatistics} from './session-server.js'
+import {spoolDirectory} from './session-server.js'
+import type {SessionSettings} from './session-settings.js'
+import {add, noStatistics, type SessionStatistics} from './session-statistics.js'
 
 export interface SessionWorkersOptions {
   readonly count: number
@@ -35,17 +37,6 @@ const shareMilliseconds = 250
 const answerMilliseconds = 5000
 /** A worker that has said nothing at so many looks, one a second, hangs: long enough for a machine that has far too much to do. */
 const silentLooks = 60
-
-const noStatistics: SessionStatistics = {
-  sessions: 0,
-  sessionsStarted: 0,
-  sessionsRefused: 0,
-  cancelRequests: 0,
-  connectionsTurnedAway: 0,
-  bytesFromClients: 0,
-  bytesFromDatabases: 0,
-  auditBacklogBytes: 0,
-}
 
 /** The worker processes that serve an agent's sessions (session-messages.ts). */
 export class SessionWorkers {
@@ -226,18 +217,5 @@ export class SessionWorkers {
         if (!sent) settle()
       })
     })
-  }
-}
-
-export function add(one: SessionStatistics, other: SessionStatistics): SessionStatistics {
-  return {
-    sessions: one.sessions + other.sessions,
-    sessionsStarted: one.sessionsStarted + other.sessionsStarted,
-    sessionsRefused: one.sessionsRefused + other.sessionsRefused,
-    cancelRequests: one.cancelRequests + other.cancelRequests,
-    connectionsTurnedAway: one.connectionsTurnedAway + other.connectionsTurnedAway,
-    bytesFromClients: one.bytesFromClients + other.bytesFromClients,
-    bytesFromDatabases: one.bytesFromDatabases + other.bytesFromDatabases,
-    auditBacklogBytes: one.auditBacklogBytes + other.auditBacklogBytes,
   }
 }

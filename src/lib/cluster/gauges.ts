@@ -1,4 +1,4 @@
-import type {Agent} from '../agent/agent.js'
+import type {Agent} from '../agent/options.js'
 import type {Auth} from '../auth/auth.js'
 import type {Discovery} from '../discovery/discovery.js'
 import type {Proxy} from '../proxy/options.js'
