@@ -199,7 +199,9 @@ async function findAliases(
   const names = [rds?.cluster_id, rds?.instance_id, rdsproxy?.name].filter((name) => name !== undefined)
   if (database.type !== 'rds' || rds?.cluster_id === undefined) return names
   const caller = await callerFor(options, request)
-  const members = await describeMembers({clients: options.clients, caller, database, signal}, rds.cluster_id).catch(() => [])
+  const members = await describeMembers({clients: options.clients, caller, database, signal}, rds.cluster_id).catch(
+    () => [],
+  )
   return [...names, ...members]
 }
 
