@@ -95,6 +95,7 @@ describe('audit ls', () => {
     expect(JSON.parse((await cluster.admin([...words, '--limit=1'])).stdout)).toHaveLength(1)
     expect(JSON.parse((await cluster.admin(['audit', 'ls', '--to=2001-01-01', '--format=json'])).stdout)).toEqual([])
     expect((await cluster.admin(['audit', 'ls', '--from=yesterday'])).code).toBe(2)
+    expect((await cluster.admin(['audit', 'ls', '--session=307b'])).code).toBe(2)
   })
 
   it('shows no password', async () => {

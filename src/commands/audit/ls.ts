@@ -36,7 +36,7 @@ export default class AuditLs extends BaseCommand {
     const query = {...eventQuery(flags, this.surroundings.clock.now()), limit: flags.limit, before: flags.before}
     const connection = await openAdminConnection({...flags, user: undefined}, this.surroundings)
     const {events, older} = await connection.ask((client) => client.events(query))
-    const shown = await this.show(flags.format, [...events], renderEvents)
+    const shown = await this.show(flags.format, [...events], (shown) => renderEvents(shown, process.stdout.columns))
     if (older !== undefined) this.say(`There may be older events: add --before=${older}.`)
     return shown
   }

@@ -51,7 +51,11 @@ export class LiveSessions {
     const {sessions} = await watches.sessions()
     const session = sessions.find((each) => each.sid === sid)
     const isAllowed = session ? may(caller, 'delete', session) : mayCall(caller, resource, 'delete')
-    if (!isAllowed) throw missingPermission(resource, 'delete')
+    if (!isAllowed) {
+      throw new PosternError('ACCESS_DENIED', `Session ${sid} is over, or your roles do not allow you to end it.`, {
+        hint: '`postern sessions ls` lists the sessions that you may see.',
+      })
+    }
     if (!session) {
       throw new PosternError('NOT_FOUND', `There is no session ${sid} under way.`, {
         hint: '`postern sessions ls` lists them.',

@@ -1,6 +1,6 @@
 import {parseDuration} from '../core/duration.js'
 import {PosternError} from '../core/errors.js'
-import {renderTable} from './table.js'
+import {fitColumn, renderTable} from './table.js'
 
 export type AuditEvent = Readonly<Record<string, unknown>>
 
@@ -23,8 +23,10 @@ export function parseMoment(text: string, now: number): string {
   }
 }
 
-/** Events as a table, in the order given. */
-export function renderEvents(events: readonly AuditEvent[]): Promise<string> {
+const head = ['Time', 'Event', 'User', 'Code', 'Details'] as const
+
+/** Events as a table, in the order given. @param width of the terminal; undefined cuts nothing */
+export function renderEvents(events: readonly AuditEvent[], width?: number): Promise<string> {
   const rows = events.map((event) => [
     textOf(event.time),
     textOf(event.event),
@@ -32,20 +34,22 @@ export function renderEvents(events: readonly AuditEvent[]): Promise<string> {
     textOf(event.code),
     describe(event),
   ])
-  return renderTable(['Time', 'Event', 'User', 'Code', 'Details'], rows)
+  return renderTable(head, width === undefined ? rows : fitColumn(rows, {column: head.indexOf('Details'), width, head}))
 }
 
 /** What says most about an event of any type, in this order. */
-const telling = ['name', 'role', 'roles', 'host_id', 'node_name', 'cert_type', 'method', 'db_query', 'error'] as const
+const telling = [
+  ...['name', 'role', 'roles', 'host_id', 'node_name', 'cert_type', 'method', 'db_query', 'error', 'reason'],
+] as const
 /** What else tells about an event that is about a session, and not of one. */
-const tellingOfSession = ['session_user', 'sid', 'reason'] as const
+const tellingOfSession = ['session_user', 'sid'] as const
 const longestDetail = 120
 
 function describe(event: AuditEvent): string {
   const database = textOf(event.db_service)
   const dbUser = textOf(event.db_user)
   const place = dbUser === '' ? database : `${database} as ${dbUser} to ${textOf(event.db_name)}`
-  const keys = dbUser === '' ? [...telling, ...tellingOfSession] : telling
+  const keys = dbUser === '' ? [...tellingOfSession, ...telling] : telling
   const details = keys.flatMap((key) => {
     const value = textOf(event[key])
     return value === '' ? [] : [`${key}=${shorten(value)}`]

@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import type {ListEventsQuery} from '../api/requests.js'
 import {parseMoment} from './audit-text.js'
 import {list} from './flags.js'
+import {requireSession} from './recording-source.js'
 
 /** Which events, for commands that read the audit log. */
 export const eventFlags = {
@@ -33,7 +34,8 @@ interface EventChoice {
 
 /** As the control plane is asked. @throws PosternError USAGE */
 export function eventQuery(choice: EventChoice, now: number): ListEventsQuery {
-  const {user, event, code, session: sid, db, failed, from, to} = choice
+  const {user, event, code, session, db, failed, from, to} = choice
+  const sid = session === undefined ? undefined : requireSession(session).sid
   return {
     ...{user, code, sid, db, event: event?.join(',')},
     ...(failed && {success: 'false'}),

@@ -272,6 +272,15 @@ describe('audit events', () => {
     expect(kill).toMatch(/bob +PSE00I +aurora session_user=alice sid=307b$/)
   })
 
+  it('says why a session ended, and is cut only where there is a terminal, to its width', async () => {
+    const reason = `The client was idle for longer than ${'x'.repeat(70)}.`
+    const end = {event: 'db.session.end', code: 'TDB01I', user: 'alice', db_service: 'aurora', db_user: 'a', reason}
+    expect((await renderEvents([end])).split('\n').at(-1)).toMatch(/aurora as a to  reason=The client .*x\.$/)
+    const lines = (await renderEvents([end], 100)).split('\n')
+    expect(lines.map(({length}) => length <= 100)).toEqual([true, true, true])
+    expect(lines.at(-1)).toMatch(/reason=The client was .*\.\.\.$/)
+  })
+
   it.each([
     ['2026-11-20', '2026-11-20T00:00:00.000Z'],
     ['2026-11-20T10:00:00+01:00', '2026-11-20T09:00:00.000Z'],
