@@ -274,8 +274,8 @@ describe('audit events', () => {
 
   it('says why a session ended, and is cut only where there is a terminal, to its width', async () => {
     const reason = `The client was idle for longer than ${'x'.repeat(70)}.`
-    const end = {event: 'db.session.end', code: 'TDB01I', user: 'alice', db_service: 'aurora', db_user: 'a', reason}
-    expect((await renderEvents([end])).split('\n').at(-1)).toMatch(/aurora as a to  reason=The client .*x\.$/)
+    const end = {event: 'db.session.end', code: 'TDB01I', user: 'alice', db_service: 'aurora', db_user: 'a', db_name: 'b', reason}
+    expect((await renderEvents([end])).split('\n').at(-1)).toMatch(/aurora as a to b reason=The client .*x\.$/)
     const lines = (await renderEvents([end], 100)).split('\n')
     expect(lines.map(({length}) => length <= 100)).toEqual([true, true, true])
     expect(lines.at(-1)).toMatch(/reason=The client was .*\.\.\.$/)
