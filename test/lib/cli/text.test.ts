@@ -274,7 +274,15 @@ describe('audit events', () => {
 
   it('says why a session ended, and is cut only where there is a terminal, to its width', async () => {
     const reason = `The client was idle for longer than ${'x'.repeat(70)}.`
-    const end = {event: 'db.session.end', code: 'TDB01I', user: 'alice', db_service: 'aurora', db_user: 'a', db_name: 'b', reason}
+    const end = {
+      event: 'db.session.end',
+      code: 'TDB01I',
+      user: 'alice',
+      db_service: 'aurora',
+      db_user: 'a',
+      db_name: 'b',
+      reason,
+    }
     expect((await renderEvents([end])).split('\n').at(-1)).toMatch(/aurora as a to b reason=The client .*x\.$/)
     const lines = (await renderEvents([end], 100)).split('\n')
     expect(lines.map(({length}) => length <= 100)).toEqual([true, true, true])
