@@ -1,7 +1,6 @@
 import type {Kysely, Transaction} from 'kysely'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
-import {SharedRuns} from '../core/shared-runs.js'
 import type {
   AppendOutcome,
   Backend,
@@ -23,6 +22,7 @@ import type {
   StoredEvent,
   StoredSessionLink,
 } from './backend.js'
+import {Commits, type DatabaseJournal} from './commits.js'
 import {listEventSeals, newestEventSeal, sealedFrom, storedEvents, storeEventSeal} from './event-seals.js'
 import {endOf} from './key-range.js'
 import {appendLinks, appendSplices, findSplice, listLinks, strangeSplices} from './session-links.js'
@@ -50,25 +50,21 @@ export class SqlBackend implements Backend {
   readonly #sweeper: NodeJS.Timeout
   /** As it is stored; undefined when that is not known. */
   #newestSeal: EventSeal | undefined
-  /** The write that comes last so far: each waits for the one before, so that notices keep the order of commits. */
-  #lastWrite: Promise<unknown> = Promise.resolve()
-  /** Writes that are committed together reach the disk together. */
-  readonly #syncs: SharedRuns
+  readonly #commits: Commits
 
-  private constructor(db: Kysely<Tables>, clock: Clock, sync: () => Promise<void>) {
+  private constructor(db: Kysely<Tables>, clock: Clock, journal: DatabaseJournal) {
     this.#db = db
     this.#clock = clock
-    this.#syncs = new SharedRuns(sync)
+    this.#commits = new Commits(journal, db)
     this.#sweeper = setInterval(() => {
       // A failed sweep is repeated by the next one; reads do not depend on it.
       this.#sweep().catch(() => undefined)
     }, sweepInterval).unref()
   }
 
-  /** @param sync resolves when what was committed before it was called is on the disk */
-  static async open(db: Kysely<Tables>, clock: Clock, sync: () => Promise<void>): Promise<SqlBackend> {
+  static async open(db: Kysely<Tables>, clock: Clock, journal: DatabaseJournal): Promise<SqlBackend> {
     await db.transaction().execute(migrate)
-    return new SqlBackend(db, clock, sync)
+    return new SqlBackend(db, clock, journal)
   }
 
   async get(key: string): Promise<Item | undefined> {
@@ -86,7 +82,7 @@ export class SqlBackend implements Backend {
   }
 
   async write(changes: readonly Change[]): Promise<(number | undefined)[]> {
-    const notices = await this.#commit(() =>
+    const notices = await this.#commits.run(() =>
       this.#db.transaction().execute(async (db) => {
         let revision = await reserveRevisions(db, changes.length)
         const made: (Notice | undefined)[] = []
@@ -124,7 +120,7 @@ export class SqlBackend implements Backend {
   }
 
   async appendEvents(records: readonly EventRecord[], seal?: EventSealer): Promise<AppendOutcome[]> {
-    return this.#commit(async () => {
+    return this.#commits.run(async () => {
       let newest = this.#newestSeal
       this.#newestSeal = undefined
       const outcomes = await this.#db.transaction().execute(async (db) => {
@@ -165,7 +161,7 @@ export class SqlBackend implements Backend {
   }
 
   appendLinks(links: readonly SessionLink[], make: LinkMaker): ReturnType<Backend['appendLinks']> {
-    return this.#commit(() =>
+    return this.#commits.run(() =>
       this.#db.transaction().execute(async (db) => {
         return appendLinks(db, {links, make, first: await reserveRevisions(db, links.length)})
       }),
@@ -177,7 +173,7 @@ export class SqlBackend implements Backend {
   }
 
   appendSplices(splices: readonly Splice[]): Promise<void> {
-    return this.#commit(() => appendSplices(this.#db, splices))
+    return this.#commits.run(() => appendSplices(this.#db, splices))
   }
 
   strangeSplices(query: SpliceQuery): Promise<Splice[]> {
@@ -191,7 +187,7 @@ export class SqlBackend implements Backend {
   async close(): Promise<void> {
     clearInterval(this.#sweeper)
     this.#watchers.clear()
-    await this.#inOrder(() => this.#db.destroy())
+    await this.#commits.close(() => this.#db.destroy())
   }
 
   async #writeOne(change: Change & {type: 'put'}): Promise<number> {
@@ -230,7 +226,7 @@ export class SqlBackend implements Backend {
     const keys = (await expired.execute()).map(({key}) => key)
     // A write that changes nothing would keep the disk from sleeping.
     if (keys.length === 0) return
-    const notices = await this.#commit(() =>
+    const notices = await this.#commits.run(() =>
       this.#db.transaction().execute(async (db) => {
         const unrenewed = db.deleteFrom('items').where('key', 'in', keys).where('expires', '<=', now)
         const removed = await unrenewed.returning('key').execute()
@@ -254,19 +250,6 @@ export class SqlBackend implements Backend {
       const key = notice.type === 'put' ? notice.item.key : notice.key
       for (const {prefix, listener} of this.#watchers) if (key.startsWith(prefix)) listener(notice)
     }
-  }
-
-  /** Writes after the writes before it; resolves when it is on the disk, until when nobody hears of it. */
-  async #commit<T>(work: () => Promise<T>): Promise<T> {
-    const result = await this.#inOrder(work)
-    await this.#syncs.run()
-    return result
-  }
-
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#lastWrite.then(work)
-    this.#lastWrite = result.catch(() => undefined)
-    return result
   }
 }
 

@@ -6,6 +6,7 @@ import Database from 'libsql'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Backend} from './backend.js'
+import {Journal} from './journal.js'
 import {SqlBackend} from './sql-backend.js'
 import {isBusy, SingleConnectionDialect} from './single-connection.js'
 import type {Tables} from './tables.js'
@@ -19,6 +20,9 @@ export interface SqliteOptions {
 const lockAttempts = 5
 const lockPauseMilliseconds = 200
 
+/** Pages of 4 KiB. */
+const mostJournalPages = 25_000
+
 /**
  * Opens the storage in one SQLite file, and makes it when it is not there. Only one process can have it open.
  * @throws PosternError CONFLICT when another process has it, INVALID when it cannot be used
@@ -26,11 +30,13 @@ const lockPauseMilliseconds = 200
 export async function openSqlite({path, clock}: SqliteOptions): Promise<Backend> {
   await prepareFile(path)
   for (let attempt = 1; ; attempt++) {
+    const journal = await Journal.open(path)
     const db = new Kysely<Tables>({dialect: new SingleConnectionDialect(() => openExclusively(path))})
     try {
-      return await SqlBackend.open(db, clock, journalSync(path))
+      return await SqlBackend.open(db, clock, journal)
     } catch (error) {
       await db.destroy()
+      await journal.close()
       if (!isBusy(error)) {
         throw error instanceof PosternError
           ? error
@@ -67,8 +73,9 @@ function openExclusively(path: string): SqliteDatabase {
     // Before the first access: then the index of the journal stays in memory, and no other process gets in.
     database.pragma('locking_mode = EXCLUSIVE')
     database.pragma('journal_mode = WAL')
-    // FULL would sync the journal within each commit, and hold up the whole process for as long as the disk takes.
+    // Journal syncs it, and copies it into the file long before there is so much: both would hold up the whole process.
     database.pragma('synchronous = NORMAL')
+    database.pragma(`wal_autocheckpoint = ${mostJournalPages}`)
     database.exec('begin immediate')
     database.exec('commit')
   } catch (error) {
@@ -80,39 +87,6 @@ function openExclusively(path: string): SqliteDatabase {
     close: () => {
       release(database)
     },
-  }
-}
-
-/**
- * Syncs the journal outside of the event loop. All that was committed is in it, or in the file and synced, since with
- * `synchronous = NORMAL` a checkpoint syncs both before the journal begins anew (sqlite.org/pragma.html#pragma_synchronous).
- */
-function journalSync(path: string): () => Promise<void> {
-  let failed: PosternError | undefined
-  return async () => {
-    try {
-      if (!failed) await syncFile(`${path}-wal`)
-    } catch (error) {
-      failed = new PosternError('FAILED', `The storage ${path} cannot be synced to the disk: ${messageOf(error)}.`, {
-        cause: error,
-        hint: 'Check the disk, then restart the Auth Service: until then it takes no changes.',
-      })
-    }
-    // Linux tells of a failed write once, and forgets what was not written: a later sync would succeed.
-    if (failed) throw failed
-  }
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r').catch((error: unknown) => {
-    // A storage that is being closed: all is in the file.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  })
-  try {
-    await file?.datasync()
-  } finally {
-    await file?.close()
   }
 }
 

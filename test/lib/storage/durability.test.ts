@@ -1,10 +1,11 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
 import {spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
-import {mkdtemp, rm} from 'node:fs/promises'
+import {mkdtemp, rm, stat} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {createInterface} from 'node:readline'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {pathToFileURL} from 'node:url'
 import {systemClock as clock} from '../../../src/lib/core/clock.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
@@ -119,6 +120,12 @@ describe('a second process', () => {
 
     const backend = await openSqlite({path, clock})
     await backend.put('a', '1')
+    expect(await firstLine(run('').lines)).toMatch(/^CONFLICT Another process has the storage/)
+    // Also after the journal was copied into the file, for which the file is synced by another descriptor.
+    const large = 1_000_000
+    await backend.put('large', 'x'.repeat(large))
+    while ((await stat(path)).size < large) await sleep(20)
+    await backend.put('b', '1')
     expect(await firstLine(run('').lines)).toMatch(/^CONFLICT Another process has the storage/)
     expect((await backend.get('a'))?.value).toBe('1')
     await backend.close()

@@ -1,4 +1,4 @@
-import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {afterEach, beforeEach, describe, expect, it, jest} from '@jest/globals'
 import {Kysely} from 'kysely'
 import Database from 'libsql'
 import {systemClock as clock} from '../../../src/lib/core/clock.js'
@@ -8,33 +8,42 @@ import {SqlBackend} from '../../../src/lib/storage/sql-backend.js'
 import type {Tables} from '../../../src/lib/storage/tables.js'
 
 let backend: Backend
-/** Ends the syncs that have begun, oldest first. */
+/** Ends what has begun with the journal, oldest first. */
 let ends: ((error?: Error) => void)[]
 let held: boolean
+/** How often the journal was emptied. */
+let emptied: number
 
 beforeEach(async () => {
+  // Intervals pass when the test says so, and nothing else waits for them.
+  jest.useFakeTimers({
+    doNotFake: ['setTimeout', 'setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'Date', 'hrtime'],
+  })
   ends = []
   held = true
+  emptied = 0
   const open = (): Database.Database => new Database(':memory:')
   const db = new Kysely<Tables>({dialect: new SingleConnectionDialect(open)})
-  backend = await SqlBackend.open(
-    db,
-    clock,
-    () =>
-      new Promise((resolve, reject) => {
-        if (!held) resolve()
-        ends.push((error) => {
-          if (error) reject(error)
-          else resolve()
-        })
-      }),
-  )
+  const step = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (!held) resolve()
+      ends.push((error) => {
+        if (error) reject(error)
+        else resolve()
+      })
+    })
+  const empty = (): Promise<void> => {
+    emptied += 1
+    return step()
+  }
+  backend = await SqlBackend.open(db, clock, {sync: step, empty, close: () => Promise.resolve()})
 })
 
 afterEach(async () => {
   held = false
   for (const end of ends) end()
   await backend.close()
+  jest.useRealTimers()
 })
 
 async function until(reached: () => boolean): Promise<void> {
@@ -85,5 +94,46 @@ describe('a write', () => {
     ends[0]?.(new Error('no disk'))
     await expect(writing).rejects.toThrow('no disk')
     expect(heard).toEqual([])
+  })
+
+  it('after one that could not be synced does not begin', async () => {
+    const writing = backend.put('a', '1')
+    await until(() => ends.length === 1)
+    ends[0]?.(new Error('no disk'))
+    await expect(writing).rejects.toThrow('no disk')
+    await expect(backend.put('b', '1')).rejects.toThrow('no disk')
+    expect((await backend.range('')).map(({key}) => key)).toEqual(['a'])
+  })
+
+  it('waits while the journal is emptied, which reads do not; once it is, there is no need to do it again', async () => {
+    held = false
+    await backend.put('a', '1')
+    held = true
+    jest.advanceTimersByTime(1000)
+    await until(() => emptied === 1)
+    const writing = backend.put('b', '1')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect((await backend.range('')).map(({key}) => key)).toEqual(['a'])
+    held = false
+    ends.at(-1)?.()
+    await writing
+    expect(await backend.get('b')).toMatchObject({value: '1'})
+    jest.advanceTimersByTime(1000)
+    await until(() => emptied === 2)
+    jest.advanceTimersByTime(10_000)
+    await backend.put('c', '1')
+    expect(emptied).toBe(2)
+  })
+
+  it('does not follow a journal that could not be emptied', async () => {
+    held = false
+    await backend.put('a', '1')
+    held = true
+    jest.advanceTimersByTime(1000)
+    await until(() => emptied === 1)
+    const writing = backend.put('b', '1')
+    ends.at(-1)?.(new Error('no disk'))
+    await expect(writing).rejects.toThrow('no disk')
+    expect(await backend.get('b')).toBeUndefined()
   })
 })
