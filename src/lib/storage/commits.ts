@@ -1,4 +1,5 @@
 import type {Kysely} from 'kysely'
+import {toPosternError, type PosternError} from '../core/errors.js'
 import {SharedRuns} from '../core/shared-runs.js'
 import type {Tables} from './tables.js'
 
@@ -25,7 +26,7 @@ export class Commits {
   /** The write that comes last so far: each waits for the one before, so that notices keep the order of commits. */
   #last: Promise<unknown> = Promise.resolve()
   /** Why nothing is written any more. Linux tells of a failed sync once and forgets the data: a later one would succeed. */
-  #failure: unknown
+  #failure: PosternError | undefined
 
   constructor(journal: DatabaseJournal, db: Kysely<Tables>) {
     this.#journal = journal
@@ -40,7 +41,7 @@ export class Commits {
   /** Does the work, which commits, after that of the calls before; resolves when the disk has what was committed. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const result = await this.#inOrder(() => {
-      if (this.#failure !== undefined) throw this.#failure
+      if (this.#failure) throw this.#failure
       this.#journalIsEmpty = false
       return work()
     })
@@ -56,7 +57,7 @@ export class Commits {
   }
 
   async #empty(): Promise<void> {
-    if (this.#journalIsEmpty || this.#failure !== undefined) return
+    if (this.#journalIsEmpty || this.#failure) return
     this.#journalIsEmpty = true
     await this.#inOrder(() => this.#orFail(this.#journal.empty(this.#db)))
   }
@@ -65,8 +66,8 @@ export class Commits {
     try {
       await work
     } catch (error) {
-      this.#failure = error
-      throw error
+      this.#failure = toPosternError(error)
+      throw this.#failure
     }
   }
 
