@@ -37,7 +37,15 @@ export async function startPlane({authority, certificate, tls, answer}: PlaneOpt
     ...certificate,
   })
   const server = https.createServer(
-    {cert: host.certificate, key: host.privateKey.reveal(), requestCert: true, rejectUnauthorized: false, ...tls},
+    {
+      cert: host.certificate,
+      key: host.privateKey.reveal(),
+      requestCert: true,
+      rejectUnauthorized: false,
+      // A test that is held up finds its connection where it left it.
+      keepAliveTimeout: 0,
+      ...tls,
+    },
     answer ?? ((_request, response) => response.end('{}')),
   )
   const sockets: TLSSocket[] = []

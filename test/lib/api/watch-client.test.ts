@@ -17,6 +17,8 @@ class Rig {
   readonly streams: ServerResponse[] = []
   /** The sequences of the pings so far. */
   readonly pings: number[] = []
+  /** When they were sent, by the client's clock. */
+  readonly #sentAt = new Map<number, number>()
   readonly heard: (WatchEvent | 'start')[] = []
   readonly warnings: (LogFields | undefined)[] = []
   time = 1000
@@ -39,6 +41,11 @@ class Rig {
       },
     })
     this.client = new ApiClient(endpoint)
+    const ping = this.client.ping.bind(this.client)
+    this.client.ping = (watchId, body) => {
+      this.#sentAt.set(body.sequence, this.time)
+      return ping(watchId, body)
+    }
     const logger: Logger = {...silentLogger, warn: (_message, fields) => this.warnings.push(fields)}
     this.watch = new WatchClient({
       client: this.client,
@@ -67,12 +74,11 @@ class Rig {
     while (!reached()) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
-  /** The newest ping of some that were sent after this was called. */
+  /** The newest ping that was sent at the present time and has arrived; others may be on their way for long. */
   async nextPing(): Promise<number> {
-    const before = this.pings.length
-    // Later ones: the next may have been on its way already.
-    await this.until(() => this.pings.length > before + 3)
-    return Math.max(...this.pings)
+    const ofNow = (): number[] => this.pings.filter((sequence) => this.#sentAt.get(sequence) === this.time)
+    await this.until(() => ofNow().length > 0)
+    return Math.max(...ofNow())
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import {newNonce} from '../../../src/lib/tunnel/preamble.js'
 import {handOver} from '../../../src/lib/tunnel/hand-over.js'
 import {cluster, issueAgent} from '../tunnel/certificates.js'
 import {closeOpened, track, until} from '../tunnel/sockets.js'
-import {closed, echo, firstHost, type ManualAgent, Rig, secondHost} from './rig.js'
+import {closed, echo, echoAtLast, firstHost, type ManualAgent, Rig, secondHost} from './rig.js'
 
 let rig: Rig
 
@@ -15,7 +15,7 @@ afterEach(async () => {
 })
 
 const notExpected = 'no one waits for this data connection'
-const brief = {openMilliseconds: 100, answerMilliseconds: 100, lastMilliseconds: 100}
+const brief = {openMilliseconds: 100, answerMilliseconds: 100}
 
 async function manualAgent(spares: number): Promise<ManualAgent> {
   const agent = rig.manualAgent(await issueAgent(rig.authority, firstHost))
@@ -89,22 +89,21 @@ describe('a data connection', () => {
   })
 
   it('that a thief opened with a stolen nonce gets a ClientHello, and the client gets its session elsewhere', async () => {
-    rig = await Rig.start({timing: brief, agentsFor: () => [firstHost, secondHost]})
+    rig = await Rig.start({timing: {...brief, lastMilliseconds: 100}, agentsFor: () => [firstHost, secondHost]})
     const agent = await manualAgent(1)
     const {spare} = await agent.next('spare')
     const thief = rig.dataConnection(spare)
     await until(() => rig.proxy.statistics().spareConnections === 1)
     await rig.agent(secondHost)
-    const client = rig.client(`orders.db.${cluster}`)
-    expect(await echo(client, 'hello')).toBe('hello')
+    expect(await echoAtLast(() => rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
     await closed(thief)
     await closed(rig.dataConnection(spare))
-    expect(rig.proxy.statistics().helloReplays).toBe(1)
+    expect(rig.proxy.statistics().helloReplays).toBeGreaterThanOrEqual(1)
   })
 })
 
 describe('a ClientHello that is not answered', () => {
-  it('is replayed once on a fresh connection to the same agent, and then given up', async () => {
+  it('is replayed once on a fresh connection to the same agent, and given up when that is closed', async () => {
     rig = await Rig.start({timing: brief})
     const agent = await manualAgent(1)
     const {spare} = await agent.next('spare')
@@ -115,10 +114,20 @@ describe('a ClientHello that is not answered', () => {
     const [hello] = (await once(hung, 'data')) as [Buffer]
     const {open, src} = await agent.next('open')
     expect(src).toBe(`127.0.0.1:${client.localPort ?? 0}`)
-    expect((await once(rig.dataConnection(open), 'data'))[0]).toEqual(hello)
+    const fresh = rig.dataConnection(open)
+    expect((await once(fresh, 'data'))[0]).toEqual(hello)
+    fresh.destroy()
     await closed(client)
     expect(rig.refusals()).toEqual(['its agent did not answer'])
     expect(agent.messages.filter((message) => 'open' in message)).toEqual([])
+    expect(rig.proxy.statistics().helloReplays).toBe(1)
+  })
+
+  it('is given up when the second connection stays silent as well', async () => {
+    rig = await Rig.start({timing: {...brief, lastMilliseconds: 100}})
+    await rig.agent(firstHost, {onConnection: (socket) => track(socket)})
+    await closed(rig.clientOf(firstHost))
+    expect(rig.refusals()).toEqual([expect.stringMatching(/its agent did not (answer|dial back)/)])
     expect(rig.proxy.statistics().helloReplays).toBe(1)
   })
 
@@ -141,7 +150,7 @@ describe('a ClientHello that is not answered', () => {
   })
 
   it('waits for the last agent that is left, which may only be slow', async () => {
-    rig = await Rig.start({timing: {...brief, lastMilliseconds: 60_000}})
+    rig = await Rig.start({timing: brief})
     const {certificate, privateKey} = await issueAgent(rig.authority, firstHost)
     const server = tls.createServer({cert: certificate, key: privateKey.reveal()}, (socket) => {
       track(socket).pipe(socket)
@@ -156,13 +165,18 @@ describe('a ClientHello that is not answered', () => {
     })
     expect(await echo(rig.clientOf(firstHost), 'hello')).toBe('hello')
     expect(rig.proxy.statistics().helloReplays).toBe(1)
-    // Now it is known to be slow: its next session needs no second attempt.
-    expect(await echo(rig.clientOf(firstHost), 'hello')).toBe('hello')
-    expect(rig.proxy.statistics().helloReplays).toBe(1)
+    // Now it is known to be slow: its next session needs no second attempt, unless it has become slower still.
+    let before = 0
+    for (let round = 0; round < 20 && before < rig.proxy.statistics().helloReplays; round += 1) {
+      before = rig.proxy.statistics().helloReplays
+      expect(await echo(rig.clientOf(firstHost), 'hello')).toBe('hello')
+    }
+    expect(rig.proxy.statistics().helloReplays).toBe(before)
   })
 
   it('goes to another agent of the database when one hangs, closes, or does not dial back', async () => {
-    rig = await Rig.start({timing: brief, agentsFor: () => [firstHost, secondHost]})
+    rig = await Rig.start({timing: {...brief, lastMilliseconds: 100}, agentsFor: () => [firstHost, secondHost]})
+    const dial = () => rig.client(`orders.db.${cluster}`)
     await rig.agent(secondHost)
     let behave: 'hang' | 'close' = 'hang'
     const failing = await rig.agent(firstHost, {
@@ -171,14 +185,15 @@ describe('a ClientHello that is not answered', () => {
         if (behave === 'close') socket.destroy()
       },
     })
-    expect(await echo(rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
+    expect(await echoAtLast(dial, 'hello')).toBe('hello')
     behave = 'close'
-    expect(await echo(rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
+    expect(await echoAtLast(dial, 'hello')).toBe('hello')
     failing.tunnel.close()
     const silent = await manualAgent(0)
-    expect(await echo(rig.client(`orders.db.${cluster}`), 'hello')).toBe('hello')
+    expect(await echoAtLast(dial, 'hello')).toBe('hello')
     await silent.next('open')
-    expect(rig.proxy.statistics()).toMatchObject({helloReplays: 3, sessionsOpened: 3})
+    expect(rig.proxy.statistics().helloReplays).toBeGreaterThanOrEqual(3)
+    expect(rig.proxy.statistics().sessionsOpened).toBe(3)
   })
 
   it('costs nothing when the agent’s control connection ends meanwhile', async () => {

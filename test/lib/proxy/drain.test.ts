@@ -1,4 +1,5 @@
 import net from 'node:net'
+import type {TLSSocket} from 'node:tls'
 import {afterEach, describe, expect, it} from '@jest/globals'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
@@ -18,13 +19,18 @@ describe('drain', () => {
   it('names each agent its sessions, takes no new connections, and ends with the last session', async () => {
     rig = await Rig.start()
     const [first, second] = [await rig.agent(firstHost), await rig.agent(secondHost)]
-    const clients = [rig.clientOf(firstHost), rig.clientOf(firstHost), rig.clientOf(secondHost)]
-    for (const client of clients) await echo(client, 'hello')
+    const clients: TLSSocket[] = []
+    // One after the other: the agent's order is the proxy's.
+    for (const host of [firstHost, firstHost, secondHost]) {
+      const client = rig.clientOf(host)
+      await echo(client, 'hello')
+      clients.push(client)
+    }
     let drained = false
-    const draining = rig.proxy.drain(30_000).then(() => (drained = true))
+    const draining = rig.proxy.drain(120_000).then(() => (drained = true))
     await until(() => first.drains.length === 1 && second.drains.length === 1)
-    expect(first.drains[0]).toEqual({nonces: first.nonces, deadline: 30_000})
-    expect(second.drains[0]).toEqual({nonces: second.nonces, deadline: 30_000})
+    expect(first.drains[0]).toEqual({nonces: first.nonces, deadline: 120_000})
+    expect(second.drains[0]).toEqual({nonces: second.nonces, deadline: 120_000})
     const refused = track(net.connect(rig.proxy.address))
     await closed(refused)
     expect(await echo(clients[0] ?? rig.clientOf(firstHost), 'still served')).toBe('still served')

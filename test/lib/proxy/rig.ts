@@ -5,7 +5,7 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import type {LogFields, Logger} from '../../../src/lib/core/log.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import type {Authority} from '../../../src/lib/pki/issuing.js'
-import type {Proxy, ProxyOptions} from '../../../src/lib/proxy/options.js'
+import type {Proxy, ProxyOptions, ProxyTiming} from '../../../src/lib/proxy/options.js'
 import {startProxy} from '../../../src/lib/proxy/proxy.js'
 import {agentServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
 import {startTunnel, type Tunnel, type TunnelOptions} from '../../../src/lib/tunnel/dialer.js'
@@ -47,6 +47,17 @@ export interface Agent {
   /** TLS connections under way. */
   readonly sockets: Set<tls.TLSSocket>
 }
+
+/** A machine that is held up loses no connection by it: tests of a deadline set their own. */
+const patient = {
+  peekMilliseconds: 120_000,
+  handshakeMilliseconds: 120_000,
+  openMilliseconds: 60_000,
+  answerMilliseconds: 60_000,
+  lastMilliseconds: 60_000,
+  waitMilliseconds: 60_000,
+  pulse: {pingMilliseconds: 5000, deadMilliseconds: 120_000},
+} satisfies ProxyTiming
 
 /** A proxy with its authority, closed together with all its agents. */
 export class Rig {
@@ -93,6 +104,7 @@ export class Rig {
       logger: log.logger,
       clock: systemClock,
       ...options,
+      timing: {...patient, ...options.timing},
     })
     return new Rig(authority, proxy, log, handedOver)
   }
@@ -144,6 +156,7 @@ export class Rig {
       logger: this.#logger.with({side: 'agent'}),
       clock: systemClock,
       backoff: {firstMilliseconds: 20, mostMilliseconds: 50},
+      pulse: patient.pulse,
       ...options,
     })
     this.#tunnels.push(tunnel)
@@ -225,6 +238,16 @@ export async function echo(socket: tls.TLSSocket, text: string): Promise<string>
   let answer = ''
   while (answer.length < text.length) answer += String((await once(socket, 'data'))[0])
   return answer
+}
+
+/** As `echo`, by as many clients as it takes: none is promised an agent that answers in time. */
+export async function echoAtLast(dial: () => tls.TLSSocket, text: string): Promise<string> {
+  for (;;) {
+    const socket = dial()
+    const gone = closed(socket).then(() => undefined)
+    const answer = await Promise.race([echo(socket, text).catch(() => gone), gone])
+    if (answer !== undefined) return answer
+  }
 }
 
 /** Resolves when the connection is closed, whatever was wrong with it. */

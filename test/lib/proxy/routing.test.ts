@@ -149,9 +149,10 @@ describe('limits', () => {
   it('turn a flood away at once', async () => {
     rig = await Rig.start({limits: {hellosPerAddress: 1}, timing: {waitMilliseconds: 60_000}})
     await rig.agent(firstHost, {poolSize: 0, onConnection: (socket) => track(socket)})
-    const flood = Array.from({length: 18}, () => rig.clientOf(firstHost))
+    // One is under way, and 16 may wait; some more, for none counts against its address for ever.
+    const flood = Array.from({length: 24}, () => rig.clientOf(firstHost))
     await Promise.race(flood.map(closed))
-    expect(rig.refusals()).toEqual(['its address has too many unanswered connections'])
+    expect(new Set(rig.refusals())).toEqual(new Set(['its address has too many unanswered connections']))
   })
 
   it('count a connection only until it is answered', async () => {

@@ -147,7 +147,7 @@ describe('a session through the proxy', () => {
 
   it('recycles idle connections without losing a session', async () => {
     rig = await Rig.start()
-    await rig.agent(firstHost, {poolSize: 2, recycleMilliseconds: 30})
+    await rig.agent(firstHost, {poolSize: 2, recycleMilliseconds: 100})
     const accepted = rig.proxy.statistics().connectionsAccepted
     await until(() => rig.proxy.statistics().connectionsAccepted > accepted + 6)
     for (let round = 0; round < 20; round += 1) {

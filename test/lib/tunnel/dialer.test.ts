@@ -31,7 +31,12 @@ interface FakeProxy {
   send(...messages: unknown[]): void
 }
 
-async function fakeProxy(credentials: Credentials, options: tls.TlsOptions = {}): Promise<FakeProxy> {
+/** @param greeting said to each agent at once */
+async function fakeProxy(
+  credentials: Credentials,
+  options: tls.TlsOptions = {},
+  greeting?: object,
+): Promise<FakeProxy> {
   const control: tls.TLSSocket[] = []
   const lines: Record<string, unknown>[] = []
   const data = new Map<string, net.Socket>()
@@ -45,6 +50,7 @@ async function fakeProxy(credentials: Credentials, options: tls.TlsOptions = {})
     },
     (socket) => {
       control.push(track(socket))
+      if (greeting) socket.write(`${JSON.stringify(greeting)}\n`)
       socket.on('data', (bytes: Buffer) => {
         for (const line of String(bytes).trim().split('\n')) lines.push(JSON.parse(line) as Record<string, unknown>)
       })
@@ -96,6 +102,8 @@ describe('startTunnel', () => {
       logger,
       clock: systemClock,
       backoff: {firstMilliseconds: 10, mostMilliseconds: 20},
+      // The proxy here answers no pings.
+      pulse: {pingMilliseconds: 5000, deadMilliseconds: 600_000},
       ...options,
     })
     return tunnel
@@ -104,7 +112,7 @@ describe('startTunnel', () => {
   async function welcomed(options: Partial<TunnelOptions> = {}): Promise<FakeProxy> {
     const proxy = await fakeProxy(proxyCredentials)
     start(proxy, options)
-    await until(() => proxy.control.length === 1)
+    await until(() => proxy.control.length >= 1)
     proxy.send({welcome: 'p.0'})
     await until(() => tunnel?.state === 'connected')
     return proxy
@@ -142,10 +150,10 @@ describe('startTunnel', () => {
   it('logs why the proxy refused it', async () => {
     const proxy = await fakeProxy(proxyCredentials)
     start(proxy)
-    await until(() => proxy.control.length === 1)
+    await until(() => proxy.control.length >= 1)
     proxy.send({refused: 'ACCESS_DENIED', message: 'The certificate is odd.'})
-    await until(() => reasons.length === 1)
-    expect(reasons).toEqual(['the proxy refused this agent: The certificate is odd.'])
+    await until(() => reasons.length >= 1)
+    expect(reasons[0]).toBe('the proxy refused this agent: The certificate is odd.')
   })
 
   it('starts a session on an opened connection at its first byte', async () => {
@@ -170,9 +178,8 @@ describe('startTunnel', () => {
 
     proxy.data.get(two)?.write('byte first')
     proxy.send({use: newNonce(), src: '192.0.2.1:2'}, {use: one, src: '192.0.2.1:2'})
-    const pings = proxy.lines.length
     proxy.send({ping: 7})
-    await until(() => proxy.lines.length > pings)
+    await until(() => proxy.lines.some(({pong}) => pong === 7))
     expect(sessions).toHaveLength(1)
     proxy.send({use: two, src: '192.0.2.1:3'})
     await until(() => sessions.length === 2)
@@ -193,7 +200,7 @@ describe('startTunnel', () => {
     proxy.control[0]?.destroy()
     await until(() => proxy.data.get(idle)?.readableEnded === true)
     expect(proxy.data.get(used)?.readableEnded).toBe(false)
-    await until(() => proxy.control.length === 2)
+    await until(() => proxy.control.length >= 2)
   })
 
   it('passes drains on', async () => {
@@ -213,7 +220,7 @@ describe('startTunnel', () => {
   ])('hangs up on %s', async (_, messages) => {
     const proxy = await fakeProxy(proxyCredentials)
     start(proxy)
-    await until(() => proxy.control.length === 1)
+    await until(() => proxy.control.length >= 1)
     proxy.send(...messages)
     await until(() => reasons.length >= 1)
     expect(proxy.data.size).toBe(0)
@@ -221,13 +228,14 @@ describe('startTunnel', () => {
 
   it('leaves a proxy that no longer answers pings, and comes back', async () => {
     const states: string[] = []
-    const proxy = await welcomed({
+    const proxy = await fakeProxy(proxyCredentials, {}, {welcome: 'p.0'})
+    start(proxy, {
       pulse: {pingMilliseconds: 10, deadMilliseconds: 50},
       onState: (state) => states.push(state),
     })
-    await until(() => proxy.control.length === 2)
-    expect(reasons[0]).toBe('the other end no longer answers')
-    expect(states).toEqual(['connected', 'disconnected'])
+    await until(() => states.length >= 3)
+    expect(reasons).toContain('the other end no longer answers')
+    expect(states.slice(0, 3)).toEqual(['connected', 'disconnected', 'connected'])
   })
 
   it('waits for credentials that are not there yet', async () => {
@@ -239,9 +247,9 @@ describe('startTunnel', () => {
         return agentCredentials
       },
     })
-    await until(() => reasons.length === 2)
+    await until(() => reasons.length >= 2)
     ready = true
-    await until(() => proxy.control.length === 1)
+    await until(() => proxy.control.length >= 1)
     expect(reasons[0]).toBe('not joined yet')
   })
 
