@@ -4,6 +4,7 @@
  */
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {cli, freePort, runCli} from '../helpers/cli.js'
+import {waitFor} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 let hosts: ThreeHosts
@@ -26,9 +27,12 @@ afterAll(async () => {
 it('psql reaches it, also when the proxy is gone', async () => {
   const account = ['--db-user=alice', '--db-name=postgres', 'aurora']
   const connect = ['db', 'connect', '--timings', ...account, '--', '-Atc', 'select count(*) from products']
-  const first = await runCli(connect, {environment: alice})
-  expect(first).toMatchObject({code: 0, stdout: '10\n'})
-  expect(first.stderr).toMatch(/^ {2}direct +[\d.]+ ms/m)
+  // On a machine that is held up the way through the proxy may win.
+  await waitFor(async () => {
+    const first = await runCli(connect, {environment: alice})
+    expect(first).toMatchObject({code: 0, stdout: '10\n'})
+    return /^ {2}direct +[\d.]+ ms/m.test(first.stderr) || undefined
+  })
 
   await hosts.services.proxy.stop('SIGKILL')
   expect(await runCli(connect, {environment: alice})).toMatchObject({code: 0, stdout: '10\n'})

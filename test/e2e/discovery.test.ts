@@ -77,7 +77,7 @@ afterAll(async () => {
 })
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 150; attempt += 1) {
+  for (let attempt = 0; attempt < 800; attempt += 1) {
     if (await holds()) return
     await new Promise((wake) => setTimeout(wake, 200))
   }

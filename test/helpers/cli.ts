@@ -1,6 +1,7 @@
 import {spawn, type ChildProcess} from 'node:child_process'
+import {randomInt} from 'node:crypto'
 import {once} from 'node:events'
-import {connect, createServer, type AddressInfo} from 'node:net'
+import {connect, createServer} from 'node:net'
 import {resolve} from 'node:path'
 import {text} from 'node:stream/consumers'
 
@@ -111,11 +112,31 @@ export async function startService(words: readonly string[], environment: NodeJS
   }
 }
 
+const givenPorts = new Set<number>()
+
+/**
+ * A port of 127.0.0.1 where nothing listens, and nothing will unless the test has it do so: it is below those that the
+ * system gives away by itself and the stable ones of local proxies, and each worker of Jest has a range of its own.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const {port} = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  const range = 1000
+  const first = 10_000 + (Number(process.env.JEST_WORKER_ID ?? 0) % 10) * range
+  for (;;) {
+    const port = first + randomInt(range)
+    if (givenPorts.has(port)) continue
+    givenPorts.add(port)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => {
+        resolve(false)
+      })
+      server.listen(port, '127.0.0.1', () => {
+        resolve(true)
+      })
+    })
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }

@@ -9,6 +9,22 @@ export function childrenOf(pid: number, argument: string): number[] {
     .sort((one, other) => one - other)
 }
 
+/** Process ids of a process's children, of theirs, and so on. */
+export function descendantsOf(pid: number): number[] {
+  const parents = new Map(
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => [Number(name), parentOf(Number(name))]),
+  )
+  const found = new Set([pid])
+  for (let before = 0; before < found.size;) {
+    before = found.size
+    for (const [child, parent] of parents) if (found.has(parent)) found.add(child)
+  }
+  found.delete(pid)
+  return [...found]
+}
+
 /** The arguments that a process shows; none when it has ended. */
 export function argumentsOf(pid: number): string[] {
   return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1)

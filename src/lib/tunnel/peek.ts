@@ -84,7 +84,10 @@ export function peek(socket: Socket, options: PeekOptions = {}): Promise<Peeked>
     let received: Buffer = Buffer.alloc(0)
     let needed = 1
 
+    let isOver = false
     const finish = (result: Peeked): void => {
+      if (isOver) return
+      isOver = true
       clearTimeout(timer)
       socket.off('data', onData).off('end', onClosed).off('close', onClosed).pause()
       resolve(result)
@@ -110,9 +113,11 @@ export function peek(socket: Socket, options: PeekOptions = {}): Promise<Peeked>
         }
       }
     }
-    const timer = setTimeout(() => {
+    const expire = (): void => {
       finish(rubbish(received.length === 0 ? 'it stayed silent' : 'its first message never ended'))
-    }, timeout)
+    }
+    // After the poll phase: a process that was held up finds the bytes in its socket before it judges.
+    const timer = setTimeout(() => setImmediate(expire), timeout)
     socket.on('data', onData).on('end', onClosed).on('close', onClosed)
   })
 }

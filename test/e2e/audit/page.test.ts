@@ -110,10 +110,12 @@ async function endings(alice: ApiClient): Promise<void> {
   const {socket, reader} = await connect(alice, 'alice', 'reports')
   await reader.until('Z')
   socket.write(ask.query('select pg_sleep(600)'))
-  const running = async () => (await admin.liveSessions()).sessions.find(({state}) => state === 'active')
-  await until(async () => (await running()) !== undefined, 'the query runs')
+  let sid = ''
+  await until(async () => {
+    sid = (await admin.liveSessions()).sessions.find(({state}) => state === 'active')?.sid ?? ''
+    return sid !== ''
+  }, 'the query runs')
   await (await connect(alice)).reader.error()
-  const {sid = ''} = (await running()) ?? {}
   await admin.killSession(sid, {reason: 'it blocks the nightly import'})
   await ended('reports')
   await (await connect(alice, 'postgres')).reader.error()

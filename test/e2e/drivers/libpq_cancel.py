@@ -44,7 +44,7 @@ def until_cancelled():
 
 thread = threading.Thread(target=until_cancelled)
 thread.start()
-states.append(libpq.PQresultErrorField(p(libpq.PQexec(p(connection), b"select pg_sleep(60)")), ord("C")).decode())
+states.append(libpq.PQresultErrorField(p(libpq.PQexec(p(connection), b"select pg_sleep(600)")), ord("C")).decode())
 thread.join()
 json.dump({"protocol": libpq.PQfullProtocolVersion(p(connection)), "state": states[0], "application": application.decode()}, sys.stdout)
 libpq.PQfinish(p(connection))

@@ -1,5 +1,4 @@
 /** What a client sent, as it sent it, and how the server answered: for drivers that cannot be run here. */
-import {once} from 'node:events'
 import type {TLSSocket} from 'node:tls'
 import {encodeStartup} from '../../../src/lib/pgwire/first-packet.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
@@ -52,7 +51,7 @@ export async function replay(socket: TLSSocket, {minor, startup, flights}: Recor
     const flushes = (answer.match(/[ZEG]/g) ?? []).length + asked + Math.floor(bytes / flushBytes)
     if (pieces > flushes) split.push(`${answer} in ${pieces} pieces`)
   }
-  if (!socket.closed) await once(socket, 'close')
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
   return {opening, answers, split}
 }
 

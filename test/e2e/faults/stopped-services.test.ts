@@ -21,6 +21,7 @@ beforeAll(async () => {
   await cli(['create', ...hosts.admin], {input: guideRole})
   alice = await addPerson(hosts, 'alice')
   agents = [hosts.services.agent, await hosts.startAgent('second')]
+  await hosts.postgres.execute(holding)
   await waitFor(async () => ((await listedAgents()) === 2 ? true : undefined))
   local = await openLocalPort(alice)
 }, 180_000)
@@ -41,6 +42,10 @@ async function listedAgents(): Promise<number> {
 }
 
 const sessionsOf = (agent: Service): number => agent.log().split('A session began.').length - 1
+
+/** What an agent logs arrives a moment after what it does. */
+const beganAnother = (agent: Service, before = 0): Promise<true> =>
+  waitFor(() => (sessionsOf(agent) > before ? true : undefined))
 
 /** The agent that new connections of alice go to. */
 async function agentInUse(): Promise<{serving: Service; other: Service}> {
@@ -66,9 +71,16 @@ function thaw(agent: Service): void {
 }
 
 const idleSessions = scaled(6, 50)
-/** One row each 10 ms: it outlasts SIGTERM and ends before the drain does. */
+/** It waits in its midst until it may go on: it outlasts SIGTERM, and ends before the drain does. */
 const rows = 150
-const copy = `copy (select n || pg_sleep(0.01)::text from generate_series(1, ${rows}) n) to stdout`
+const copy = `copy (select n || case when n = 100 then held() else '' end from generate_series(1, ${rows}) n) to stdout`
+const holding = `
+  CREATE TABLE going (); GRANT SELECT ON going TO alice;
+  CREATE FUNCTION held() RETURNS text LANGUAGE plpgsql AS $$
+  BEGIN
+    WHILE NOT EXISTS (SELECT FROM going) LOOP PERFORM pg_sleep(0.01); END LOOP;
+    RETURN '';
+  END $$;`
 const everyRow = Array.from({length: rows}, (_, index) => `${index + 1}\n`).join('')
 
 describe('an agent that hangs after it accepted (SIGSTOP)', () => {
@@ -80,7 +92,7 @@ describe('an agent that hangs after it accepted (SIGSTOP)', () => {
       code: 0,
       stdout: 'past the hanging one\n',
     })
-    expect(sessionsOf(other)).toBe(before + 1)
+    await beganAnother(other, before)
     thaw(serving)
     await waitFor(async () => ((await agentInUse()).serving === serving ? true : undefined))
   })
@@ -91,13 +103,13 @@ describe('an agent that hangs after it accepted (SIGSTOP)', () => {
     const direct = `${command} -X -At -c "select 'by the route of the database'"`
     const served = agents.map(sessionsOf)
     expect(await runShell(direct)).toMatchObject({code: 0, stdout: 'by the route of the database\n'})
-    const first = agents.find((agent, index) => sessionsOf(agent) > (served[index] ?? 0))
+    const first = await waitFor(() => agents.find((agent, index) => sessionsOf(agent) > (served[index] ?? 0)))
     const other = agents.find((agent) => agent !== first)
-    if (!first || !other) throw new Error('nobody served the session')
+    if (!other) throw new Error('there is no other agent')
     freeze(first)
     const before = sessionsOf(other)
     expect(await runShell(direct)).toMatchObject({code: 0, stdout: 'by the route of the database\n'})
-    expect(sessionsOf(other)).toBe(before + 1)
+    await beganAnother(other, before)
   })
 })
 
@@ -107,7 +119,7 @@ it('F03: SIGTERM to an agent ends idle sessions with a sentence, lets a COPY fin
   await stopUnderLoad(serving, async () => {
     expect(await psqlOn(local, ['-c', 'select 8']).finished).toMatchObject({code: 0, stdout: '8\n'})
   })
-  expect(sessionsOf(other)).toBe(before + 1)
+  await beganAnother(other, before)
   agents = [other, await hosts.startAgent('third')]
   await waitFor(async () => ((await listedAgents()) === 3 ? true : undefined))
 })
@@ -119,14 +131,16 @@ it(
     const perSecond = scaled(20, 100)
     const rounds = scaled(3, 10)
     const {serving, other} = await agentInUse()
-    const doomed = psqlOn(local, ['-c', 'select pg_sleep(63)'])
-    await established("query = 'select pg_sleep(63)' and state = 'active'", 1)
+    const doomed = psqlOn(local, ['-c', 'select pg_sleep(630)'])
+    await established("query = 'select pg_sleep(630)' and state = 'active'", 1)
 
     const connects: {readonly psql: Psql; readonly at: number}[] = []
     const began = performance.now()
     let killed = Infinity
     for (let index = 0; index < perSecond * rounds; index += 1) {
       await sleep(Math.max(0, began + (index * 1000) / perSecond - performance.now()))
+      // A machine that cannot keep up is not buried under them.
+      await connects[index - perSecond]?.psql.finished
       if (index === Math.round(perSecond * (rounds / 2))) {
         process.kill(serving.pid, 'SIGKILL')
         killed = performance.now()
@@ -149,7 +163,7 @@ it(
     agents = [other]
     expect(await psqlOn(local, ['-c', 'select 7']).finished).toMatchObject({code: 0, stdout: '7\n'})
   },
-  scaled(60_000, 300_000),
+  scaled(180_000, 300_000),
 )
 
 it('F03: SIGTERM to the proxy ends idle sessions with a sentence and lets a COPY finish', async () => {
@@ -166,6 +180,7 @@ async function established(condition: string, count: number): Promise<void> {
 async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): Promise<void> {
   const idle = Array.from({length: idleSessions}, () => psqlOn(local, ['-c', "select 'idle'", '-f', '-']))
   await established("state = 'idle' and query = 'select ''idle'''", idleSessions)
+  await hosts.postgres.execute('DELETE FROM going')
   const copying = psqlOn(local, ['-c', copy])
   await established("state = 'active' and query like 'copy%'", 1)
 
@@ -173,8 +188,11 @@ async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): 
   const stopping = service.stop('SIGTERM')
   const signal = {stopped: false}
   void stopping.then(() => (signal.stopped = true))
+  await waitFor(() => service.log().includes('Stopping: no new sessions are taken.') || undefined)
+  await hosts.postgres.execute('INSERT INTO going DEFAULT VALUES')
   await meanwhile()
-  while (!signal.stopped) listings.push(await cli(['get', 'db_server', '--format=json', ...hosts.admin]))
+  do listings.push(await cli(['get', 'db_server', '--format=json', ...hosts.admin]))
+  while (!signal.stopped)
 
   expect(await stopping).toBe(0)
   expect(await copying.finished).toEqual({code: 0, stdout: everyRow, stderr: ''})
@@ -184,7 +202,6 @@ async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): 
     expect({code, stdout}).toEqual({code: 2, stdout: 'idle\n'})
     expect(stderr).toMatch(/FATAL: {2}.*(drain|shut|stop)/i)
   }
-  expect(listings.length).toBeGreaterThan(0)
   for (const text of listings) expect(text).toContain('"name": "aurora"')
   report(`F03: ${idle.length} sessions, ${listings.length} listings`)
 }

@@ -120,7 +120,7 @@ it(
     await present(alice, target.key)
     expect(await target.reader.error()).toMatchObject({code: '57014'})
   },
-  scaled(60_000, 600_000),
+  scaled(180_000, 600_000),
 )
 
 it('C04: a server without BackendKeyData gives the client none; psql connects and is told that Ctrl-C does nothing', async () => {
@@ -181,10 +181,12 @@ it.each([
   const {socket, opening} = await openSession(rig, guest, {}, minor)
   const key = keyIn(opening)
   expect(key?.secret).toHaveLength(length)
-  expect(longKey.visits.at(-1)?.secured.readUInt32BE(4)).toBe(3 * 65_536 + minor)
+  // Health checks say nothing.
+  const newest = (): Buffer | undefined => longKey.visits.findLast(({secured}) => secured.length > 0)?.secured
+  expect(newest()?.readUInt32BE(4)).toBe(3 * 65_536 + minor)
   await present(guest, key ?? {pid: 0, secret: Buffer.alloc(4)})
-  await until(() => longKey.visits.at(-1)?.secured.length === 268, 'the cancel request arrives')
-  expect(longKey.visits.at(-1)?.secured).toEqual(encodeCancel({pid: 4711, secret: Buffer.alloc(256, 7)}))
+  await until(() => newest()?.length === 268, 'the cancel request arrives')
+  expect(newest()).toEqual(encodeCancel({pid: 4711, secret: Buffer.alloc(256, 7)}))
   socket.destroy()
 })
 

@@ -19,6 +19,7 @@ import {
   issueLeaf,
   MessageReader,
   openSession,
+  reached,
   refusal,
   role,
   serverCertificate,
@@ -34,13 +35,15 @@ let postgres: PostgresServer
 let rig: Rig
 /** Milliseconds by which the agent's clock for freshness runs ahead. */
 let leap = 0
+/** And the one that certificates go by. */
+let ahead = 0
 
 beforeAll(async () => {
   plane = await Plane.create()
   const server = await serverCertificate(plane)
   postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
   await postgres.execute('CREATE ROLE alice LOGIN; CREATE ROLE admin LOGIN')
-  const clock = {...systemClock, monotonic: () => systemClock.monotonic() + leap}
+  const clock = {now: () => systemClock.now() + ahead, monotonic: () => systemClock.monotonic() + leap}
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
 })
 
@@ -67,18 +70,6 @@ async function greetingFor(credentials: Awaited<ReturnType<Rig['guest']>> | unde
   const greeting = await greet(socket)
   socket.destroy()
   return greeting
-}
-
-/** A leap of the agent's clock costs it the tunnel for a moment, at its next ping: the proxy knows no agent until it is back. */
-async function reached<T>(dial: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await dial()
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET' || attempt === 200) throw error
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-  }
 }
 
 /** Changes reach the agent over its watch stream. */
@@ -128,11 +119,11 @@ describe('the certificate of a client', () => {
   })
 
   it('is judged anew each time it comes, also when it is known', async () => {
-    const notAfter = Date.now() + 6000
-    const guest = await rig.guest({}, {notAfter})
+    const guest = await rig.guest({}, {notAfter: Date.now() + 10 * minute})
     expect(await greetingFor(guest)).toEqual({ok: true})
-    await new Promise((resolve) => setTimeout(resolve, notAfter - Date.now()))
+    ahead = 11 * minute
     expect(await greetingFor(guest)).toMatchObject({ok: false, code: 'expired'})
+    ahead = 0
   })
 
   it('D04: must be for clients', async () => {
@@ -404,7 +395,7 @@ describe('an agent that has lost touch with the control plane', () => {
     expect(await greetingFor(await rig.guest())).toMatchObject({ok: false, code: 'stale'})
     // A new stream with everything in it, but without an answer to a ping, is no fresher.
     plane.breakStreams()
-    await until(() => plane.streams === 1, 'the agent is back')
+    await until(() => plane.streams > 0, 'the agent is back')
     expect(await greetingFor(await rig.guest())).toMatchObject({ok: false, code: 'stale'})
     expect(rig.agent.ready()).toBe(false)
     plane.muted = false

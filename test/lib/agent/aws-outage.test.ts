@@ -9,7 +9,7 @@ import {PosternError} from '../../../src/lib/core/errors.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {allow, home, region} from '../sandbox/rig.js'
 import {startAwsRig, type AwsRig} from './aws-rig.js'
-import {accessRole, databaseResource} from './rig.js'
+import {accessRole, databaseResource, until} from './rig.js'
 
 const rds = 'abcdefghijklm.us-west-1.rds.amazonaws.com'
 const redshift = 'my-redshift.abcdefghijklm.us-west-1.redshift.amazonaws.com:5439'
@@ -45,12 +45,9 @@ describe('while AWS does not answer an agent that has started', () => {
     const item = {...rest, spec: {...spec, deny: {db_labels: {secrecy: ['top']}}}}
     rig.agents.plane.put({kind: 'role', name: 'access', item})
     // Its cache takes the change up at once, but not before this line.
-    let said = ''
-    for (let attempt = 0; attempt < 50 && said === ''; attempt += 1) {
-      said = await rig.refusal(where).catch(() => '')
-      await sleep(50)
-    }
-    expect(said).toContain('AWS does not tell the tags of "instance"')
+    const refused = async (): Promise<boolean> =>
+      (await rig.refusal(where).catch(() => '')).includes('AWS does not tell the tags of "instance"')
+    await until(refused, 'the role is known')
   })
 })
 

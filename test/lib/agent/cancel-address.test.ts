@@ -4,6 +4,7 @@ import {Authorization} from '../../../src/lib/access/authorization.js'
 import {dialDatabase} from '../../../src/lib/agent/dial.js'
 import {encodeCancel} from '../../../src/lib/pgwire/first-packet.js'
 import {startFalseServer, type FalseServer} from '../../e2e/hostile/false-server.js'
+import {freePort} from '../../helpers/cli.js'
 import {Plane} from './plane.js'
 import {databaseResource, serverCertificate, until} from './rig.js'
 
@@ -14,7 +15,7 @@ it('C06: a cancel goes to the address where the session is, also after a failove
   const certificate = await serverCertificate(plane, [name])
   const [former, latter] = ['127.0.0.1', '127.0.0.2'] as const
   // The name leads to two hosts, and the first one is away.
-  const reader = await startFalseServer(certificate, {at: {host: latter, port: 0}})
+  const reader = await startFalseServer(certificate, {at: {host: latter, port: await freePort()}})
   const {port} = reader
   let returned: FalseServer | undefined
   try {

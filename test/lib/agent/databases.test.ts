@@ -1,4 +1,4 @@
-import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
+import {createServer, type Server, type Socket} from 'node:net'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import {Catalog} from '../../../src/lib/agent/catalog.js'
@@ -6,6 +6,7 @@ import {isForbiddenAddress, resolveTarget} from '../../../src/lib/agent/target-a
 import type {HeartbeatRequest} from '../../../src/lib/api/requests.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import type {TargetHealth} from '../../../src/lib/resources/database-server.js'
+import {freePort} from '../../helpers/cli.js'
 import {healthCheckConfig, Plane} from './plane.js'
 import {database, databaseResource, refusal, startRig, until, type Rig, type RigOptions} from './rig.js'
 
@@ -22,8 +23,8 @@ class Target {
   })
 
   async open(): Promise<void> {
+    if (this.port === 0) this.port = await freePort()
     await new Promise<void>((resolve) => this.#server.listen(this.port, '127.0.0.1', resolve))
-    this.port = (this.#server.address() as AddressInfo).port
   }
 
   async close(): Promise<void> {
@@ -153,6 +154,8 @@ describe('heartbeats', () => {
         },
       },
     ])
+    // Longer than changes are gathered: all of them are told.
+    await sleep(300)
     const beats = rig.plane.heartbeats.length
     rig.plane.put({kind: 'db', name: 'ignored', item: databaseResource('ignored', uri())})
     await sleep(300)
@@ -177,7 +180,7 @@ describe('heartbeats', () => {
 })
 
 describe('health checks', () => {
-  const often = {interval: '20ms', timeout: '500ms', healthy_threshold: 3, unhealthy_threshold: 2} as const
+  const often = {interval: '20ms', timeout: '60s', healthy_threshold: 3, unhealthy_threshold: 2} as const
   const configure = (name: string, spec: Parameters<typeof healthCheckConfig>[1]): void => {
     rig.plane.put({kind: 'health_check_config', name, item: healthCheckConfig(name, spec)})
   }

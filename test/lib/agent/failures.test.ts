@@ -3,6 +3,7 @@ import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import type {ServerError} from '../../../src/lib/pgwire/server-error.js'
 import type {Database} from '../../../src/lib/resources/database.js'
+import {freePort} from '../../helpers/cli.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {minute, Plane} from './plane.js'
 import {databaseResource, issueLeaf, refusal, serverCertificate, startRig, until, type Rig} from './rig.js'
@@ -62,8 +63,7 @@ beforeAll(async () => {
   ])
   await good.execute('CREATE ROLE alice LOGIN')
   const at = ({port}: {port: number}): string => `127.0.0.1:${port}`
-  closedPort = await answering('N')
-  await cleanups.pop()?.()
+  closedPort = await freePort()
   serve('good', at(good))
   serve('no-such-host', 'no-such-host.invalid:5432')
   serve('closed', `127.0.0.1:${closedPort}`)

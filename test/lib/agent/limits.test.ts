@@ -152,8 +152,10 @@ describe('what a role limits', () => {
 
   it('F09: an idle session ends with 57P05 and the reason, a long query does not', async () => {
     const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'idle'})
-    allow({client_idle_timeout: '1s'}, {})
     socket.write(ask.query('select pg_sleep(3)'))
+    const running = "select 1 from pg_stat_activity where application_name = 'idle' and state = 'active'"
+    await until(async () => (await postgres.execute(running)).length > 0, 'the query runs')
+    allow({client_idle_timeout: '1s'}, {})
     expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('TDCZ')
     expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '57P05'})
     expect(await reader.next()).toBeUndefined()
@@ -201,6 +203,7 @@ describe('what a role limits', () => {
 
   it('one session too many is refused with 53300, and the next one after an end is not', async () => {
     allow({max_connections: 2}, {})
+    await until(() => rig.agent.sessions() === 0, 'nobody is there')
     const first = await openSession(rig, await rig.guest())
     const second = await openSession(rig, await rig.guest())
     const refused = await refusal(rig, await rig.guest())

@@ -1,4 +1,3 @@
-import {once} from 'node:events'
 import {connect as tcpConnect, type Socket} from 'node:net'
 import type {ConnectionOptions, TLSSocket} from 'node:tls'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
@@ -93,8 +92,8 @@ describe('a client that comes without the proxy', () => {
   it('can cancel its query, on either way', async () => {
     for (const reach of [dial, async () => rig.dial(await rig.guest())]) {
       const {socket, reader, key} = await session('cancelled')
-      socket.write(query('select pg_sleep(60)'))
-      const running = "select 1 from pg_stat_activity where query like 'select pg_sleep(60)%' and state = 'active'"
+      socket.write(query('select pg_sleep(600)'))
+      const running = "select 1 from pg_stat_activity where query like 'select pg_sleep(600)%' and state = 'active'"
       await until(async () => (await postgres.execute(running)).length > 0, 'the query runs')
       const other = await reach()
       await greet(other)
@@ -123,7 +122,7 @@ async function answerTo(bytes: Buffer | string): Promise<Buffer> {
   const received: Buffer[] = []
   socket.on('data', (chunk: Buffer) => received.push(chunk)).on('error', () => undefined)
   socket.write(bytes)
-  await once(socket, 'close')
+  await new Promise((resolve) => socket.once('close', resolve))
   return Buffer.concat(received)
 }
 

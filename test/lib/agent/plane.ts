@@ -15,7 +15,7 @@ export const minute = 60_000
 /** As an administrator would write it; intervals may be shorter than the control plane allows. */
 export function healthCheckConfig(name: string, spec: Partial<HealthCheckConfig['spec']> = {}): HealthCheckConfig {
   const match = {db_labels: [{name: '*', values: ['*']}]}
-  const usual = {interval: '30s', timeout: '5s', healthy_threshold: 2, unhealthy_threshold: 1, match}
+  const usual = {interval: '30s', timeout: '60s', healthy_threshold: 2, unhealthy_threshold: 1, match}
   return {kind: 'health_check_config', version: 'v1', metadata: {name}, spec: {...usual, ...spec}}
 }
 

@@ -24,6 +24,17 @@ import {cluster, minute, Plane} from './plane.js'
 
 export const database = 'example'
 
+/** Of the proxy, for a machine that is held up. */
+const patient = {
+  peekMilliseconds: 120_000,
+  handshakeMilliseconds: 120_000,
+  openMilliseconds: 60_000,
+  answerMilliseconds: 60_000,
+  lastMilliseconds: 60_000,
+  waitMilliseconds: 60_000,
+  pulse: {pingMilliseconds: 5000, deadMilliseconds: 120_000},
+}
+
 /** A control plane that can be told to misbehave, a real proxy, a real agent; the database is the test's business. */
 export interface Rig {
   readonly plane: Plane
@@ -127,6 +138,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     logger: silentLogger,
     clock: systemClock,
     ...options.proxy,
+    timing: {...patient, ...options.proxy?.timing},
   })
   const agent = await startAgent({
     cluster,
@@ -189,7 +201,7 @@ export function dialTls(options: ConnectionOptions): Promise<TLSSocket> {
 }
 
 export function greet(socket: TLSSocket): Promise<Greeting> {
-  return readGreeting(socket, 3000)
+  return readGreeting(socket, 120_000)
 }
 
 export interface Message {
@@ -295,13 +307,25 @@ export async function sessionEvents(plane: Plane, application: string): Promise<
   return plane.eventsOf(sid())
 }
 
-/** Waits for something to become true. */
+/** Waits for something to become true, nearly as long as a test may take. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let attempt = 0; attempt < 1500; attempt += 1) {
-    if (await condition()) return
+  const end = performance.now() + 170_000
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`waited in vain: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  throw new Error(`waited in vain: ${what}`)
+}
+
+/** A leap of the agent's clock costs it the tunnel for a moment, at its next ping: the proxy knows no agent until it is back. */
+export async function reached<T>(dial: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await dial()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
 }
 
 /** A certificate and key for a PostgreSQL server. */

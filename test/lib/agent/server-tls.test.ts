@@ -21,7 +21,7 @@ const [, , port, tlsSettings] = process.argv
 const database = {spec: {uri: 'db.example.com:5432', tls: JSON.parse(tlsSettings)}}
 const tls = await serverTls(database, 'db.example.com', {authorities: [], isPublic: false, namesHint: ''})
 try {
-  await secure(connect(Number(port), '127.0.0.1'), tls, undefined, 10_000)
+  await secure(connect(Number(port), '127.0.0.1'), tls, undefined, 120_000)
   console.log('connected')
 } catch (error) {
   console.log(error.code)
@@ -57,7 +57,7 @@ it('NODE_TLS_REJECT_UNAUTHORIZED does not make the agent trust a stranger, SSL_C
       const parameters = [script, String(port), JSON.stringify(settings)]
       const {stdout} = await run(process.execPath, ['--input-type=module', '-e', dial, ...parameters], {
         env: {...process.env, NODE_OPTIONS: '', ...more},
-        timeout: 60_000,
+        timeout: 170_000,
       })
       return stdout.trim()
     }

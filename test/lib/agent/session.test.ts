@@ -318,7 +318,7 @@ describe('cancelling', () => {
     const payload = opening.find(({type}) => type === 'K')?.payload ?? Buffer.alloc(0)
     const key = decodeBackendKeyData({payload, size: payload.length})
     if (!key) throw new Error('no key')
-    socket.write(query('select pg_sleep(30)'))
+    socket.write(query('select pg_sleep(600)'))
     const active = `select 1 from pg_stat_activity where pid = ${key.pid} and state = 'active'`
     await until(async () => (await postgres.execute(active)).length > 0, 'the query runs')
     return {socket, reader, key}

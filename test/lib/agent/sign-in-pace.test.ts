@@ -16,11 +16,13 @@ const resource = databaseResource('db', endpoint)
 const guest = {route: {dbUser: 'alice'}, dbName: 'postgres'} as Guest
 const refusal = (code: string) => ({severity: 'FATAL', code, message: 'PAM authentication failed for user "alice"'})
 const stays = (): boolean => false
+/** All of a test is one moment. */
+const standing = {...systemClock, monotonic: () => 0}
 
 function signIn(): AwsSignIn {
   const database = toAwsDatabase(resource)
   if (!database) throw new Error('not on AWS')
-  return {aws: new Aws({environment: {}, clock: systemClock}), database, guest, isGone: stays}
+  return {aws: new Aws({environment: {}, clock: standing}), database, guest, isGone: stays}
 }
 
 describe('a refused sign-in', () => {

@@ -8,6 +8,7 @@ import {startAuth, type Auth} from '../../../src/lib/auth/auth.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {reportedHealth, startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
+import {freePort} from '../../helpers/cli.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {waitFor} from '../../helpers/psql.js'
 
@@ -30,7 +31,8 @@ const fleet: Member[] = []
 
 beforeAll(
   async () => {
-    plane = await startTestAuth()
+    // Its port is there again when it comes back.
+    plane = await startTestAuth({listen: {host: '127.0.0.1', port: await freePort()}})
     auth = plane.auth
     const hosts: TestHost[] = []
     while (hosts.length < size) {
@@ -39,14 +41,14 @@ beforeAll(
     }
     fleet.push(...hosts.map(startMember))
   },
-  scaled(60_000, 300_000),
+  scaled(180_000, 300_000),
 )
 
 afterAll(async () => {
   await Promise.all(fleet.map(({heartbeat, watch}) => Promise.all([heartbeat.stop(), watch.close()])))
   if (auth !== plane.auth) await auth.close()
   await plane.stop()
-}, 60_000)
+}, 180_000)
 
 function startMember({client}: TestHost, index: number): Member {
   const watch = new WatchClient({
@@ -120,7 +122,7 @@ it(
     await person.close()
     expect(new Set(listed)).toEqual(new Set([size]))
   },
-  scaled(120_000, 400_000),
+  scaled(180_000, 400_000),
 )
 
 function isBack({ready, beats}: Member, before: {ready: number; beats: number} | undefined): boolean {

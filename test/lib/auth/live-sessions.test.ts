@@ -9,6 +9,7 @@ import {formatEvents} from '../../helpers/event-lines.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {reportedHealth, startTestAuth, type TestAuth, type TestHost, type TestUser} from '../../helpers/auth.js'
+import {waitFor} from '../../helpers/psql.js'
 
 type Event = Record<string, unknown>
 
@@ -68,15 +69,22 @@ afterAll(async () => {
   await plane.stop()
 })
 
-const idsFor = async ({client}: {client: ApiClient}): Promise<string[]> =>
-  (await client.liveSessions()).sessions.map(({sid}) => sid)
+/** All of the agents have told theirs in time. */
+const complete = ({client}: {client: ApiClient}): Promise<readonly LiveSession[]> =>
+  waitFor(async () => {
+    const {sessions, silent} = await client.liveSessions()
+    return silent.length === 0 ? sessions : undefined
+  })
+const idsFor = async (who: {client: ApiClient}): Promise<string[]> => (await complete(who)).map(({sid}) => sid)
 
 describe('live sessions', () => {
   it('are asked of every process of every agent, and told with the host', async () => {
     const sid = begin('alice')
-    const {sessions, silent} = await plane.admin.liveSessions()
-    expect(silent).toEqual([])
-    expect(sessions).toContainEqual({...running.get(sid), hostId: agent.joined.hostId, hostname: expect.any(String)})
+    expect(await complete({client: plane.admin})).toContainEqual({
+      ...running.get(sid),
+      hostId: agent.joined.hostId,
+      hostname: expect.any(String),
+    })
   })
 
   it('D08: everybody sees their own, and those of others only with a role for it', async () => {

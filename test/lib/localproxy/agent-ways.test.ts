@@ -2,7 +2,19 @@ import {describe, expect, it} from '@jest/globals'
 import {once} from 'node:events'
 import {createServer, type AddressInfo} from 'node:net'
 import type {Upstream, UpstreamSource} from '../../../src/lib/localproxy/upstream.js'
-import {cleanups, errorIn, hostA, hostB, open, receive, setup, startup, type FakeAgent, type Setup} from './rig.js'
+import {
+  cleanups,
+  errorIn,
+  holdTime,
+  hostA,
+  hostB,
+  open,
+  receive,
+  setup,
+  startup,
+  type FakeAgent,
+  type Setup,
+} from './rig.js'
 
 const unanswered = 'connections that were accepted and never answered'
 
@@ -45,6 +57,7 @@ async function blackHole(): Promise<{address: string; count: () => number; open:
 
 describe('an agent that can be reached without the proxy', () => {
   it('is, and the proxy is not asked', async () => {
+    holdTime()
     const rig = await setup()
     const [proxied, direct] = [await rig.agent(hostA, {ok: true}), await rig.agent(hostA, {ok: true})]
     const {connect} = await tunnel(rig, proxied, `127.0.0.1:${direct.port}`)
@@ -71,6 +84,7 @@ describe('an agent that can be reached without the proxy', () => {
   })
 
   it('is final in its denial', async () => {
+    holdTime()
     const rig = await setup()
     const proxied = await rig.agent(hostA, {ok: true})
     const direct = await rig.agent(hostA, {ok: false, code: 'denied', message: 'Access is locked.'})

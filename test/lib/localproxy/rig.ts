@@ -1,4 +1,4 @@
-import {afterEach, expect} from '@jest/globals'
+import {afterEach, expect, jest} from '@jest/globals'
 import {once} from 'node:events'
 import {connect, type AddressInfo, type Socket} from 'node:net'
 import {createServer, type Server, type TLSSocket} from 'node:tls'
@@ -25,6 +25,17 @@ export const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
+
+/** Until the end of the test no time is over that the program measures with setTimeout, however slow this machine is. */
+export function holdTime(): void {
+  jest.useFakeTimers({
+    doNotFake: [
+      ...(['Date', 'performance', 'hrtime', 'nextTick', 'queueMicrotask'] as const),
+      ...(['setImmediate', 'clearImmediate', 'setInterval', 'clearInterval'] as const),
+    ],
+  })
+  cleanups.push(() => jest.useRealTimers())
+}
 
 /** Everything that arrives on a connection until `bytes` have come or it closed. */
 export async function receive(socket: Socket, bytes = Infinity): Promise<Buffer> {

@@ -1,15 +1,13 @@
-import {describe, expect, it} from '@jest/globals'
+import {describe, expect, it, jest} from '@jest/globals'
 import type {Socket} from 'node:net'
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {TLSSocket} from 'node:tls'
 import {encodeErrorResponse} from '../../../src/lib/pgwire/server-error.js'
 import type {UpstreamSource} from '../../../src/lib/localproxy/upstream.js'
-import {errorIn, hostA, open, receive, setup, startup} from './rig.js'
+import {errorIn, holdTime, hostA, open, receive, setup, startup} from './rig.js'
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 2000 && !condition(); attempt += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-  expect(condition()).toBe(true)
+  while (!condition()) await sleep(5)
 }
 
 async function session(dial: () => Socket): Promise<Socket> {
@@ -19,7 +17,7 @@ async function session(dial: () => Socket): Promise<Socket> {
   return client
 }
 
-const settled = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 50))
+const settled = (): Promise<unknown> => sleep(50)
 
 describe('a connection in reserve', () => {
   it('is made after one was used, serves the next client, and is gone when the tunnel closes', async () => {
@@ -85,6 +83,7 @@ describe('a connection in reserve', () => {
     await session(dial)
     expect(startups).toEqual(Array(3).fill(startup.toString('hex')))
     // The silent one is closed, and there is no other for a while.
+    await until(() => fake.sockets.length === 2)
     await settled()
     expect({connections: fake.connections, open: fake.sockets.length}).toEqual({connections: 3, open: 2})
   })
@@ -136,6 +135,7 @@ describe('a connection in reserve', () => {
     const {dial} = await open({source: await source([{port: fake.port, hostId: hostA}]), keepSpares: true})
     await session(dial)
     await until(() => fake.connections === 2)
+    holdTime()
     const client = dial()
     client.write(startup)
     expect(await receive(client)).toEqual(answer)
@@ -150,7 +150,10 @@ describe('a connection for a client that is about to come', () => {
     const {proxy, dial} = await open({source: await source([{port: fake.port, hostId: hostA}])})
     proxy.prepare()
     await until(() => fake.connections === 1)
+    holdTime()
     await session(dial)
+    // Would another one be made, then by now.
+    jest.advanceTimersByTime(100)
     await settled()
     expect(fake.connections).toBe(1)
   })

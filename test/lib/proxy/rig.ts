@@ -8,6 +8,7 @@ import type {Authority} from '../../../src/lib/pki/issuing.js'
 import type {Proxy, ProxyOptions, ProxyTiming} from '../../../src/lib/proxy/options.js'
 import {startProxy} from '../../../src/lib/proxy/proxy.js'
 import {agentServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
+import {DataConnections, type OnConnection} from '../../../src/lib/tunnel/data-connections.js'
 import {startTunnel, type Tunnel, type TunnelOptions} from '../../../src/lib/tunnel/dialer.js'
 import {handOver} from '../../../src/lib/tunnel/hand-over.js'
 import {cluster, issueAgent, issueProxy, newAuthority} from '../tunnel/certificates.js'
@@ -126,12 +127,16 @@ export class Rig {
         socket.pipe(socket)
       },
     )
+    const onConnection: OnConnection = (socket, session) => {
+      agent.sources.push(session.source)
+      agent.nonces.push(session.nonce)
+      handOver(socket, Buffer.alloc(0), server)
+    }
     const tunnel = this.tunnel(credentials, {
-      onConnection: (socket, session) => {
-        agent.sources.push(session.source)
-        agent.nonces.push(session.nonce)
-        handOver(socket, Buffer.alloc(0), server)
-      },
+      onConnection,
+      // Its own patience with idle connections is long, however often the proxy replaces them.
+      dataConnections: () =>
+        new DataConnections(this.proxy.address, 60_000, options.onConnection ?? onConnection, this.#logger),
       onDrain: (nonces, deadline) => {
         agent.drains.push({nonces, deadline})
       },

@@ -101,9 +101,8 @@ describe('a session through the proxy', () => {
 
     const other = rig.clientOf(firstHost)
     await echo(other, 'hello')
-    const gone = once(other, 'close')
     for (const socket of agent.sockets) socket.destroy()
-    await gone
+    await closed(other)
     await until(() => rig.proxy.statistics().sessions === 0)
   })
 
@@ -147,7 +146,7 @@ describe('a session through the proxy', () => {
 
   it('recycles idle connections without losing a session', async () => {
     rig = await Rig.start()
-    await rig.agent(firstHost, {poolSize: 2, recycleMilliseconds: 100})
+    await rig.agent(firstHost, {poolSize: 2, recycleMilliseconds: 30})
     const accepted = rig.proxy.statistics().connectionsAccepted
     await until(() => rig.proxy.statistics().connectionsAccepted > accepted + 6)
     for (let round = 0; round < 20; round += 1) {

@@ -49,11 +49,11 @@ export function captureClientHello(options: tls.ConnectionOptions = {}): Promise
   })
 }
 
-/** Everything the other end sends until it ends. */
+/** Everything the other end sends until it ends, or resets the connection over bytes that it has not read. */
 export async function readAll(socket: net.Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk)).resume()
-  await once(socket, 'end')
+  await new Promise((resolve) => socket.once('end', resolve).once('close', resolve))
   return Buffer.concat(chunks)
 }
 
