@@ -1,8 +1,8 @@
 import {mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {setTimeout as sleep} from 'node:timers/promises'
 import {cli, freePort, runCli, startService, type CliOptions, type Finished} from '../helpers/cli.js'
+import {waitFor} from '../helpers/psql.js'
 import {guideRole} from '../helpers/three-hosts.js'
 
 export const password = 'correct horse battery'
@@ -93,11 +93,10 @@ db_service:
 ${entries.join('')}`,
   )
   const service = await startService(['-c', file])
-  for (let attempt = 0; attempt < 100; attempt += 1) {
+  await waitFor(async () => {
     const {stdout} = await cluster.admin(['get', 'db_server', '--format=json'])
-    if ((JSON.parse(stdout) as unknown[]).length === databases.length) break
-    await sleep(50)
-  }
+    return (JSON.parse(stdout) as unknown[]).length >= databases.length || undefined
+  })
   return () => service.stop()
 }
 

@@ -8,6 +8,7 @@ import {join, resolve} from 'node:path'
 import type {PostgresServer} from '../../src/lib/cluster/postgres.js'
 import {agentFileHead} from '../helpers/agent-file.js'
 import {cleanEnvironment, runCli, type Finished} from '../helpers/cli.js'
+import {waitFor} from '../helpers/psql.js'
 import {query, realPostgres, refusalOf, startOpenPostgres, tokenFor} from '../lib/sandbox/databases.js'
 import {abroad, allow, home, policy, region, startRig, trust, type Credentials, type Rig} from '../lib/sandbox/rig.js'
 
@@ -280,17 +281,25 @@ describe('create-iam', () => {
 
   it('waits until AWS applies the change; with --no-wait it does not', async () => {
     const {switches} = rig.sandbox.world
-    switches.propagationDelay = 4000
+    const delay = 4 * 60_000
+    switches.propagationDelay = delay
     try {
       const words = [...createIam, '--types=redshift', '--role=patient', '--confirm']
       const hasty = await as('operator', [...words, '--name=Hasty', '--no-wait'])
       expect(hasty).toMatchObject({code: 0, stderr: ''})
-      const {code, stderr} = await as('operator', [...words.with(-3, '--types=rds'), '--name=Patient'])
+      const looks = (): number => rig.answered('SimulatePrincipalPolicy')
+      const before = looks()
+      const patient = as('operator', [...words.with(-3, '--types=rds'), '--name=Patient'])
+      // It has seen that nothing is in effect before that changes.
+      await waitFor(() => looks() > before + 1 || undefined)
+      rig.clock.ahead += delay
+      const {code, stderr} = await patient
       expect(code).toBe(0)
       expect(stderr).toMatch(/Waiting until AWS applies the change: 0 of 5 permissions are in effect/)
       expect(stderr).toContain('All of them are in effect.')
     } finally {
       switches.propagationDelay = 0
+      rig.clock.ahead = 0
     }
   })
 

@@ -1,9 +1,8 @@
 import {readdir, readFile, stat} from 'node:fs/promises'
-import {createServer} from 'node:net'
-import {once} from 'node:events'
 import {join} from 'node:path'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {ProfileStore} from '../../src/lib/config/profile.js'
+import {freePort} from '../helpers/cli.js'
 import {password, startTestCluster, type TestCluster} from './cluster.js'
 
 let cluster: TestCluster
@@ -74,7 +73,7 @@ $`,
 
   it('lasts as long as was asked for', async () => {
     await cluster.logIn('alice', ['--ttl=30'])
-    expect((await cluster.as('alice', ['status'])).stdout).toMatch(/valid for (30m0s|29m0s)/)
+    expect((await cluster.as('alice', ['status'])).stdout).toMatch(/valid for (30|2[5-9])m0s/)
   })
 
   it('again knows the cluster by its CA, without a pin', async () => {
@@ -125,10 +124,7 @@ $`,
   })
 
   it('where nothing listens says so', async () => {
-    const closed = createServer().listen(0, '127.0.0.1')
-    await once(closed, 'listening')
-    const {port} = closed.address() as {port: number}
-    closed.close()
+    const port = await freePort()
     const words = ['login', `--proxy=127.0.0.1:${port}`, '--user=alice', '--password-stdin']
     const {code, stderr} = await cluster.as('stranger', words, {input})
     expect(code).toBe(7)

@@ -70,7 +70,7 @@ describe('a first packet', () => {
         for (const piece of segments(bytes, places)) pair.client.write(piece)
         pair.client.end()
         const first = readFirstPacket(Buffer.concat([packet, following]))
-        const opening = await readOpening(pair.server as unknown as TLSSocket, 10_000).catch((error: unknown) => {
+        const opening = await readOpening(pair.server as unknown as TLSSocket, 120_000).catch((error: unknown) => {
           if (error instanceof PosternError) return undefined
           throw error
         })

@@ -181,7 +181,7 @@ fuzz(
         ...{user: 'alice', database: 'postgres', parameters: new Map<string, string>(), allowCleartext: false},
         authenticator: {kind: 'password', password: new Secret('correct horse')} as const,
       }
-      const result = await signIn(pair.client, request, {timeout: 10_000}).catch((error: unknown) => error)
+      const result = await signIn(pair.client, request, {timeout: 120_000}).catch((error: unknown) => error)
       return result instanceof PosternError || (typeof result === 'object' && result !== null && 'ok' in result)
     } finally {
       pair.close()

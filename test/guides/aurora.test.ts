@@ -10,7 +10,7 @@ let session = ''
 
 beforeAll(async () => {
   reader = await Reader.start('aurora')
-}, 120_000)
+}, 300_000)
 
 afterAll(() => reader.stop())
 
@@ -20,7 +20,7 @@ INSERT INTO products (name, price) VALUES ('Phone', 150.00);
 
 /** The id of the session, when its recording is complete. */
 async function recordedSession(): Promise<string> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
+  for (let attempt = 0; attempt < 1000; attempt += 1) {
     const {stdout} = await reader.run('tctl audit ls --event=db.session.end --format=json', {person: 'administrator'})
     const [end] = JSON.parse(stdout) as {sid: string}[]
     if (end) return end.sid
@@ -131,9 +131,9 @@ it.each(linesOf('aurora'))(
         ['db_server/postgres-instance-1', 'db_server/aurora'],
       ],
     }),
-  180_000,
+  300_000,
 )
 
 it('docs/guides/aurora.md, block by block', async () => {
   expect(await followOwn('aurora', reader)).toEqual([expect.stringMatching(/^ alice +\| +10$/m)])
-}, 120_000)
+}, 300_000)

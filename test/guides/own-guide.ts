@@ -57,7 +57,7 @@ async function runBlock(text: string, reader: Reader): Promise<Finished> {
     const answer = await reader.run(`set -e\n${text}`, typing)
     expect({text, ...answer}).toMatchObject({code: 0})
     const isListed = !text.startsWith('postern db ls') || answer.stdout.includes(reader.facts.database.name)
-    if (isListed || attempt > 100) return answer
+    if (isListed || attempt > 700) return answer
     await sleep(200)
   }
 }

@@ -4,6 +4,7 @@ import {copyFile, readdir, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {cli, runCli, startService} from '../helpers/cli.js'
+import {waitFor} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 /** The guides' last step: what happened in a session, from its recording. */
@@ -33,7 +34,7 @@ async function session(words: readonly string[], input = '', command = ['db', 'c
 
 /** Sessions that have ended since, as soon as there are so many. */
 async function newSessions(before: ReadonlySet<string>, count: number): Promise<string[]> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
+  for (let attempt = 0; attempt < 3000; attempt += 1) {
     const since = (await endedSessions()).filter((sid) => !before.has(sid))
     if (since.length >= count) return since
     await sleep(50)
@@ -60,7 +61,7 @@ async function eventsOf(event: string): Promise<{sid: string; user: string; url?
 
 /** The name that the log gives to the recording of a session, once that is complete. */
 async function uploadOf(sid: string): Promise<string> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
+  for (let attempt = 0; attempt < 3000; attempt += 1) {
     const uploads = (await eventsOf('session.upload')).filter((event) => event.sid === sid)
     if (uploads.length > 0) return uploads.map(({url}) => String(url)).join(' ')
     await sleep(50)
@@ -268,12 +269,14 @@ it('the recording of a session whose agent was killed ends there, and says so', 
   const before = new Set(await readdir(recordings()))
   const running = runCli([...connect, '-c', 'select 42', '-c', 'select pg_sleep(600)'], {environment: alice})
   let sid = ''
-  for (let attempt = 0; attempt < 600 && sid === ''; attempt += 1) {
+  while (sid === '') {
     const file = (await readdir(recordings())).find((each) => !before.has(each)) ?? ''
     const text = file === '' ? '' : await readFile(join(recordings(), file), 'utf8')
     if (text.includes('select 42')) sid = file.replace('.ndjson', '')
     await sleep(50)
   }
+  const asked = "select 1 from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"
+  await waitFor(async () => ((await hosts.postgres.execute(asked)).length > 0 ? true : undefined))
   const live = await runCli(['play', sid], {environment: alice})
   expect(live).toMatchObject({code: 1, stdout: ''})
   expect(live.stderr).toContain('has not ended yet')
@@ -281,7 +284,7 @@ it('the recording of a session whose agent was killed ends there, and says so', 
   await running
   const again = await startService(['-c', join(hosts.directory, 'agent.yaml'), '--drain=1s'])
   try {
-    for (let attempt = 0; attempt < 300 && !(await endedSessions()).includes(sid); attempt += 1) await sleep(50)
+    await waitFor(async () => (await endedSessions()).includes(sid) || undefined)
     expect(await playText(sid)).toEqual([
       'Session started to database "aurora" at TIME',
       ...['', 'postgres=> select 42', 'SUCCESS', '(1 row affected)'],

@@ -8,7 +8,7 @@ let reader: Reader
 
 beforeAll(async () => {
   reader = await Reader.start('rds-proxy')
-}, 120_000)
+}, 300_000)
 
 afterAll(() => reader.stop())
 
@@ -54,9 +54,9 @@ it.each(linesOf('rds-proxy'))(
         [/ rds-proxy$/, ' my-rds-proxy'],
       ],
     }),
-  180_000,
+  300_000,
 )
 
 it('docs/guides/rds-proxy.md, block by block', async () => {
   expect(await followOwn('rds-proxy', reader)).toEqual([expect.stringMatching(/^ alice +\| +10$/m)])
-}, 120_000)
+}, 300_000)

@@ -8,7 +8,7 @@ let reader: Reader
 
 beforeAll(async () => {
   reader = await Reader.start('redshift')
-}, 120_000)
+}, 300_000)
 
 afterAll(() => reader.stop())
 
@@ -58,7 +58,7 @@ it.each(linesOf('redshift'))(
         ['--db-user postgres --db-name postgres postgres', '--db-user alice --db-name dev my-redshift'],
       ],
     }),
-  180_000,
+  300_000,
 )
 
 it('docs/guides/redshift.md, block by block', async () => {
@@ -66,4 +66,4 @@ it('docs/guides/redshift.md, block by block', async () => {
     expect.stringMatching(/^ alice +\| +10$/m),
     expect.stringMatching(/^ IAMR:redshift-user-role +\| +10$/m),
   ])
-}, 120_000)
+}, 300_000)

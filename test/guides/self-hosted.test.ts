@@ -4,6 +4,8 @@ import {once} from 'node:events'
 import {mkdir, readdir, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {cleanEnvironment, cli, runCli, runShell} from '../helpers/cli.js'
+import {argumentsOf, descendantsOf} from '../helpers/processes.js'
+import {waitFor} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 /**
@@ -125,13 +127,13 @@ it('\\copy moves data through the proxy both ways', async () => {
 })
 
 it('C01: Ctrl-C cancels the query', async () => {
-  const running = runCli(['db', 'connect', 'aurora', '--', '-c', 'select pg_sleep(60)'], {environment: alice})
-  const active = "select 1 from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"
+  const running = runCli(['db', 'connect', 'aurora', '--', '-c', 'select pg_sleep(601)'], {environment: alice})
+  const active = "select 1 from pg_stat_activity where query = 'select pg_sleep(601)' and state = 'active'"
   const psql = await waitFor(async () => ((await hosts.postgres.execute(active)).length > 0 ? findPsql() : undefined))
   process.kill(psql, 'SIGINT')
   const {stderr} = await running
   expect(stderr).toContain('canceling statement due to user request')
-  expect(await hosts.postgres.execute(active)).toEqual([])
+  await waitFor(async () => ((await hosts.postgres.execute(active)).length === 0 ? true : undefined))
 })
 
 it.each(['postgres host=evil.example.com sslmode=disable', 'postgresql://evil.example.com/x', `a'; --`, '%2e'])(
@@ -282,10 +284,10 @@ it('SIGTERM ends a running session with a sentence after the drain, and the agen
     'aurora',
     '--',
     '-c',
-    'select pg_sleep(61)',
+    'select pg_sleep(602)',
   ]
   const running = runCli(connect, {environment: alice})
-  const active = "select 1 from pg_stat_activity where query = 'select pg_sleep(61)' and state = 'active'"
+  const active = "select 1 from pg_stat_activity where query = 'select pg_sleep(602)' and state = 'active'"
   await waitFor(async () => ((await hosts.postgres.execute(active)).length > 0 ? true : undefined))
   expect(await hosts.services.agent.stop()).toBe(0)
   const {code, stderr} = await running
@@ -302,20 +304,7 @@ interface Event {
   readonly db_query?: string
 }
 
-/** Asks again until there is an answer; the test's own limit ends a wait for nothing. */
-async function waitFor<T>(ask: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  for (;;) {
-    const answer = await ask()
-    if (answer !== undefined) return answer
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-/** The psql that this test started: its environment names our socket. */
-async function findPsql(): Promise<number | undefined> {
-  const {stdout} = await runShell(
-    "pgrep -x psql | while read -r pid; do tr '\\0' '\\n' < /proc/$pid/environ 2>/dev/null | grep -q '^PGHOST=.*postern-' && echo $pid; done",
-  )
-  const pid = Number(stdout.split('\n')[0])
-  return pid > 0 ? pid : undefined
+/** The psql that this test started; others may run on this machine. */
+function findPsql(): number | undefined {
+  return descendantsOf(process.pid).find((pid) => /(^|\/)psql$/.test(argumentsOf(pid)[0] ?? ''))
 }

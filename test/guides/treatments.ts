@@ -30,7 +30,7 @@ export interface Treatment {
 export type Treatments = readonly (readonly [line: RegExp, treatment: Treatment])[]
 
 /** Milliseconds until what must come has come. */
-const patience = 40_000
+const patience = 200_000
 
 const {version} = JSON.parse(readFileSync('package.json', 'utf8')) as {version: string}
 
@@ -140,6 +140,8 @@ const common: Treatments = [
     /^tctl get db_server\/\S+ --format json \| jq /,
     {
       typing: administrator,
+      // Until its health was checked.
+      patient: true,
       check: ({stdout}) => {
         expect(JSON.parse(stdout)).toEqual({
           hostname: expect.stringMatching(/./),
