@@ -202,7 +202,7 @@ describe('a denial by roles', () => {
           allowed: false,
           reason: 'no-role',
           role: 'access',
-          dbUser: 'admin',
+          db_user: 'admin',
           roles: [{role: 'access', allow: {labels: {matched: true}, user: {matched: false, entries: ['alice']}}}],
         },
       },

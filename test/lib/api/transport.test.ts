@@ -282,7 +282,10 @@ describe('a stream', () => {
     const limits = {requestTimeoutMilliseconds: 100}
     // Its beginning is a request's like any other, and may come too late.
     let body: Awaited<ReturnType<Transport['stream']>> | undefined
-    while (!body) body = await open(plane.endpoint, limits).stream('/', stop.signal).catch(() => undefined)
+    while (!body)
+      body = await open(plane.endpoint, limits)
+        .stream('/', stop.signal)
+        .catch(() => undefined)
     const chunks = body[Symbol.asyncIterator]()
     expect(String((await chunks.next()).value)).toBe('first')
     await new Promise((resolve) => setTimeout(resolve, 2 * limits.requestTimeoutMilliseconds))
