@@ -169,15 +169,15 @@ function withoutUndefined(
   )
 }
 
-const unreadable = 'audit.unreadable'
+export const unreadable = 'audit.unreadable'
 /** What of a damaged event is shown. */
 const damagedCharacters = 1000
 
 /** An event as it is stored; one that is damaged must hold up no others, and must not vanish either. */
-function readBody(body: string, position: number): EventFields {
+export function readBody(body: string, position: number): EventFields {
   try {
     const event: unknown = JSON.parse(body)
-    if (typeof event === 'object' && event !== null) return event as EventFields
+    if (typeof event === 'object' && event !== null && !Array.isArray(event)) return event as EventFields
   } catch {
     // Told below.
   }

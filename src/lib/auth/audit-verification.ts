@@ -19,7 +19,8 @@ import {verifyRecording, type RecordingVerdict} from '../audit/verification.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Backend, Splice, StoredSessionLink} from '../storage/backend.js'
-import type {RecordingFiles} from '../storage/recording-files.js'
+import type {RecordingFiles, StoredRecording} from '../storage/recording-files.js'
+import {readBody, unreadable} from './audit-log.js'
 import {verifyEvents} from './event-chain.js'
 import {isRecorded} from './recordings.js'
 import type {Sealing} from './sealing.js'
@@ -136,9 +137,12 @@ export class AuditVerification {
       yield {...problem(sid, verdict.broken.problem), line: verdict.broken.line, ei: verdict.broken.ei}
     } else {
       const rest = await log.next()
-      const ei = Number(rest?.ei)
-      if (rest) yield {...problem(sid, `Its recording was cut: the audit log goes on with event ${ei}.`), ei}
-      else if (end && (end.records !== verdict.records || end.head !== verdict.sealed.link)) {
+      if (rest?.event === unreadable)
+        yield problem(sid, 'The audit log goes on behind its recording with a damaged event.')
+      else if (rest) {
+        const ei = Number(rest.ei)
+        yield {...problem(sid, `Its recording was cut: the audit log goes on with event ${ei}.`), ei}
+      } else if (end && (end.records !== verdict.records || end.head !== verdict.sealed.link)) {
         yield problem(sid, `Its recording is not the one of ${end.records} records with which it ended.`)
       } else {
         const splice =
@@ -152,9 +156,10 @@ export class AuditVerification {
 
   /** What the recording says of itself; a sentence when it cannot be read, undefined when there is none. */
   async #verdict(sid: string, log: LogCursor): Promise<RecordingVerdict | string | undefined> {
-    const stored = await this.#options.files.get(sid)
-    if (!stored) return undefined
+    let stored: StoredRecording | undefined
     try {
+      stored = await this.#options.files.get(sid)
+      if (!stored) return undefined
       return await verifyRecording(stored.read() as AsyncIterable<Buffer>, {
         keys: this.#keys,
         onRecord: (record) => log.compare(record),
@@ -162,7 +167,7 @@ export class AuditVerification {
     } catch (error) {
       return `Its recording cannot be read: ${messageOf(error)}`
     } finally {
-      await stored.close().catch(() => undefined)
+      await stored?.close().catch(() => undefined)
     }
   }
 
@@ -248,11 +253,11 @@ class LogCursor {
   async next(): Promise<AuditEvent | undefined> {
     for (;;) {
       const event = this.#page.shift()
-      if (event && isComparable(event)) return event
+      if (event && (isComparable(event) || event.event === unreadable)) return event
       if (event) continue
       if (this.#after === undefined) return undefined
       const {bodies, next} = await this.#backend.listEvents({sid: this.#sid, after: this.#after, limit: pageSize})
-      this.#page = bodies.map((body) => JSON.parse(body) as AuditEvent)
+      this.#page = bodies.map((body) => readBody(body, 0))
       this.#after = next
     }
   }
@@ -261,6 +266,7 @@ class LogCursor {
   async compare(record: AuditEvent): Promise<string | undefined> {
     if (isRecordingOnly(String(record.event))) return undefined
     const event = await this.next()
+    if (event?.event === unreadable) return `The audit log has a damaged event in the place of ${String(record.ei)}.`
     if (!event) return `The audit log does not have event ${String(record.ei)}.`
     if (event.ei !== record.ei)
       return `The audit log has event ${String(event.ei)} in the place of ${String(record.ei)}.`

@@ -30,11 +30,11 @@ export function eventSealer(key: SealingKey): EventSealer {
   }
 }
 
-/** A row as it is sealed. Lengths keep apart what texts of others could blur; the body is JSON on one line. */
+/** A row as it is sealed. Lengths keep apart what texts of others could blur, and nothing from an empty text; the body is JSON on one line. */
 function rowText({position, record}: StoredEvent): string {
-  const {time, event, user, sid = '', ei = -1, hash: told, body} = record
-  const lengths = `${event.length} ${user?.length ?? -1}`
-  return `${position} ${time} ${sid} ${ei} ${told} ${lengths}\n${event}${user ?? ''}\n${body}\n`
+  const {time, event, user, sid, ei = 'none', hash: told, body} = record
+  const lengths = `${event.length} ${user?.length ?? -1} ${sid?.length ?? -1}`
+  return `${position} ${time} ${sid ?? ''} ${ei} ${told} ${lengths}\n${event}${user ?? ''}\n${body}\n`
 }
 
 /** Of rows one behind the other. */

@@ -107,6 +107,13 @@ describe('the chain of the audit log', () => {
     },
   )
 
+  it.each(["sid = ''", 'ei = -1', "user = ''"])('F07 tells nothing from an empty value: %s', async (change) => {
+    await log.append('user.create', {name: 'alice'})
+    const position = await positionOf('user.create')
+    await tamper(`update events set ${change} where position = ${position}`)
+    expect(await problems()).toEqual([`${position}: This event is not the one that was sealed.`])
+  })
+
   it('F07 names where events were removed', async () => {
     await fill()
     const next = await positionOf('select 3"')
