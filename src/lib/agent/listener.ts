@@ -8,10 +8,10 @@
  * having one of its own, the listener takes no place from clients that come through the tunnel.
  */
 import {randomUUID} from 'node:crypto'
-import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
-import {PosternError} from '../core/errors.js'
-import {formatAddress, type Address} from '../resources/endpoint.js'
+import {createServer, type Server, type Socket} from 'node:net'
+import type {Address} from '../resources/endpoint.js'
 import {formatSource} from '../tunnel/hand-over.js'
+import {listenAs} from '../tunnel/listening.js'
 import {tuneSocket} from '../tunnel/splice.js'
 import {Entrance, type EntranceOptions} from './entrance.js'
 
@@ -38,22 +38,14 @@ export class Listener {
   }
 
   /** The port that it listens on. @throws PosternError UNREACHABLE when it cannot */
-  open(): Promise<number> {
-    const {host, port} = this.#options.listen
-    return new Promise((resolve, reject) => {
-      const onError = (error: Error): void => {
-        const message = `The agent cannot listen on ${formatAddress({host, port})}: ${error.message}.`
-        const hint = 'Stop what uses the port, or set another one as db_service.direct_addr.'
-        reject(new PosternError('UNREACHABLE', message, {hint, cause: error}))
-      }
-      this.#server.once('error', onError)
-      this.#server.listen({host, port}, () => {
-        this.#server.off('error', onError).on('error', (error) => {
-          this.#options.logger.error('A connection could not be accepted.', {error: error.message})
-        })
-        resolve((this.#server.address() as AddressInfo).port)
-      })
+  async open(): Promise<number> {
+    const {listen, logger} = this.#options
+    const {port} = await listenAs(this.#server, listen, {
+      service: 'The agent',
+      hint: 'Stop what uses the port, or set another one as db_service.direct_addr.',
+      logger,
     })
+    return port
   }
 
   /** Lets nobody in any more; those who are in stay. */

@@ -18,14 +18,14 @@ import {
   type TlsOptions,
   type TLSSocket,
 } from 'node:tls'
-import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {Credentials} from '../pki/credentials.js'
-import {formatAddress, type Address} from '../resources/endpoint.js'
+import type {Address} from '../resources/endpoint.js'
 import {parseRoute} from '../resources/route.js'
 import {Anteroom} from '../tunnel/anteroom.js'
 import {readClientHello} from '../tunnel/client-hello.js'
 import {destroyFailedHandshakes, formatSource, handOver, remoteAddressOf} from '../tunnel/hand-over.js'
+import {listenAs} from '../tunnel/listening.js'
 import {peek} from '../tunnel/peek.js'
 import type {Client} from './route.js'
 import type {WebCertificates} from './web-certificates.js'
@@ -82,10 +82,14 @@ export class Listener {
     })
   }
 
-  /** @throws PosternError INVALID when the address is taken */
+  /** @throws PosternError UNREACHABLE when the address is taken */
   static async open(options: ListenerOptions): Promise<Listener> {
     const listener = new Listener(options)
-    await listener.#listen()
+    await listenAs(listener.#tcp, options.listen, {
+      service: 'The Auth Service',
+      hint: 'Set another auth_service.listen_addr, or stop what listens there.',
+      logger: options.logger,
+    })
     return listener
   }
 
@@ -120,25 +124,6 @@ export class Listener {
     const closed = new Promise((resolve) => this.#tcp.close(resolve))
     for (const socket of this.#sockets) socket.destroy()
     await closed
-  }
-
-  async #listen(): Promise<void> {
-    const {host, port} = this.#options.listen
-    await new Promise<void>((resolve, reject) => {
-      this.#tcp.once('error', (error) => {
-        reject(
-          new PosternError(
-            'INVALID',
-            `The Auth Service cannot listen on ${formatAddress({host, port})}: ${error.message}.`,
-            {
-              cause: error,
-              hint: 'Set another auth_service.listen_addr, or stop what listens there.',
-            },
-          ),
-        )
-      })
-      this.#tcp.listen({host, port}, resolve)
-    })
   }
 
   #receive(socket: Socket): void {

@@ -1,6 +1,6 @@
-import {createServer, type Server, type ServerResponse} from 'node:http'
-import type {AddressInfo} from 'node:net'
-import {PosternError} from '../core/errors.js'
+import {createServer, type ServerResponse} from 'node:http'
+import type {Logger} from '../core/log.js'
+import {listenAs} from '../tunnel/listening.js'
 
 /** Where a part of the process stands; the worst of all parts is the answer of /readyz. */
 export type Readiness = 'starting' | 'ok' | 'degraded'
@@ -16,6 +16,7 @@ export interface DiagnosticsOptions {
   readonly listen: {readonly host: string; readonly port: number}
   readonly readiness: () => Readiness
   readonly gauges: readonly Gauge[]
+  readonly logger: Logger
 }
 
 export interface Diagnostics {
@@ -27,7 +28,7 @@ const statusCodes: Readonly<Record<Readiness, number>> = {ok: 200, starting: 400
 
 /**
  * Plain HTTP for health checks and Prometheus: `/healthz`, `/readyz`, `/metrics`.
- * @throws PosternError FAILED when the address cannot be listened on
+ * @throws PosternError UNREACHABLE when the address cannot be listened on
  */
 export async function startDiagnostics(options: DiagnosticsOptions): Promise<Diagnostics> {
   const {Gauge: PrometheusGauge, Registry, collectDefaultMetrics} = await import('prom-client')
@@ -63,10 +64,13 @@ export async function startDiagnostics(options: DiagnosticsOptions): Promise<Dia
         json(response, 404, {error: {code: 'NOT_FOUND', message: 'There are /healthz, /readyz and /metrics.'}})
     }
   })
-  await listening(server, options.listen)
-  const {address, port} = server.address() as AddressInfo
+  const address = await listenAs(server, options.listen, {
+    service: 'The diagnostics endpoint',
+    hint: 'Stop what uses the port, or set another diag_addr.',
+    logger: options.logger,
+  })
   return {
-    address: {host: address, port},
+    address,
     close: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -76,17 +80,4 @@ export async function startDiagnostics(options: DiagnosticsOptions): Promise<Dia
 
 function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, {'content-type': 'application/json'}).end(`${JSON.stringify(body)}\n`)
-}
-
-function listening(server: Server, {host, port}: DiagnosticsOptions['listen']): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      reject(
-        new PosternError('FAILED', `The diagnostics address ${host}:${port} cannot be used: ${error.message}.`, {
-          cause: error,
-        }),
-      )
-    })
-    server.listen(port, host, resolve)
-  })
 }

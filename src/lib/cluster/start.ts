@@ -56,6 +56,7 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
         listen: config.diagAddr,
         readiness: () => readinessOf(config, state),
         gauges: gaugesOf(state),
+        logger,
       })
       cleanups.push(() => diagnostics?.close() ?? Promise.resolve())
     }

@@ -1,6 +1,7 @@
 import {createServer, type Server, type Socket} from 'node:net'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Secret} from '../core/secret.js'
+import {listen} from '../tunnel/listening.js'
 import {AgentConnections} from './agent-connections.js'
 import {serveClient, type ConnectTimes} from './connection.js'
 import {peerUid} from './peer-uid.js'
@@ -50,22 +51,22 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
     void serveClient(client, {agents, admitted: isAdmitted(client, options), password, onSession})
   }
   const servers: Server[] = []
-  const listen = async (at: {path: string} | {host: string; port: number}): Promise<Server> => {
+  const open = async (at: {path: string} | {host: string; port: number}): Promise<Server> => {
     const server = createServer({allowHalfOpen: true, noDelay: true, pauseOnConnect: false}, serve)
-    await listening(server, at)
+    await listenHere(server, at)
     servers.push(server)
     return server
   }
 
   let port = 0
   if (options.listen.kind === 'unix') {
-    await listen({path: options.listen.path})
+    await open({path: options.listen.path})
   } else {
-    const server = await listen({host: '127.0.0.1', port: options.listen.port})
+    const server = await open({host: '127.0.0.1', port: options.listen.port})
     const address = server.address()
     port = typeof address === 'object' && address ? address.port : 0
     // A machine without IPv6 does without.
-    await listen({host: '::1', port}).catch((error: unknown) => {
+    await open({host: '::1', port}).catch((error: unknown) => {
       if (error instanceof PosternError && error.code === 'ALREADY_EXISTS') {
         server.close()
         throw error
@@ -91,12 +92,9 @@ async function isAdmitted(client: Socket, {listen, onlyUid}: LocalProxyOptions):
   return listen.kind === 'unix' || onlyUid === undefined || (await peerUid(client)) === onlyUid
 }
 
-async function listening(server: Server, at: {path: string} | {host: string; port: number}): Promise<void> {
+async function listenHere(server: Server, at: {path: string} | {host: string; port: number}): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(at, resolve)
-    })
+    await listen(server, at, ignore)
   } catch (error) {
     const where = 'path' in at ? at.path : `${at.host}:${at.port}`
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
@@ -108,4 +106,8 @@ async function listening(server: Server, at: {path: string} | {host: string; por
       hint: 'End that, or choose another port with --port.',
     })
   }
+}
+
+function ignore(): void {
+  // That client is lost, and sees it.
 }

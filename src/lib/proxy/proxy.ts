@@ -7,12 +7,13 @@
  *                                 ─► any other, or no name ──────► Auth Service, spliced or handed over
  *   agent ─── POSTERN/1 ───► peek ─► the session or the spare it was ordered for
  */
-import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
-import {messageOf, PosternError} from '../core/errors.js'
+import {createServer, type Server, type Socket} from 'node:net'
+import {messageOf} from '../core/errors.js'
 import {LogPace} from '../core/log-pace.js'
 import {parseRoute} from '../resources/route.js'
 import {Anteroom} from '../tunnel/anteroom.js'
 import {formatSource, remoteAddressOf} from '../tunnel/hand-over.js'
+import {listenAs} from '../tunnel/listening.js'
 import {peek, type Peeked} from '../tunnel/peek.js'
 import {tuneSocket} from '../tunnel/splice.js'
 import {Agents} from './agents.js'
@@ -145,23 +146,13 @@ class ProxyService implements Proxy {
     }
   }
 
-  listen(): Promise<void> {
-    const {host, port} = this.#options.listen
-    return new Promise((resolve, reject) => {
-      const onError = (error: Error): void => {
-        const message = `The proxy cannot listen on ${host}:${port}: ${error.message}.`
-        const hint = 'Stop what uses the port, or set another one as web_listen_addr.'
-        reject(new PosternError('UNREACHABLE', message, {hint, cause: error}))
-      }
-      this.#server.once('error', onError)
-      this.#server.listen({host, port, backlog}, () => {
-        this.#server.off('error', onError).on('error', (error) => {
-          this.#options.logger.error('A connection could not be accepted.', {error: error.message})
-        })
-        const bound = this.#server.address() as AddressInfo
-        this.#address = {host: bound.address, port: bound.port}
-        resolve()
-      })
+  async listen(): Promise<void> {
+    const {listen, logger} = this.#options
+    this.#address = await listenAs(this.#server, listen, {
+      service: 'The proxy',
+      hint: 'Stop what uses the port, or set another one as web_listen_addr.',
+      backlog,
+      logger,
     })
   }
 

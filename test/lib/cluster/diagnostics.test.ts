@@ -1,4 +1,5 @@
 import {afterEach, expect, it} from '@jest/globals'
+import {silentLogger} from '../../../src/lib/core/log.js'
 import {startDiagnostics, type Diagnostics, type Readiness} from '../../../src/lib/cluster/diagnostics.js'
 
 let diagnostics: Diagnostics | undefined
@@ -12,6 +13,7 @@ it('answers health, readiness by the worst part, and metrics as they are now', a
     listen: {host: '127.0.0.1', port: 0},
     readiness: () => readiness,
     gauges: [{name: 'sessions', help: 'Sessions.', read: () => sessions}],
+    logger: silentLogger,
   })
   const {host, port} = diagnostics.address
   const ask = (path: string): Promise<Response> => fetch(`http://${host}:${port}${path}`)
@@ -35,7 +37,14 @@ it('answers health, readiness by the worst part, and metrics as they are now', a
 })
 
 it('says so when its address is taken', async () => {
-  const options = {listen: {host: '127.0.0.1', port: 0}, readiness: () => 'ok' as const, gauges: []}
+  const options = {
+    listen: {host: '127.0.0.1', port: 0},
+    readiness: () => 'ok' as const,
+    gauges: [],
+    logger: silentLogger,
+  }
   diagnostics = await startDiagnostics(options)
-  await expect(startDiagnostics({...options, listen: diagnostics.address})).rejects.toMatchObject({code: 'FAILED'})
+  await expect(startDiagnostics({...options, listen: diagnostics.address})).rejects.toMatchObject({
+    code: 'UNREACHABLE',
+  })
 })
