@@ -1,5 +1,5 @@
 import type {Agent} from '../agent/options.js'
-import type {Auth} from '../auth/auth.js'
+import type {Auth} from '../auth/options.js'
 import type {Discovery} from '../discovery/discovery.js'
 import type {Proxy} from '../proxy/options.js'
 import type {Gauge} from './diagnostics.js'

@@ -2,6 +2,7 @@ import {isAbsolute} from 'node:path'
 import {checkPinForm} from '../pki/pin.js'
 import {isAnnounceable} from '../resources/direct-address.js'
 import {parseAddress} from '../resources/endpoint.js'
+import {isClusterName} from '../resources/route.js'
 import {joinMethods} from '../resources/token.js'
 import type {Path, Problem} from './document.js'
 import {readStaticToken} from './join.js'
@@ -123,12 +124,6 @@ function checkLog(file: ConfigFile): Problem[] {
   if (output === undefined || ['stderr', 'stdout'].includes(output) || isAbsolute(output)) return []
   return [{path: [instanceKey(file), 'log', 'output'], message: 'must be stderr, stdout or an absolute path'}]
 }
-
-/** Server names are `<host id>.agent.<cluster>` and the like, and at most 253 characters long (RFC 1035 §2.3.4). */
-const clusterNameForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/
-const maximumClusterName = 180
-
-export const isClusterName = (name: string): boolean => clusterNameForm.test(name) && name.length <= maximumClusterName
 
 function checkClusterName(file: ConfigFile): Problem[] {
   const name = file.auth_service?.cluster_name

@@ -1,9 +1,10 @@
 import type {LogLevel} from '../core/log.js'
 import {parseAddress, type Address} from '../resources/endpoint.js'
 import type {SettingsSpecs} from '../resources/resource.js'
+import {isClusterName} from '../resources/route.js'
 import {connectKey} from './connect-addresses.js'
 import {readStaticToken, tokenSource} from './join.js'
-import {defaultCacheTtl, defaultMaxStale, instanceKey, isClusterName, type Running} from './rules.js'
+import {defaultCacheTtl, defaultMaxStale, instanceKey, type Running} from './rules.js'
 import {
   defaultAuthPort,
   defaultProxyPort,

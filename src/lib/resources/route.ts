@@ -19,6 +19,12 @@ export const databaseServerName = (database: string, cluster: string): string =>
 export const tunnelServerName = (cluster: string): string => `tunnel.${cluster}`
 export const authServerName = (cluster: string): string => `auth.${cluster}`
 
+/** Server names are `<host id>.agent.<cluster>` and the like, and at most 253 characters long (RFC 1035 §2.3.4). */
+const clusterNameForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/
+const maximumClusterName = 180
+
+export const isClusterName = (name: string): boolean => clusterNameForm.test(name) && name.length <= maximumClusterName
+
 /** ASCII only: toLowerCase() alone would also fold characters that DNS does not. */
 const foldCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 
