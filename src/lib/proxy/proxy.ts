@@ -33,7 +33,7 @@ import {openSession} from './session-opening.js'
 import {Sessions} from './sessions.js'
 import {SpliceWorkers} from './splice-workers.js'
 import {TunnelEndpoint} from './tunnel-endpoint.js'
-import {spliceToAddress} from './upstream.js'
+import {passOn} from './upstream.js'
 
 type Hello = Extract<Peeked, {kind: 'tls'}>
 
@@ -239,8 +239,10 @@ class ProxyService implements Proxy {
         return
       }
       case 'auth':
-      case 'web':
-        await this.#passOn(client, source, hello.head)
+      case 'web': {
+        const {failed} = await passOn(client, hello.head, this.#options.upstream)
+        if (failed !== undefined) this.#logRefusal(source, `the Auth Service cannot be reached: ${failed}`)
+      }
     }
   }
 
@@ -281,16 +283,6 @@ class ProxyService implements Proxy {
       return
     }
     await this.#sessions.run(joint, source, opened)
-  }
-
-  async #passOn(client: Socket, source: string, head: Buffer): Promise<void> {
-    const {upstream} = this.#options
-    if (upstream.kind === 'local') {
-      upstream.accept(client, head)
-      return
-    }
-    const {failed} = await spliceToAddress(client, head, upstream)
-    if (failed !== undefined) this.#logRefusal(source, `the Auth Service cannot be reached: ${failed}`)
   }
 
   #refuse(socket: Socket, source: string, reason: string, serverName?: string): void {

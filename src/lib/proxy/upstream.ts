@@ -1,15 +1,16 @@
 import {connect, type Socket} from 'node:net'
 import {splice} from '../tunnel/splice.js'
+import type {Upstream} from './options.js'
 
 const connectMilliseconds = 5000
 
-/** Splices a connection to an address, `head` first; gives the reason when it cannot be reached. */
-export async function spliceToAddress(
-  client: Socket,
-  head: Buffer,
-  address: {readonly host: string; readonly port: number},
-): Promise<{readonly failed?: string}> {
-  const upstream = connect({host: address.host, port: address.port, allowHalfOpen: true})
+/** Brings a connection to the Auth Service, `head` first; gives the reason when that cannot be reached. */
+export async function passOn(client: Socket, head: Buffer, to: Upstream): Promise<{readonly failed?: string}> {
+  if (to.kind === 'local') {
+    to.accept(client, head)
+    return {}
+  }
+  const upstream = connect({host: to.host, port: to.port, allowHalfOpen: true})
   const abandon = (): void => {
     upstream.destroy()
   }
