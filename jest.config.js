@@ -1,3 +1,5 @@
+import {availableParallelism} from 'node:os'
+
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
@@ -10,8 +12,8 @@ export default {
   moduleNameMapper: {'^(\\.{1,2}/.*)\\.js$': '$1'},
   // A guard against what hangs, on a slow machine too.
   testTimeout: 180_000,
-  // Most tests wait for processes of their own.
-  maxWorkers: '100%',
+  // Many tests wait for processes of their own: one more than there are processors keeps these busy.
+  maxWorkers: availableParallelism() + 1,
   // A process that has grown starts others slowly: its memory is copied, page by page of the table.
   workerIdleMemoryLimit: '300MB',
   transform: {
