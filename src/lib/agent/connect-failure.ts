@@ -1,4 +1,5 @@
 import {isNativeError} from 'node:util/types'
+import {reasonOfDistrust} from '../pki/distrust.js'
 import type {Diagnosis, Problem} from '../resources/finding.js'
 import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
@@ -94,7 +95,7 @@ function read(error: unknown, {trustHint, hostname, securityGroups, target}: Sit
   if (/CERT|SIGNATURE|UNABLE_TO|SELF_SIGNED/.test(code)) {
     return distrust(
       'certificate-not-trusted',
-      `The certificate of ${server} is not trusted: ${messageOf(error)}.`,
+      `The certificate of ${server} is not trusted: ${reasonOfDistrust(error)}.`,
       'Its issuer is none of the authorities that the agent trusts for this database.',
       trustHint,
     )

@@ -5,6 +5,7 @@ import type {Dispatcher} from 'undici'
 import {printable} from '../core/printable.js'
 import {isErrorCode, messageOf, PosternError, type ErrorCode} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
+import {reasonOfDistrust} from '../pki/distrust.js'
 import {checkServerNames} from '../pki/server-names.js'
 import {loadHttp, type Pool} from './http.js'
 
@@ -170,7 +171,7 @@ export class Transport {
     if (isTrustFailure(code)) {
       return new PosternError(
         'UNTRUSTED',
-        `The certificate of ${this.#address()} is not trusted: ${messageOf(error)}.`,
+        `The certificate of ${this.#address()} is not trusted: ${reasonOfDistrust(error)}.`,
         {
           cause: error,
           hint: [
