@@ -168,6 +168,7 @@ export class Requests {
 
   /** The server wants COPY data: what stands before the client's end of it is not answered. */
   copyBegan(): void {
+    if (this.pipeline.kind !== 'query' && this.pipeline.kind !== 'execute') return
     const found = this.pipeline.indexOf('copy-end', 1)
     const end = found < 0 ? this.pipeline.length : found
     for (let index = 1; index < end; index += 1) if (this.pipeline.at(index)?.kind !== 'sync') this.#misplaced = true

@@ -13,6 +13,7 @@
  */
 import {createHash} from 'node:crypto'
 import {PosternError} from '../core/errors.js'
+import {isNestedDeeper} from '../core/nesting.js'
 import type {AuditEvent} from './event.js'
 import {isSeal} from './seal.js'
 
@@ -23,6 +24,8 @@ const newline = 0x0a
 const maximumLineBytes = 1024 * 1024
 /** Of all statements that are kept; V8 makes no text of 512 MiB. */
 const maximumSqlBytes = 256 * 1024 * 1024
+/** More than any event has of objects and lists inside of one another. */
+const maximumLevels = 32
 /** Long statements that are kept for their next execution. */
 const maximumTexts = 16
 
@@ -146,12 +149,17 @@ export async function* readLines(
 function parseLine(line: string, number: number): AuditEvent {
   try {
     const value: unknown = JSON.parse(line)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as AuditEvent
+    const isEvent = typeof value === 'object' && value !== null && !Array.isArray(value)
+    if (isEvent && !isNestedDeeper(value, maximumLevels)) return value as AuditEvent
   } catch (error) {
     if (number === 1) throw notRecording(error)
-    throw new PosternError('INVALID', `Line ${number} of the recording is damaged.`, {cause: error})
+    throw damaged(number, error)
   }
-  throw notRecording()
+  throw number === 1 ? notRecording() : damaged(number)
+}
+
+function damaged(number: number, cause?: unknown): PosternError {
+  return new PosternError('INVALID', `Line ${number} of the recording is damaged.`, {cause})
 }
 
 function notRecording(cause?: unknown): PosternError {

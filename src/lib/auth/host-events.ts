@@ -3,6 +3,7 @@ import {z} from 'zod'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
+import {isNestedDeeper} from '../core/nesting.js'
 import {describeIssues} from '../resources/resource.js'
 import type {EventRecord} from '../storage/backend.js'
 import type {AuditLog} from './audit-log.js'
@@ -17,6 +18,8 @@ import type {UnrecordedSessions} from './unrecorded-sessions.js'
 
 /** An agent trims SQL to 64 KiB; what is much larger is no event of one. */
 const maximumEventBytes = 256 * 1024
+/** The results of a query have columns, which have names; nothing of an agent goes deeper. */
+const maximumLevels = 16
 /** What agents may tell of: sessions with databases, and nothing that the control plane says itself. */
 const allowedNames = /^(db\.session\.|client\.disconnect$|session\.rejected$)/
 /** Conflicts remembered, so that an agent that repeats itself does not fill the log. */
@@ -179,6 +182,7 @@ export class HostEvents {
     const checked = eventSchema.safeParse(event)
     if (!checked.success) throw invalid(`is not valid: ${describeIssues(checked.error)}`)
     const {sid, ei, user, time, code, event: name, server_id, cluster_name} = checked.data
+    if (isNestedDeeper(event, maximumLevels)) throw invalid('is nested too deeply')
     // It speaks for itself only.
     if ((server_id ?? hostId) !== hostId) throw invalid('is of another host')
     if ((cluster_name ?? this.#options.cluster) !== this.#options.cluster) throw invalid('is of another cluster')

@@ -42,7 +42,7 @@ function showStatement(event: AuditEvent): string {
 function showResults(event: AuditEvent): string {
   const {results, command, error, execution} = event
   const all: unknown[] = Array.isArray(results) ? results : command === undefined ? [] : [event]
-  const lines = (all as AuditEvent[]).map(({affected_records}) => showRows(Number(affected_records)))
+  const lines = all.map((result) => showRows(Number((result as AuditEvent | null)?.affected_records)))
   if (error !== undefined) lines.push(line(textOf(error)))
   else if (execution === 'partial') lines.push(showRows(Number(event.affected_records)))
   const said = noResults[textOf(execution)]

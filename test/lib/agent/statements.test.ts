@@ -662,5 +662,7 @@ describe('what a server says out of turn', () => {
     )
     wire.server(answer.columns(['a', 23]), answer.parameters(23), answer.copyBoth, answer.noData)
     expect(wire.events).toEqual([])
+    wire.client(ask.query('select 1'))
+    expect(wire.requests.misplaced).toBe(false)
   })
 })

@@ -92,8 +92,11 @@ describe('readRecording', () => {
 
   it('refuses a later version, and says where a file is damaged', async () => {
     await expect(read('{"recording":2}\n')).rejects.toMatchObject({message: expect.stringContaining('later version')})
-    await expect(read(`${recording([end])}{"ei":\n`)).rejects.toMatchObject({
-      message: expect.stringContaining('Line 3'),
-    })
+    const deep = `{"ei":1,"x":${'['.repeat(5000)}${']'.repeat(5000)}}`
+    for (const line of ['{"ei":', '[]', 'null', deep]) {
+      await expect(read(`${recording([end])}${line}\n`)).rejects.toMatchObject({
+        message: expect.stringContaining('Line 3'),
+      })
+    }
   })
 })

@@ -306,7 +306,8 @@ describe('a host', () => {
       await expect(emitted).rejects.toMatchObject({code: 'INVALID'})
     }
     const lines = formatEvents({...event, ei: 2}).toString()
-    const damaged = [lines.slice(0, -3), `${lines}[]\n`, '\n']
+    const deep = `${lines.slice(0, -2)},"x":${'['.repeat(1000)}${']'.repeat(1000)}}\n`
+    const damaged = [lines.slice(0, -3), `${lines}[]\n`, '\n', deep]
     for (const text of damaged) {
       await expect(agent.client.emitEvents(Buffer.from(text))).rejects.toMatchObject({code: 'INVALID'})
     }

@@ -86,6 +86,13 @@ describe('a recording as text', () => {
     expect(text.split('\r\n')).toHaveLength(4)
     expect(text).toContain('select \\u{1b}[2J\\u{9b}\\u{202e}\r\nERROR: x\\u{d}\\u{a}SUCCESS')
   })
+
+  it('is not stopped by an event that no agent of ours writes', async () => {
+    const strange = {event: 'db.session.query', db_query: 7, results: [null, 'x', {affected_records: 3}], db_name: null}
+    const text = await render('text', [strange, query('select 2', rows(1))])
+    expect(text).toContain('(3 rows affected)')
+    expect(text).toContain('select 2')
+  })
 })
 
 describe('a recording as data', () => {
