@@ -1,4 +1,4 @@
-import {readFileSync} from 'node:fs'
+import {readdirSync, readFileSync} from 'node:fs'
 import {readdir} from 'node:fs/promises'
 import {join, resolve} from 'node:path'
 import {beforeAll, describe, expect, it} from '@jest/globals'
@@ -16,6 +16,7 @@ interface FlagShape {
 }
 
 const root = resolve('src/commands')
+const pages = ['README.md', ...['docs', 'docs/guides'].flatMap(pagesIn)]
 const commands = new Map<string, typeof Command>()
 
 beforeAll(async () => {
@@ -121,19 +122,7 @@ describe('every command', () => {
       for (const example of command.examples) {
         const text = typeof example === 'string' ? example : example.command
         for (const words of invocations(text.replaceAll('<%= command.id %>', name))) {
-          const asked = [...commands.keys()]
-            .filter((known) => `${words.join(' ')} `.startsWith(`${known} `))
-            .sort()
-            .at(-1)
-          const called = asked === undefined ? undefined : commands.get(asked)
-          if (asked === undefined || !called) throw new Error(`${text}: there is no such command`)
-          const end = words.indexOf('--')
-          const own = (end < 0 ? words : words.slice(0, end)).slice(asked.split(' ').length)
-          const options = {args: called.args, flags: called.flags, strict: called.strict}
-          const parsed = Parser.parse(own, options).catch((error: unknown) => {
-            throw new Error(`${text}: ${String(error)}`)
-          })
-          await parsed
+          await parse(words, text)
           count += 1
         }
       }
@@ -160,6 +149,33 @@ describe('every command', () => {
         expect({name, flag, known: everywhere}).toEqual({name, flag, known: true})
       }
     })
+  })
+})
+
+describe('a page', () => {
+  it.each(pages)('%s has no command line that commands do not take', async (page) => {
+    if (page === 'README.md') expect(commandLines(readFileSync(page, 'utf8')).length).toBeGreaterThan(20)
+    for (const line of commandLines(readFileSync(page, 'utf8'))) {
+      for (const words of invocations(line)) await parse(words, `${page}: ${line}`)
+    }
+  })
+
+  it('names no command and no flag in its sentences that does not exist', () => {
+    const sources = readdirSync('src', {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.ts'))
+    let count = 0
+    for (const file of [...pages, ...sources.map((source) => `src/${source}`)]) {
+      for (const [, call = ''] of readFileSync(file, 'utf8').matchAll(/(?<!`)\\?`postern ([a-z][^`$\n\\]*)\\?`/g)) {
+        const words = call.split(' ')
+        const {name, command} = commandOf(words) ?? {}
+        expect({file, call, known: name !== undefined || isTopic(words)}).toEqual({file, call, known: true})
+        for (const [, flag = ''] of call.matchAll(/(?<![\w-])--([a-z][a-z-]*)/g)) {
+          const known = command === undefined || flag === 'help' || Object.hasOwn(command.flags, flag)
+          expect({file, call, flag, known}).toEqual({file, call, flag, known: true})
+        }
+        count += 1
+      }
+    }
+    expect(count).toBeGreaterThan(100)
   })
 })
 
@@ -194,6 +210,44 @@ describe('help', () => {
     }
   })
 })
+
+function pagesIn(directory: string): string[] {
+  return readdirSync(directory).flatMap((file) => (file.endsWith('.md') ? [join(directory, file)] : []))
+}
+
+/** The command that words begin with: the one with the longest name. */
+function commandOf(words: readonly string[]): {name: string; command: typeof Command} | undefined {
+  const [name] = [...commands.keys()]
+    .filter((known) => `${words.join(' ')} `.startsWith(`${known} `))
+    .sort((one, other) => other.length - one.length)
+  const command = name === undefined ? undefined : commands.get(name)
+  return name === undefined || !command ? undefined : {name, command}
+}
+
+const isTopic = (words: readonly string[]): boolean =>
+  [...commands.keys()].some((name) => name.startsWith(`${words.join(' ')} `))
+
+/** @throws when there is no such command, or it does not take these words */
+async function parse(words: readonly string[], where: string): Promise<void> {
+  const found = commandOf(words)
+  if (!found) throw new Error(`${where}: there is no such command`)
+  const {name, command} = found
+  const end = words.indexOf('--')
+  const own = (end < 0 ? words : words.slice(0, end)).slice(name.split(' ').length)
+  const options = {args: command.args, flags: command.flags, strict: command.strict}
+  await Parser.parse(own, options).catch((error: unknown) => {
+    throw new Error(`${where}: ${String(error)}`)
+  })
+}
+
+/** The lines of shell in the blocks of a page that call us: whole, without comments and texts that follow. */
+function commandLines(page: string): string[] {
+  return Array.from(page.matchAll(/^```(\w*)\n(.*?)^```$/gms))
+    .flatMap(([, language, block = '']) => (language === '' || language === 'sh' ? [block] : []))
+    .flatMap((block) => block.replace(/ *\\\n */g, ' ').split('\n'))
+    .filter((line) => /^(\$ )?(sudo )?postern /.test(line))
+    .map((line) => line.replace(/ +#.*$/, ''))
+}
 
 /** The words of each call of ours in a line of shell: quotes are taken off, redirections left out. */
 function invocations(line: string): string[][] {
