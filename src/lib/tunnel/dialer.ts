@@ -1,4 +1,13 @@
-/** The agent's end of the tunnel: keeps one control connection to a proxy and dials data connections when told to. */
+/**
+ * The agent's end of the tunnel: keeps one control connection to a proxy and dials data connections when told to.
+ *
+ *   agent                                          proxy
+ *     │ TLS 1.3, host certificate ────────────────►│
+ *     │ ◄───────────────────────── welcome, orders │ control-messages.ts
+ *     │ POSTERN/1, on a connection of its own ────►│ data-connections.ts; for each order one
+ *     │ ◄═══════ a client's TLS, spliced ═════════ │
+ *     │ lost: again, after a while                 │ backoff.ts
+ */
 import {connect, type TLSSocket} from 'node:tls'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
