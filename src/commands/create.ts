@@ -24,7 +24,7 @@ export default class Create extends BaseCommand {
   static override args = {file: Args.string({ignoreStdin: true, description: 'file to read (default: standard input)'})}
   static override flags = {
     ...adminFlags,
-    force: Flags.boolean({char: 'f', description: 'replace what exists already'}),
+    force: Flags.boolean({default: false, char: 'f', description: 'replace what exists already'}),
     format: Flags.option({options: formats, default: 'text', description: 'how to print the answer'})(),
   }
 

@@ -35,8 +35,11 @@ The first login must know the cluster by something: a public certificate, --ca-p
     user: loginFlags.user,
     ttl: Flags.string({description: 'how long the login is to last: minutes, or a duration', helpValue: 'MINUTES'}),
     out: Flags.string({char: 'o', description: 'write an identity file in place of the login', helpValue: 'FILE'}),
-    overwrite: Flags.boolean({description: 'replace the identity file when it exists'}),
-    'skip-version-check': Flags.boolean({description: 'log in although this program is too old for the cluster'}),
+    overwrite: Flags.boolean({default: false, description: 'replace the identity file when it exists'}),
+    'skip-version-check': Flags.boolean({
+      default: false,
+      description: 'log in although this program is too old for the cluster',
+    }),
     ...passwordStdinFlag,
     ...trustFlags,
     ...formatFlag,

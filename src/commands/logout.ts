@@ -21,7 +21,7 @@ export default class Logout extends BaseCommand {
   static override flags = {
     proxy: loginFlags.proxy,
     user: Flags.string({description: 'only when this user is logged in there', helpValue: 'NAME'}),
-    everywhere: Flags.boolean({description: "void the user's certificates on every computer"}),
+    everywhere: Flags.boolean({default: false, description: "void the user's certificates on every computer"}),
     ...formatFlag,
   }
 

@@ -27,7 +27,10 @@ Nothing is left behind, unless --keep or --dir ask for it.`
   ]
   static override flags = {
     exec: Flags.string({description: 'run this SQL instead, and end with its exit code', helpValue: 'SQL'}),
-    keep: Flags.boolean({description: 'stay until Ctrl-C, and say how to use the cluster from another terminal'}),
+    keep: Flags.boolean({
+      default: false,
+      description: 'stay until Ctrl-C, and say how to use the cluster from another terminal',
+    }),
     dir: Flags.string({
       description: 'work in this directory and leave it there (default: a temporary one)',
       helpValue: 'DIR',

@@ -38,7 +38,7 @@ alone on its host. On SIGTERM and SIGHUP no new sessions are taken; running ones
       description: 'how long sessions may go on after SIGTERM',
     }),
     'ca-file': trustFlags['ca-file'],
-    debug: Flags.boolean({char: 'd', description: 'log more'}),
+    debug: Flags.boolean({default: false, char: 'd', description: 'log more'}),
   }
 
   async run(): Promise<void> {

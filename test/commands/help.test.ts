@@ -8,6 +8,8 @@ import {BaseCommand} from '../../src/lib/cli/base-command.js'
 interface FlagShape {
   readonly type: string
   readonly description?: string
+  readonly default?: unknown
+  readonly dependsOn?: readonly string[]
   readonly multiple?: boolean
   readonly multipleNonGreedy?: boolean
   readonly env?: string
@@ -101,6 +103,21 @@ describe('every command', () => {
     each((command, name) => {
       for (const [flag, {multiple, env}] of Object.entries(command.flags as unknown as Record<string, FlagShape>)) {
         if (multiple) expect({name, flag, env}).toEqual({name, flag, env: undefined})
+      }
+    })
+  })
+
+  it('has yes-or-no flags that are never undefined, but where others depend on them: for oclif a default is given, too', () => {
+    each((command, name) => {
+      const flags = Object.entries(command.flags as unknown as Record<string, FlagShape>)
+      const neededByOthers = new Set(flags.flatMap(([, {dependsOn = []}]) => dependsOn))
+      for (const [flag, {type, default: value}] of flags) {
+        if (type !== 'boolean' || flag === 'help') continue
+        expect({name, flag, default: typeof value}).toEqual({
+          name,
+          flag,
+          default: neededByOthers.has(flag) ? 'undefined' : 'boolean',
+        })
       }
     })
   })

@@ -29,7 +29,7 @@ export default class AuthSign extends BaseCommand {
     renewable: seconds({
       description: 'let whoever holds the identity file renew it for so long, with `postern auth renew`',
     }),
-    overwrite: Flags.boolean({description: 'replace files that exist'}),
+    overwrite: Flags.boolean({default: false, description: 'replace files that exist'}),
   }
 
   async run(): Promise<void> {

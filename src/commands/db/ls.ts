@@ -49,7 +49,7 @@ export default class DbLs extends BaseCommand {
       dependsOn: ['all-agents'],
       description: 'show only databases in this state, with --all-agents',
     })(),
-    verbose: Flags.boolean({char: 'v', description: 'show all columns and labels'}),
+    verbose: Flags.boolean({default: false, char: 'v', description: 'show all columns and labels'}),
     ...formatFlag,
     ...loginFlags,
   }

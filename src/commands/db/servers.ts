@@ -28,7 +28,7 @@ export default class DbServers extends BaseCommand {
     }),
     ...queryFlag,
     status: Flags.option({options: serverStatuses, description: 'show only databases in this state'})(),
-    verbose: Flags.boolean({char: 'v', description: 'show all labels'}),
+    verbose: Flags.boolean({default: false, char: 'v', description: 'show all labels'}),
     ...formatFlag,
   }
 

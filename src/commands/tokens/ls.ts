@@ -17,7 +17,7 @@ export default class TokensLs extends BaseCommand {
   static override flags = {
     ...adminFlags,
     ...formatFlag,
-    'with-secrets': Flags.boolean({description: 'show the tokens themselves'}),
+    'with-secrets': Flags.boolean({default: false, description: 'show the tokens themselves'}),
   }
 
   async run(): Promise<Token[]> {

@@ -70,6 +70,7 @@ export const trustFlags = {
     helpValue: 'FILE',
   }),
   insecure: Flags.boolean({
+    default: false,
     description: 'trust whoever answers: somebody in between can read what you send, passwords too',
   }),
 }
@@ -126,5 +127,5 @@ export const accountFlags = {
 }
 
 export const passwordStdinFlag = {
-  'password-stdin': Flags.boolean({description: 'read the password from standard input'}),
+  'password-stdin': Flags.boolean({default: false, description: 'read the password from standard input'}),
 }

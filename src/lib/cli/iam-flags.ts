@@ -21,7 +21,7 @@ export const iamNeedsFlags = {
 }
 
 export const changeFlags = {
-  confirm: Flags.boolean({description: 'make the changes without asking'}),
+  confirm: Flags.boolean({default: false, description: 'make the changes without asking'}),
   wait: Flags.boolean({
     allowNo: true,
     default: true,

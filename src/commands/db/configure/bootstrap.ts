@@ -49,7 +49,11 @@ export default class DbConfigureBootstrap extends IamCommand {
       default: 'all',
       description: 'permissions to sign in to all databases, or to those of the configuration alone, by their ARNs',
     })(),
-    manual: Flags.boolean({description: 'print what is to be done and do nothing', exclusive: ['confirm']}),
+    manual: Flags.boolean({
+      default: false,
+      description: 'print what is to be done and do nothing',
+      exclusive: ['confirm'],
+    }),
     ...changeFlags,
     ...formatFlag,
   }

@@ -33,13 +33,14 @@ export default class DbConfigureAwsPrintIam extends BaseCommand {
     ...iamNeedsFlags,
     role: Flags.string({description: 'role of the agent: its name or ARN', helpValue: 'ROLE', exclusive: ['user']}),
     user: Flags.string({description: 'user of the agent: its name or ARN', helpValue: 'USER', exclusive: ['role']}),
-    policy: Flags.boolean({description: 'print the policy document only'}),
+    policy: Flags.boolean({default: false, description: 'print the policy document only'}),
     layout: Flags.option({
       options: ['generated', 'guide'] as const,
       default: 'generated',
       description: 'the document that create-iam makes, or that of the guides',
     })(),
     'for-user-role': Flags.boolean({
+      default: false,
       description: 'the policy of the role that stands for a database user',
       exclusive: ['for-proxy-role', 'assumes-roles'],
     }),

@@ -38,6 +38,7 @@ Needs no AWS credentials and no network.`
       helpValue: 'ID',
     }),
     'for-proxy-role': Flags.boolean({
+      default: false,
       description: 'the trust of the role of an RDS Proxy',
       exclusive: ['role', 'external-id'],
     }),
