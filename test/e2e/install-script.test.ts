@@ -16,7 +16,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-install-script-'))
   version = (JSON.parse(await readFile('package.json', 'utf8')) as {version: string}).version
   cluster = await startTestCluster()
-}, 120_000)
+}, 300_000)
 
 afterAll(async () => {
   await cluster.stop()
@@ -59,7 +59,7 @@ it('the line of the guides installs this program, and the launchers', async () =
   expect(loaded).toBe('loaded\n')
   for (const name of loads) expect(await readdir(join(modules, name))).toContain('package.json')
   expect(await readdir(modules)).not.toContain('jest')
-}, 300_000)
+}, 600_000)
 
 it.each([
   ['bash -s v{version} oss', 7],

@@ -234,10 +234,15 @@ it('the audit log holds the session, statement by statement', async () => {
 })
 
 it('get db_server --format json is what the guides give to jq', async () => {
-  const [server] = JSON.parse(await cli(['get', 'db_server/aurora', '--format', 'json', ...hosts.admin])) as Record<
-    string,
-    never
-  >[]
+  interface Server {
+    readonly status: {readonly target_health: {readonly status: string}}
+  }
+  // Health is told with a heartbeat: the first may come before the database has answered.
+  const server = await waitFor(async () => {
+    const text = await cli(['get', 'db_server/aurora', '--format', 'json', ...hosts.admin])
+    const [found] = JSON.parse(text) as Server[]
+    return found?.status.target_health.status === 'healthy' ? found : undefined
+  })
   expect(server).toMatchObject({
     spec: {
       hostname: expect.any(String) as unknown as string,

@@ -13,15 +13,15 @@ export interface LocalPort {
 export async function openLocalPort(person: NodeJS.ProcessEnv): Promise<LocalPort> {
   const words = ['proxy', 'db', '--tunnel', '--port=0', '--db-user=alice', '--db-name=postgres', '--format=json']
   const child = spawn(process.execPath, [resolve('bin/run.js'), ...words, 'aurora'], {env: cleanEnvironment(person)})
+  const exited = once(child, 'exit')
   const [answer] = (await once(child.stdout, 'data')) as [Buffer]
   const {port} = JSON.parse(answer.toString()) as {port: number}
   return {
     port,
     pid: child.pid ?? 0,
     stop: async () => {
-      if (child.exitCode !== null) return
       child.kill('SIGTERM')
-      await once(child, 'exit')
+      await exited
     },
   }
 }

@@ -33,7 +33,7 @@ export default async function start() {
     program.send(JSON.parse(Buffer.concat(chunks).toString()))
     // Without a message it has ended: the connection ends without an answer, and the test fails.
     const [finished] = await Promise.race([once(program, 'message'), once(program, 'exit').then(() => [])])
-    if (finished) idle.push(program)
+    if (finished && program.connected) idle.push(program)
     socket.end(finished && JSON.stringify(finished))
   }
 
@@ -43,7 +43,11 @@ export default async function start() {
       env: Object.fromEntries(environment),
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
-    programs.add(program.once('exit', () => programs.delete(program)))
+    programs.add(program)
+    program.once('exit', () => {
+      programs.delete(program)
+      if (idle.includes(program)) idle.splice(idle.indexOf(program), 1)
+    })
     return program
   }
 

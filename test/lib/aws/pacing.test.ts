@@ -1,23 +1,43 @@
 import {expect, it} from '@jest/globals'
 import {Pacer} from '../../../src/lib/aws/pacing.js'
-import {MovableClock} from '../sandbox/rig.js'
+import {systemClock, type Clock} from '../../../src/lib/core/clock.js'
 
 const instance = 'db.example.com:5432'
 const stays = (): boolean => false
 
+/** Stands still until it is let go: all that is asked for until then is asked for at one moment. */
+class HeldClock implements Clock {
+  ahead = 0
+  #held: number | undefined = systemClock.monotonic()
+
+  now(): number {
+    return systemClock.now()
+  }
+
+  monotonic(): number {
+    return (this.#held ?? systemClock.monotonic()) + this.ahead
+  }
+
+  letGo(): void {
+    this.#held = undefined
+  }
+}
+
 /** A pacer that has been told to slow down. */
-async function careful(workers?: number): Promise<Pacer> {
-  const pacer = new Pacer({clock: new MovableClock(), workers})
+async function careful(workers?: number): Promise<{pacer: Pacer; clock: HeldClock}> {
+  const clock = new HeldClock()
+  const pacer = new Pacer({clock, workers})
   await pacer.turn(instance, stays)
   pacer.slowDown(instance)
-  return pacer
+  return {pacer, clock}
 }
 
 /** How many of so many callers are refused at once; the others leave. */
-async function refusedOf(pacer: Pacer, callers: number): Promise<number> {
+async function refusedOf({pacer, clock}: {pacer: Pacer; clock: HeldClock}, callers: number): Promise<number> {
   let left = false
   const turns = Array.from({length: callers}, () => pacer.turn(instance, () => left))
   const settled = Promise.allSettled(turns)
+  clock.letGo()
   left = true
   // Whoever calls next finds that they have left, and does not wait behind them.
   await pacer.turn(instance, stays)
@@ -38,7 +58,7 @@ it('workers share the pace', async () => {
 })
 
 it('whoever left does not use up a turn', async () => {
-  const pacer = await careful()
+  const {pacer, clock} = await careful()
   const order: string[] = []
   let left = false
   const follow = (name: string, isGone: () => boolean): Promise<unknown> =>
@@ -49,12 +69,13 @@ it('whoever left does not use up a turn', async () => {
   const gone = Array.from({length: 200}, () => follow('first', () => left))
   const last = follow('last', stays)
   left = true
+  clock.letGo()
   await Promise.all([...gone, last])
   expect(order).toEqual([...Array<string>(200).fill('first left'), 'last'])
 })
 
 it('an instance is busy when sign-ins come close together', async () => {
-  const clock = new MovableClock()
+  const clock = new HeldClock()
   const pacer = new Pacer({clock})
   for (let count = 0; count < 5; count += 1) await pacer.turn(instance, stays)
   expect(pacer.isBusy(instance)).toBe(false)

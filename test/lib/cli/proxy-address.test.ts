@@ -1,14 +1,15 @@
 import {once} from 'node:events'
-import {createServer, type AddressInfo} from 'node:net'
+import {createServer} from 'node:net'
 import {expect, it} from '@jest/globals'
 import {meetCluster} from '../../../src/lib/cli/login.js'
 import {probe} from '../../../src/lib/cli/proxy-address.js'
 import {ProfileStore} from '../../../src/lib/config/profile.js'
+import {freePort} from '../../helpers/cli.js'
 
 it('a probe finds what listens, and what does not', async () => {
-  const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+  const port = await freePort()
+  const server = createServer((socket) => socket.destroy()).listen(port, '127.0.0.1')
   await once(server, 'listening')
-  const {port} = server.address() as AddressInfo
   const signal = new AbortController().signal
   await expect(probe({host: '127.0.0.1', port}, signal)).resolves.toBeUndefined()
   server.close()

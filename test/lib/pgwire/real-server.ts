@@ -2,9 +2,10 @@ import {execFileSync, spawn, type ChildProcess} from 'node:child_process'
 import {once} from 'node:events'
 import {chmodSync, chownSync, constants, cpSync, mkdtempSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {createRequire} from 'node:module'
-import {connect, createServer, type Socket} from 'node:net'
+import {connect, type Socket} from 'node:net'
 import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
+import {freePort} from '../../helpers/cli.js'
 
 /** A PostgreSQL server of its own for one test file. */
 export interface RealServer {
@@ -15,17 +16,6 @@ export interface RealServer {
 /** PostgreSQL refuses to run as root; this user owns nothing, so that it may own our data directory. */
 const nobody = 65_534
 const asOther = process.getuid?.() === 0 ? {uid: nobody, gid: nobody} : {}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => {
-        resolve(typeof address === 'object' && address ? address.port : 0)
-      })
-    })
-  })
-}
 
 /** Where the binaries are; copied when another user could not reach them (a clone under a directory of mode 0700). */
 function nativeDirectory(home: string): string {

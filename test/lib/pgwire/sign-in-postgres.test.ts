@@ -22,7 +22,7 @@ import {parseOptions} from '../../../src/lib/pgwire/startup-options.js'
 import {requestTls} from '../../../src/lib/pgwire/tls-request.js'
 import {startRealServer, type RealServer} from './real-server.js'
 
-const timeout = 10_000
+const timeout = 60_000
 let server: RealServer
 let authority: Authority
 let client: {keys: KeyPair; certificate: string}

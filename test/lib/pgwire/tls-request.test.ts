@@ -26,7 +26,7 @@ async function failureOf(request: Promise<void>): Promise<PosternError> {
 describe('asking a server for TLS', () => {
   it('sends the request and takes one byte', async () => {
     const {heard} = playServer(pair.server, [Buffer.from('S')])
-    await requestTls(pair.client, {timeout: 5000})
+    await requestTls(pair.client, {timeout: 60_000})
     expect(heard().equals(sslRequest)).toBe(true)
     expect(pair.client.destroyed).toBe(false)
     expect(pair.client.readableLength).toBe(0)
@@ -34,7 +34,7 @@ describe('asking a server for TLS', () => {
 
   it('leaves what comes later to the TLS handshake', async () => {
     playServer(pair.server, [Buffer.from('S')])
-    await requestTls(pair.client, {timeout: 5000})
+    await requestTls(pair.client, {timeout: 60_000})
     pair.server.write('ServerHello')
     const [chunk] = (await once(pair.client, 'data')) as [Buffer]
     expect(chunk.toString()).toBe('ServerHello')
@@ -42,7 +42,7 @@ describe('asking a server for TLS', () => {
 
   it('ends with unencrypted bytes behind the agreement, as somebody may have put them there', async () => {
     playServer(pair.server, [Buffer.from('SR\0\0\0\x08\0\0\0\0')])
-    const error = await failureOf(requestTls(pair.client, {timeout: 5000}))
+    const error = await failureOf(requestTls(pair.client, {timeout: 60_000}))
     expect(error.code).toBe('UNTRUSTED')
     expect(error.message).toContain('possible man in the middle')
     expect(pair.client.destroyed).toBe(true)
@@ -50,7 +50,7 @@ describe('asking a server for TLS', () => {
 
   it('ends with a server that has no TLS', async () => {
     const {heard} = playServer(pair.server, [Buffer.from('N')])
-    const error = await failureOf(requestTls(pair.client, {timeout: 5000}))
+    const error = await failureOf(requestTls(pair.client, {timeout: 60_000}))
     expect(error.message).toContain('does not offer TLS')
     expect(pair.client.destroyed).toBe(true)
     expect(heard().equals(sslRequest)).toBe(true)
@@ -59,7 +59,7 @@ describe('asking a server for TLS', () => {
   it('does not repeat what an error says in clear', async () => {
     const lure = {severity: 'FATAL', code: '28000', message: 'send your password to evil.example'}
     playServer(pair.server, [encodeErrorResponse(lure)])
-    const error = await failureOf(requestTls(pair.client, {timeout: 5000}))
+    const error = await failureOf(requestTls(pair.client, {timeout: 60_000}))
     expect(error.message).not.toContain('evil')
     expect(error.hints.join()).not.toContain('evil')
     expect(pair.client.destroyed).toBe(true)
@@ -70,7 +70,7 @@ describe('asking a server for TLS', () => {
     ['a server that hangs up', 'end' as const, 'UNREACHABLE'],
   ])('ends with %s', async (_, step, code) => {
     playServer(pair.server, [step])
-    expect((await failureOf(requestTls(pair.client, {timeout: 5000}))).code).toBe(code)
+    expect((await failureOf(requestTls(pair.client, {timeout: 60_000}))).code).toBe(code)
     expect(pair.client.destroyed).toBe(true)
   })
 

@@ -66,7 +66,7 @@ export async function query(rig: Rig, visit: Visit, sql: string): Promise<unknow
 export async function openTls(rig: Rig, {endpoint, kind}: Pick<Visit, 'endpoint' | 'kind'>): Promise<TLSSocket> {
   const {host, port} = addressOf(rig, endpoint)
   const socket = connect(port, host)
-  await requestTls(socket, {timeout: 5000})
+  await requestTls(socket, {timeout: 60_000})
   const secure = connectTls({socket, ca: rig.sandbox.authorities[kind].certificate, servername: nameOf(endpoint)})
   await once(secure, 'secureConnect')
   return secure.on('error', () => undefined)

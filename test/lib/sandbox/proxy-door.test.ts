@@ -19,7 +19,7 @@ import {allow, home, region, startRig, type Rig} from './rig.js'
 const proxy = 'rds-proxy.proxy-abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
 const extra = 'extra.endpoint.proxy-abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
 const lax = 'lax.proxy-abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
-const timeout = 5000
+const timeout = 60_000
 
 let server: PostgresServer
 let rig: Rig

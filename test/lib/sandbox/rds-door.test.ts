@@ -228,7 +228,7 @@ describe('without TLS', () => {
     socket.write(gssencRequest)
     const [answer] = (await once(socket, 'data')) as [Buffer]
     expect(answer.toString()).toBe('N')
-    await requestTls(socket, {timeout: 5000})
+    await requestTls(socket, {timeout: 60_000})
     const ca = rig.sandbox.authorities.rds.certificate
     const secure = connectTls({socket, ca, servername: primary.replace(':5432', '')})
     await once(secure, 'secureConnect')
@@ -239,7 +239,7 @@ describe('without TLS', () => {
 it('a legacy certificate has no alternative names', async () => {
   const {host, port} = addressOf(rig, `old.${suffix}`)
   const socket = connect(port, host)
-  await requestTls(socket, {timeout: 5000})
+  await requestTls(socket, {timeout: 60_000})
   const secure = connectTls({socket, ca: rig.sandbox.authorities.rds.certificate, checkServerIdentity: () => undefined})
   await once(secure, 'secureConnect')
   expect(secure.getPeerCertificate().subjectaltname).toBeUndefined()
@@ -264,9 +264,9 @@ describe('a session', () => {
     const ssl = {ca: rig.sandbox.authorities.rds.certificate, servername: primary.replace(':5432', '')}
     const client = new pg.Client({host, port, user: 'alice', password: visit.password, database: 'postgres', ssl})
     await client.connect()
-    const refusal = refusalOf(client.query('select pg_sleep(30)'))
+    const refusal = refusalOf(client.query('select pg_sleep(600)'))
     const {processID, secretKey} = client as unknown as {processID: number; secretKey: number}
-    const running = `select 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(30)'`
+    const running = `select 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(600)'`
     while ((await server.execute(running)).length === 0) await sleep(10)
     const cancel = connect(port, host)
     const packet = Buffer.alloc(16)
