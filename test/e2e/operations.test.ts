@@ -526,7 +526,7 @@ it('F04: while the control plane is silent sessions go on and new ones are refus
   const {client} = await connect(port)
   const {agent, auth} = hosts.services
   const inTouch = async (): Promise<true | undefined> => (await connect(port).catch(() => undefined)) && true
-  await waitFor(inTouch)
+  await waitFor(inTouch, 500)
   process.kill(auth.pid, 'SIGSTOP')
   let refusal = ''
   try {
@@ -535,12 +535,12 @@ it('F04: while the control plane is silent sessions go on and new ones are refus
         refusal = String(error)
       })
       return (live === undefined && refusal.includes('control plane')) || undefined
-    })
+    }, 500)
     expect((await client.query("select 'while it is silent' as said")).rows).toEqual([{said: 'while it is silent'}])
   } finally {
     process.kill(auth.pid, 'SIGCONT')
   }
-  await waitFor(inTouch)
+  await waitFor(inTouch, 500)
   expect((await client.query('select 3 as n')).rows).toEqual([{n: 3}])
   // What was done meanwhile is in the audit log, and nothing was started anew.
   await waitFor(async () => {

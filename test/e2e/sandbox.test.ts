@@ -18,7 +18,7 @@ ${steps
   .replace(/^postern users add .*$/m, "URL=$($& | grep -o 'https://[^ ]*/invite/[^ ]*' | head -n 1)")
   .replace(/^postern invite accept (.*) URL$/m, 'echo correct-horse | postern invite accept $1 --password-stdin "$URL"')
   .replace(/^postern login .*$/m, 'echo correct-horse | $& --password-stdin')
-  .replace(/^postern db ls$/m, 'until $& | grep database-name; do sleep 0.1; done; $&')
+  .replace(/^postern db ls$/m, 'until $& | grep database-name; do sleep 0.1; done')
   .replace(/^postern db connect .*$/gm, "$& -- -Atc 'select current_user, count(*) from products'")}
 `
 

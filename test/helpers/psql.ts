@@ -52,11 +52,11 @@ async function collect(child: ChildProcess): Promise<Finished> {
   return {code, stdout, stderr}
 }
 
-/** Asks again until there is an answer; the test's own limit ends a wait for nothing. */
-export async function waitFor<T>(ask: () => Promise<T | undefined> | T | undefined): Promise<T> {
+/** Asks again until there is an answer, after a pause in milliseconds; the test's own limit ends a wait for nothing. */
+export async function waitFor<T>(ask: () => Promise<T | undefined> | T | undefined, pause = 50): Promise<T> {
   for (;;) {
     const answer = await ask()
     if (answer !== undefined) return answer
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }

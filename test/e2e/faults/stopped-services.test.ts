@@ -94,7 +94,7 @@ describe('an agent that hangs after it accepted (SIGSTOP)', () => {
     })
     await beganAnother(other, before)
     thaw(serving)
-    await waitFor(async () => ((await agentInUse()).serving === serving ? true : undefined))
+    await waitFor(async () => ((await agentInUse()).serving === serving ? true : undefined), 200)
   })
 
   it('costs a psql without local proxy a wait as well: the proxy asks the other agent of the database', async () => {
@@ -191,8 +191,10 @@ async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): 
   await waitFor(() => service.log().includes('Stopping: no new sessions are taken.') || undefined)
   await hosts.postgres.execute('INSERT INTO going DEFAULT VALUES')
   await meanwhile()
-  do listings.push(await cli(['get', 'db_server', '--format=json', ...hosts.admin]))
-  while (!signal.stopped)
+  do {
+    listings.push(await cli(['get', 'db_server', '--format=json', ...hosts.admin]))
+    await sleep(100)
+  } while (!signal.stopped)
 
   expect(await stopping).toBe(0)
   expect(await copying.finished).toEqual({code: 0, stdout: everyRow, stderr: ''})
