@@ -3,7 +3,7 @@ import {parseMoment, type AuditEvent} from '../../lib/cli/audit-text.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
-import {parseDay, renderRecordings} from '../../lib/cli/recordings-text.js'
+import {keptSince, parseDay, renderRecordings} from '../../lib/cli/recordings-text.js'
 
 const defaultLimit = 50
 const maximumLimit = 1000
@@ -42,8 +42,10 @@ export default class RecordingsLs extends BaseCommand {
     const to = last && parseDay(last, 'end')
     const connection = await openAdminConnection(flags, this.surroundings)
     const query = {event: 'db.session.end', from, to, limit: flags.limit}
-    const {events} = await connection.ask((client) => client.events(query))
+    const [{events}, prunes] = await connection.ask((client) =>
+      Promise.all([client.events(query), client.events({event: 'audit.recordings.prune', limit: 1})]),
+    )
     const recorded = events.filter(({session_recording: mode}) => mode !== 'off')
-    return this.show(flags.format, recorded, renderRecordings)
+    return this.show(flags.format, keptSince(recorded, prunes.events[0]), renderRecordings)
   }
 }

@@ -22,6 +22,11 @@ export type VerificationLine =
       readonly open: number
       /** Of the audit log, when that was looked at. */
       readonly events?: number | undefined
+      /** Sessions whose recordings were removed as too old. */
+      readonly pruned?: number | undefined
+      /** Events that were removed as too old, and than what, RFC 3339; absent when none were. */
+      readonly removed?: number | undefined
+      readonly older_than?: string | undefined
       /** The newest seal of the audit log: whoever keeps it elsewhere can ask for it later. */
       readonly head?: string | undefined
     }

@@ -57,6 +57,8 @@ export const ownEvents = {
   'database_server.refused': {done: 'PDS00W'},
   'session.kill': {done: 'PSE00I'},
   'audit.conflict': {done: 'PAU00E'},
+  'audit.recordings.prune': {done: 'PAU03I'},
+  'audit.events.prune': {done: 'PAU04I'},
   'audit.missing_sessions': {done: 'PAU01E'},
   // In the place of an event that is stored and cannot be read.
   'audit.unreadable': {done: 'PAU02E'},

@@ -22,9 +22,10 @@ import type {Backend, Splice, StoredSessionLink} from '../storage/backend.js'
 import type {RecordingFiles, StoredRecording} from '../storage/recording-files.js'
 import {readBody, unreadable} from './audit-log.js'
 import {verifyEvents} from './event-chain.js'
-import {isRecorded} from './recordings.js'
+import {readPrunedHead} from './pruned-head.js'
+import {isRecorded, recordingPruned} from './recordings.js'
 import type {Sealing} from './sealing.js'
-import {linkFlaw, missingBetween} from './session-chain.js'
+import {linkFlaw, linksOfSession, missingBetween} from './session-chain.js'
 
 export interface AuditVerificationOptions {
   readonly backend: Backend
@@ -40,6 +41,8 @@ const pageSize = 500
 const settleMilliseconds = 60_000
 /** A connection that carried no session, such as a reserve or a cancel request, has handshakes and little more. */
 const handshakeBytes = 32 * 1024
+/** Events say their time by the clocks of agents; they are removed by the control plane's. */
+const clockDifference = 24 * 3_600_000
 /** TLS adds little to what it carries; much more than an agent tells of is something that it does not tell. */
 const tlsShare = 1.2
 
@@ -52,8 +55,9 @@ export class AuditVerification {
 
   /** Everything about one session. @throws PosternError NOT_FOUND */
   async *session(sid: string): AsyncGenerator<VerificationLine> {
-    const links = await this.#options.backend.listLinks({sid, limit: 2})
+    const links = await this.#options.backend.listLinks({sid, limit: linksOfSession})
     const verdict = yield* this.#session(sid, links)
+    if (!verdict && links.some(({kind}) => kind === 'pruned')) throw recordingPruned(sid)
     if (!verdict && links.length === 0) {
       throw new PosternError('NOT_FOUND', `There is no session ${sid}.`, {
         hint: '`postern recordings ls` lists the recordings.',
@@ -77,6 +81,7 @@ export class AuditVerification {
       if (line.type === 'problem') problems += 1
       return line
     }
+    let pruned = 0
     const log = yield* passOn(verifyEvents({backend: this.#options.backend, keys, head}), count)
     for (let after = 0; ;) {
       const page = await this.#options.backend.listLinks({after, limit: pageSize})
@@ -87,10 +92,9 @@ export class AuditVerification {
         newest.set(place, link)
         if (link.kind === 'start') told.set(place, link.number)
         after = link.position
-        if (link.kind === 'start') {
-          starts.set(link.sid, link)
-          continue
-        }
+        if (link.kind === 'start') starts.set(link.sid, link)
+        else if (link.kind === 'pruned') pruned += 1
+        if (link.kind !== 'end') continue
         const start = starts.get(link.sid)
         starts.delete(link.sid)
         seen.add(link.sid)
@@ -110,7 +114,7 @@ export class AuditVerification {
       records += (yield* passOn(this.#session(sid, []), count))?.records ?? 0
     }
     for await (const line of this.#strangeConnections()) yield count(line)
-    yield {type: 'summary', sessions: seen.size, records, agents: agents.size, problems, open, ...log}
+    yield {type: 'summary', sessions: seen.size, records, agents: agents.size, problems, open, pruned, ...log}
   }
 
   get #keys(): SealKeys {
@@ -123,10 +127,12 @@ export class AuditVerification {
   ): AsyncGenerator<VerificationLine, RecordingVerdict | undefined> {
     const start = links.find(({kind}) => kind === 'start')
     const end = links.find(({kind}) => kind === 'end')
-    const log = new LogCursor(this.#options.backend, sid)
+    const log = new LogCursor(this.#options.backend, sid, this.#keys)
     const verdict = await this.#verdict(sid, log)
     if (verdict === undefined) {
-      if (((end ?? start)?.records ?? 0) > 0) yield problem(sid, 'Its recording is missing.')
+      if (((end ?? start)?.records ?? 0) > 0 && !(await this.#isPruned(sid))) {
+        yield problem(sid, 'Its recording is missing.')
+      }
       return undefined
     }
     if (typeof verdict === 'string') {
@@ -152,6 +158,11 @@ export class AuditVerification {
       }
     }
     return verdict
+  }
+
+  async #isPruned(sid: string): Promise<boolean> {
+    const links = await this.#options.backend.listLinks({sid, limit: linksOfSession})
+    return links.some(({kind}) => kind === 'pruned')
   }
 
   /** What the recording says of itself; a sentence when it cannot be read, undefined when there is none. */
@@ -243,10 +254,14 @@ class LogCursor {
   readonly #sid: string
   #page: AuditEvent[] = []
   #after: number | undefined = 0
+  readonly #keys: SealKeys
+  /** Before this moment, in milliseconds, events were removed as too old; undefined while that was not looked at. */
+  #removedBefore: number | undefined
 
-  constructor(backend: Backend, sid: string) {
+  constructor(backend: Backend, sid: string, keys: SealKeys) {
     this.#backend = backend
     this.#sid = sid
+    this.#keys = keys
   }
 
   /** The next event that belongs into a recording as well. */
@@ -267,10 +282,24 @@ class LogCursor {
     if (isRecordingOnly(String(record.event))) return undefined
     const event = await this.next()
     if (event?.event === unreadable) return `The audit log has a damaged event in the place of ${String(record.ei)}.`
+    if (event?.ei !== record.ei && (await this.#isRemoved(record))) {
+      if (event) this.#page.unshift(event)
+      return undefined
+    }
+    // Behind the first that is there, none may be missing.
+    this.#removedBefore = 0
     if (!event) return `The audit log does not have event ${String(record.ei)}.`
     if (event.ei !== record.ei)
       return `The audit log has event ${String(event.ei)} in the place of ${String(record.ei)}.`
     return digest(event) === digest(record) ? undefined : `The audit log has another event ${String(record.ei)}.`
+  }
+
+  async #isRemoved({time}: AuditEvent): Promise<boolean> {
+    if (this.#removedBefore === undefined) {
+      const pruned = await readPrunedHead(this.#backend, this.#keys)
+      this.#removedBefore = pruned ? pruned.olderThan + clockDifference : 0
+    }
+    return Date.parse(String(time)) < this.#removedBefore
   }
 }
 

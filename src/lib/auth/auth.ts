@@ -38,7 +38,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
 async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
   const {cluster, clock, logger} = options
   const counters: AuthCounters = {requests: 0, refused: 0, logins: 0, failedLogins: 0, joins: 0, failedJoins: 0}
-  const {stores, authorities, issuer, verifier, joining, watches, routes} = await openServices(
+  const {stores, authorities, issuer, verifier, joining, watches, retention, routes} = await openServices(
     options,
     backend,
     counters,
@@ -80,6 +80,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
     })
   }, renewalInterval)
   renewing.unref()
+  retention.start()
 
   return {
     address: listener.address,
@@ -96,6 +97,7 @@ async function serve(options: AuthOptions, backend: Backend): Promise<Auth> {
       watches.close()
       await listener.close()
       await app.close()
+      await retention.close()
       await backend.close()
     },
   }

@@ -8,6 +8,7 @@ import {crc32} from 'node:zlib'
 import type {VerificationLine} from '../api/verification.js'
 import {isSignedBy, type SealingKey, type SealKeys} from '../audit/seal.js'
 import type {Backend, EventSeal, EventSealer, StoredEvent} from '../storage/backend.js'
+import {readPrunedHead, type PrunedHead} from './pruned-head.js'
 
 type Problem = Extract<VerificationLine, {type: 'problem'}>
 
@@ -49,7 +50,7 @@ const checksumOf = (row: string): string => crc32(row).toString(16).padStart(che
 /** @param rows the hash of all rows together */
 function nextLink(
   {number, position, events}: Pick<EventSeal, 'number' | 'position' | 'events'>,
-  before: EventSeal | undefined,
+  before: Pick<EventSeal, 'link'> | undefined,
   rows: string,
 ): string {
   return hash('sha256', `${before?.link ?? ''}\n${number}\n${position}\n${events}\n${rows}`)
@@ -58,7 +59,7 @@ function nextLink(
 const signedText = (link: string): string => `postern events\n${link}`
 
 /** A seal as people write it down, to ask for it later. */
-export function formatHead({number, link}: EventSeal): string {
+export function formatHead({number, link}: Pick<EventSeal, 'number' | 'link'>): string {
   return `${number}:${link}`
 }
 
@@ -66,6 +67,9 @@ export function formatHead({number, link}: EventSeal): string {
 export interface EventChainVerdict {
   readonly events: number
   readonly head: string | undefined
+  /** Events that were removed as too old, and than what, RFC 3339; absent when none were. */
+  readonly removed?: number
+  readonly older_than?: string
 }
 
 export interface EventChainOptions {
@@ -75,17 +79,28 @@ export interface EventChainOptions {
   readonly head?: string | undefined
 }
 
+/** What a seal goes on from: the one before, or the head of what was removed. */
+type SealBefore = Pick<EventSeal, 'number' | 'position' | 'events' | 'link'>
+
 /** Walks the log beside its seals, from the oldest that is kept. */
 export async function* verifyEvents(options: EventChainOptions): AsyncGenerator<Problem, EventChainVerdict> {
   const {backend, keys, head} = options
-  const rows = new Rows(backend, await backend.sealedFrom())
-  let before: EventSeal | undefined
-  let isFound = false
+  const pruned = await readPrunedHead(backend, keys)
+  const rows = new Rows(backend, await beginOf(backend, pruned))
+  const stray = pruned && (await backend.storedEvents({after: 0, limit: 1}))[0]
+  if (stray && stray.position <= pruned.position) yield problem(stray.position, 'This event does not belong here.')
+  let before: SealBefore | undefined = pruned
+  let isFound = pruned !== undefined && formatHead(pruned) === head
   for (;;) {
     const page = await backend.listEventSeals({after: before?.number ?? 0, limit: pageSize})
     for (const seal of page) {
       const flaw = sealFlaw(seal, before, await rows.upTo(seal.position), keys)
-      if (flaw) yield flaw
+      if (flaw) {
+        // What is removed meanwhile is not missing.
+        const now = await readPrunedHead(backend, keys)
+        if (now && now.number > (pruned?.number ?? 0)) return yield* verifyEvents(options)
+        yield flaw
+      }
       isFound ||= formatHead(seal) === head
       before = seal
     }
@@ -97,16 +112,65 @@ export async function* verifyEvents(options: EventChainOptions): AsyncGenerator<
     if (stray) yield problem(stray.position, 'From here on nothing is sealed.')
     break
   }
-  if (head !== undefined && !isFound) {
-    yield problem(before?.position ?? 0, `The log does not hold ${head}: its end was cut, or it is not that log.`)
+  if (head !== undefined && !isFound) yield problem(before?.position ?? 0, missingHead(head, pruned))
+  return {
+    events: rows.count,
+    head: before && formatHead(before),
+    ...(pruned && {removed: pruned.events, older_than: new Date(pruned.olderThan).toISOString()}),
   }
-  return {events: rows.count, head: before && formatHead(before)}
+}
+
+function missingHead(head: string, pruned: PrunedHead | undefined): string {
+  if (pruned && Number.parseInt(head, 10) < pruned.number)
+    return `Whether the log held ${head} cannot be told any more: its events up to ${formatHead(pruned)} were removed as too old.`
+  return `The log does not hold ${head}: its end was cut, or it is not that log.`
+}
+
+/**
+ * The seals whose events, and those of all before, arrived before a moment, the oldest first. It ends with what is not as it
+ * was sealed.
+ */
+export async function* sealsBefore(
+  {backend, keys}: Omit<EventChainOptions, 'head'>,
+  moment: number,
+): AsyncGenerator<PrunedHead, Problem | undefined> {
+  const pruned = await readPrunedHead(backend, keys)
+  const rows = new Rows(backend, await beginOf(backend, pruned))
+  let before: SealBefore | undefined = pruned
+  for (;;) {
+    const page = await backend.listEventSeals({after: before?.number ?? 0, limit: pageSize})
+    for (const seal of page) {
+      const found = await rows.upTo(seal.position)
+      const flaw = sealFlaw(seal, before, found, keys)
+      if (flaw) return flaw
+      if (found.events.some((event) => arrivalOf(event) >= moment)) return undefined
+      const {number, position, events, link} = seal
+      yield {number, position, events, link, olderThan: moment}
+      before = seal
+    }
+    if (page.length === 0) return undefined
+  }
+}
+
+/** Behind which position events are sealed. */
+async function beginOf(backend: Backend, pruned: PrunedHead | undefined): Promise<number> {
+  return pruned?.position ?? (await backend.sealedFrom())
+}
+
+/** When the control plane had an event, by its own clock; what an agent says of the time is not asked. */
+function arrivalOf({record: {time, body}}: StoredEvent): number {
+  try {
+    const {received_at: received} = JSON.parse(body) as {readonly received_at?: unknown}
+    return typeof received === 'string' ? Date.parse(received) : time
+  } catch {
+    return time
+  }
 }
 
 /** The first thing that is wrong with the events of a seal, or with the seal. */
 function sealFlaw(
   seal: EventSeal,
-  before: EventSeal | undefined,
+  before: SealBefore | undefined,
   rows: SealedRows,
   keys: SealKeys,
 ): Problem | undefined {
@@ -149,6 +213,7 @@ function problem(position: number, sentence: string): Problem {
 
 /** What stands where a seal says that its events are. */
 interface SealedRows {
+  readonly events: readonly StoredEvent[]
   readonly positions: readonly number[]
   readonly checksums: readonly string[]
   /** Of all together. */
@@ -172,18 +237,20 @@ class Rows {
   }
 
   async upTo(position: number): Promise<SealedRows> {
+    const events: StoredEvent[] = []
     const positions: number[] = []
     const checksums: string[] = []
     const hash = createHash('sha256')
     for (let row = await this.#next(position); row; row = await this.#next(position)) {
       const text = rowText(row)
+      events.push(row)
       positions.push(row.position)
       checksums.push(checksumOf(text))
       hash.update(text)
     }
     this.count += positions.length
     this.position = Math.max(this.position, position)
-    return {positions, checksums, hash: hash.digest('hex')}
+    return {events, positions, checksums, hash: hash.digest('hex')}
   }
 
   async #next(position: number): Promise<StoredEvent | undefined> {

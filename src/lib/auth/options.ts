@@ -7,6 +7,7 @@ import type {Address} from '../resources/endpoint.js'
 import type {SettingsSpecs} from '../resources/resource.js'
 import type {JoinRole} from '../resources/token.js'
 import type {StaticToken} from './joining.js'
+import type {RetentionPeriods} from './retention.js'
 
 export interface AuthOptions {
   readonly dataDir: string
@@ -20,6 +21,8 @@ export interface AuthOptions {
   readonly defaultSessionTtlMilliseconds: number
   /** What the configuration file says about the settings of the whole cluster. */
   readonly settings?: SettingsSpecs | undefined
+  /** How long events and recordings are kept; for ever where nothing is said. */
+  readonly retention?: RetentionPeriods | undefined
   /** What a new password's hash costs; by default what is advised, a quarter of a second. */
   readonly passwordCost?: number | undefined
   readonly version: string

@@ -30,7 +30,7 @@ export interface RecordingsOptions {
   readonly files: RecordingFiles<Vouched>
   readonly cluster: string
   readonly audit: AuditLog
-  readonly chain: Pick<SessionChain, 'startOf'>
+  readonly chain: Pick<SessionChain, 'startOf' | 'isPruned'>
   readonly stores: Stores
   readonly verifier: Pick<CallerVerifier, 'verifyUserCertificate' | 'checkUser' | 'verifyHost'>
 }
@@ -93,6 +93,7 @@ export class Recordings {
     if (!stored || !start) {
       await stored?.close()
       if ((await this.#options.chain.startOf(sid))?.records === 0) throw notRecorded(sid)
+      if (await this.#options.chain.isPruned(sid)) throw recordingPruned(sid)
       throw new PosternError('NOT_FOUND', `Recording for session ${sid} not found.`, {
         hint: '`postern recordings ls` lists the recordings.',
       })
@@ -154,6 +155,17 @@ function notRecorded(sid: string): PosternError {
   return new PosternError('NOT_FOUND', `Session ${sid} was not recorded: session recording was off when it began.`, {
     hint: `The audit log has its statements: postern audit ls --session=${sid}`,
   })
+}
+
+/** The configuration keeps recordings for a time. */
+export function recordingPruned(sid: string): PosternError {
+  return new PosternError(
+    'NOT_FOUND',
+    `The recording of session ${sid} was removed: it was older than recordings are kept.`,
+    {
+      hint: `The audit log may still have its statements: postern audit ls --session=${sid}`,
+    },
+  )
 }
 
 /** Whether an event of an agent belongs into a recording. */

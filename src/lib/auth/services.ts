@@ -33,6 +33,7 @@ import {createHealthCheckPreset, createPresets, upgradePresets} from './presets.
 import {Recordings} from './recordings.js'
 import {Records} from './records.js'
 import {ResourceStore} from './resource-store.js'
+import {Retention} from './retention.js'
 import type {Route} from './route.js'
 import {createRoutes} from './routes.js'
 import {Sealing} from './sealing.js'
@@ -50,6 +51,7 @@ export interface Services {
   readonly verifier: CallerVerifier
   readonly joining: Joining
   readonly watches: Watches
+  readonly retention: Retention
   readonly routes: readonly Route[]
 }
 
@@ -86,6 +88,10 @@ export async function openServices(options: AuthOptions, backend: Backend, count
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
   const chain = new SessionChain({backend, sealing, audit, logger})
   const recordings = new Recordings({files, cluster, audit, chain, stores, verifier})
+  const retention = new Retention({
+    ...{backend, files, audit, chain, sealing, clock, logger},
+    periods: options.retention ?? {},
+  })
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const cancels = new Cancels({stores, watches, clock})
   const routes = [
@@ -140,7 +146,7 @@ export async function openServices(options: AuthOptions, backend: Backend, count
     ...createInviteRoutes({accounts, cluster, proxy: formatAddress(publicAddress)}),
     ...createInstallRoutes({archives: new PackageArchives(join(options.dataDir, 'package')), version, publicAddress}),
   ]
-  return {stores, authorities, issuer, verifier, joining, watches, routes}
+  return {stores, authorities, issuer, verifier, joining, watches, retention, routes}
 }
 
 /** At the first start the cluster gets its name and its presets; later it keeps its name. */

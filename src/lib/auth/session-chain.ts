@@ -21,6 +21,9 @@ export interface SessionChainOptions {
 const streamPattern = /^[0-9a-f-]{36}$/
 const connectionPattern = /^[0-9a-f]{32}$/
 
+/** One of each kind. */
+export const linksOfSession = 3
+
 export class SessionChain {
   readonly #options: SessionChainOptions
 
@@ -32,6 +35,11 @@ export class SessionChain {
   async startOf(sid: string): Promise<SessionLink | undefined> {
     const [start] = await this.#options.backend.listLinks({sid, limit: 1})
     return start?.kind === 'start' ? start : undefined
+  }
+
+  /** Whether the recording of a session was removed as too old. */
+  async isPruned(sid: string): Promise<boolean> {
+    return (await this.#options.backend.listLinks({sid, limit: linksOfSession})).some(({kind}) => kind === 'pruned')
   }
 
   /** Appends what is new; a number that was left out is an alarm. */

@@ -39,7 +39,19 @@ export function renderEvents(events: readonly AuditEvent[], width?: number): Pro
 
 /** What says most about an event of any type, in this order. */
 const telling = [
-  ...['name', 'role', 'roles', 'host_id', 'node_name', 'cert_type', 'method', 'db_query', 'error', 'reason'],
+  ...[
+    'name',
+    'role',
+    'roles',
+    'host_id',
+    'node_name',
+    'cert_type',
+    'method',
+    'db_query',
+    'error',
+    'reason',
+    'older_than',
+  ],
 ] as const
 /** What else tells about an event that is about a session, and not of one. */
 const tellingOfSession = ['session_user', 'sid'] as const

@@ -11,6 +11,12 @@ export function renderRecordings(ends: readonly AuditEvent[]): Promise<string> {
   return renderTable(['ID', 'Type', 'Participants', 'Target', 'Timestamp'], rows)
 }
 
+/** Without sessions whose recordings were too old. @param prune the newest event that says so */
+export function keptSince(ends: readonly AuditEvent[], prune: AuditEvent | undefined): AuditEvent[] {
+  const kept = prune === undefined ? '' : String(prune.older_than)
+  return ends.filter(({received_at: received}) => String(received) >= kept)
+}
+
 /** The first or the last moment of a day, RFC 3339. @throws PosternError USAGE */
 export function parseDay(text: string, edge: 'start' | 'end'): string {
   const time = edge === 'start' ? '00:00:00.000Z' : '23:59:59.999Z'

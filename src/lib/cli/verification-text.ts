@@ -13,11 +13,24 @@ export function renderProblem({subject, id, line, ei, problem}: Problem): string
 }
 
 /** What was looked at. */
-export function renderSummary({sessions, records, agents, open, events, head}: Summary): string {
+export function renderSummary({
+  sessions,
+  records,
+  agents,
+  open,
+  events,
+  head,
+  pruned = 0,
+  removed,
+  older_than,
+}: Summary): string {
   const opened = open > 0 ? ` ${count(open, 'session')} of them without an end so far.` : ''
   const log =
     events === undefined ? '' : `\nThe audit log has ${count(events, 'event')}; its head is ${head ?? 'not made'}.`
-  return `Checked ${count(sessions, 'session')} with ${count(records, 'record')} of ${count(agents, 'agent')}.${opened}${log}`
+  const recordings = pruned > 0 ? ` Of ${count(pruned, 'session')} the recording was removed as too old.` : ''
+  const gone =
+    removed === undefined ? '' : `\n${count(removed, 'event')} from before ${older_than ?? ''} were removed as too old.`
+  return `Checked ${count(sessions, 'session')} with ${count(records, 'record')} of ${count(agents, 'agent')}.${opened}${recordings}${log}${gone}`
 }
 
 /** The problem of a recording in a file. */

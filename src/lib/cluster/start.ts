@@ -100,6 +100,7 @@ async function runAuth(options: StartOptions, cleanups: Cleanup[]): Promise<Auth
     staticTokens,
     defaultSessionTtlMilliseconds: authService.defaultSessionTtl,
     settings: authService.settings,
+    retention: authService.retention,
     version,
     environment,
     logger: logger.with({service: 'auth'}),

@@ -45,6 +45,7 @@ export function checkRules(file: ConfigFile, running: Running): Problem[] {
     ...checkResources(file),
     ...checkDatabaseNames(file),
     ...checkFreshness(file),
+    ...checkRetention(file),
     ...checkPolling(file),
     ...checkDirectAddress(file),
   ]
@@ -178,6 +179,13 @@ function checkDatabaseNames(file: ConfigFile): Problem[] {
     seen.add(folded)
     return isTwice ? [problem] : []
   })
+}
+
+/** Recordings are found, and checked, by their events. */
+function checkRetention({auth_service: auth}: ConfigFile): Problem[] {
+  const {events, recordings} = auth?.retention ?? {}
+  if (events === undefined || recordings === undefined || recordings <= events) return []
+  return [{path: ['auth_service', 'retention', 'recordings'], message: 'must not be longer than events'}]
 }
 
 export const defaultCacheTtl = 20_000

@@ -70,6 +70,10 @@ export const workers = scalar('auto or a whole number from 1 to 64', (word) => {
 })
 /** In milliseconds. */
 export const duration = scalar('a duration like 30s, 5m or 12h', parseDuration)
+/** Days, in milliseconds. */
+export const days = scalar('a number of days like 365d', (word) =>
+  /^[1-9]\d{0,4}d$/.test(word) ? Number.parseInt(word, 10) * 86_400_000 : undefined,
+)
 /** Kept as text. */
 export const timeout = scalar('a duration like 15m, or never', (word) => (parseTimeout(word) >= 0 ? word : undefined))
 export const absolutePath = scalar('an absolute path', (path) => (isAbsolute(path) ? path : undefined))

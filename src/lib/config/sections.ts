@@ -88,6 +88,8 @@ function readAuth(
     httpsKeypairs: [...(auth?.https_keypairs ?? []), ...(proxy?.https_keypairs ?? [])].map(readKeypair),
     staticTokens: (auth?.tokens ?? []).map(readStaticToken).filter((token) => token !== undefined),
     settings: readClusterSettings(auth),
+    // A recording is found by its events.
+    retention: {recordings: auth?.retention?.events, ...auth?.retention},
     defaultSessionTtl: auth?.authentication?.default_session_ttl ?? defaultSessionTtl,
   }
 }

@@ -46,6 +46,8 @@ export interface AuthServiceSettings {
   readonly staticTokens: readonly StaticToken[]
   /** Of the whole cluster. */
   readonly settings: SettingsSpecs
+  /** Milliseconds for which the audit log and the recordings are kept; for ever where nothing is said. */
+  readonly retention: {readonly events?: number | undefined; readonly recordings?: number | undefined}
   /** Milliseconds. */
   readonly defaultSessionTtl: number
 }

@@ -112,10 +112,11 @@ export interface SessionLink {
   /** From 1, without a gap. */
   readonly number: number
   readonly sid: string
-  readonly kind: 'start' | 'end'
+  /** `pruned`: its recording was removed as too old. */
+  readonly kind: 'start' | 'end' | 'pruned'
   /** Of its recording, so far. */
   readonly records: number
-  /** Of a start the hex digest of its event, of an end the last link of the recording. */
+  /** Of a start the hex digest of its event, else the last link of the recording. */
   readonly head: string
   /** Which of the proxies' connections carried it; absent when none did. */
   readonly connection?: string | undefined
@@ -193,7 +194,9 @@ export interface Backend {
   listEventSeals(page: Page): Promise<EventSeal[]>
   /** Events up to this position are from a version that sealed none. */
   sealedFrom(): Promise<number>
-  /** Appends to the chains of their streams; a session has one start and one end. Answers what was new, each with the number of the newest session that had started before. */
+  /** Removes the events up to a seal, with it and those before, and makes a change in the same transaction. */
+  pruneEvents(upTo: Pick<EventSeal, 'number' | 'position'>, change: Change): Promise<void>
+  /** Appends to the chains of their streams; a session has one of each kind. Answers what was new, each with the number of the newest session that had started before. */
   appendLinks(
     links: readonly SessionLink[],
     make: LinkMaker,

@@ -39,3 +39,12 @@ export async function sealedFrom(db: Database): Promise<number> {
   const counter = db.selectFrom('counters').select('value').where('name', '=', 'sealed_from')
   return (await counter.executeTakeFirstOrThrow()).value
 }
+
+/** Removes events and seals up to these, both included. */
+export async function removeEvents(
+  db: Database,
+  {number, position}: Pick<EventSeal, 'number' | 'position'>,
+): Promise<void> {
+  await db.deleteFrom('events').where('position', '<=', position).execute()
+  await db.deleteFrom('event_seals').where('number', '<=', number).execute()
+}

@@ -9,7 +9,7 @@
  * readers never see it.
  */
 import {constants} from 'node:fs'
-import {mkdir, open, readdir, type FileHandle} from 'node:fs/promises'
+import {mkdir, open, readdir, rm, stat, type FileHandle} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Readable} from 'node:stream'
 import {PosternError} from '../core/errors.js'
@@ -148,6 +148,32 @@ export class RecordingFiles<State = unknown> {
       await file.close()
       throw error
     }
+  }
+
+  /** When something was last written to a recording, milliseconds since 1970; endlessly late when there is none. */
+  async changed(session: string): Promise<number> {
+    return stat(this.#path(session)).then(
+      ({mtimeMs}) => mtimeMs,
+      () => Infinity,
+    )
+  }
+
+  /** The line of the newest seal; undefined when there is none. */
+  async newestSeal(session: string): Promise<string | undefined> {
+    const file = await open(this.#path(session), 'r')
+    try {
+      for await (const line of linesBackwards(file, await endOfLines(file))) if (this.#sealer.isSeal(line)) return line
+      return undefined
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Removes the recording of a session that has ended. */
+  async remove(session: string): Promise<void> {
+    this.#tails.delete(session)
+    await rm(this.#path(session), {force: true})
+    await syncDirectory(this.#directory)
   }
 
   /** Resolves when something was appended to a recording, or after so many milliseconds. */

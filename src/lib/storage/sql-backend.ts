@@ -23,7 +23,7 @@ import type {
   StoredSessionLink,
 } from './backend.js'
 import {Commits, type DatabaseJournal} from './commits.js'
-import {listEventSeals, newestEventSeal, sealedFrom, storedEvents, storeEventSeal} from './event-seals.js'
+import {listEventSeals, newestEventSeal, removeEvents, sealedFrom, storedEvents, storeEventSeal} from './event-seals.js'
 import {endOf} from './key-range.js'
 import {appendLinks, appendSplices, findSplice, listLinks, strangeSplices} from './session-links.js'
 import {appendEvents, listEvents} from './stored-events.js'
@@ -158,6 +158,16 @@ export class SqlBackend implements Backend {
 
   sealedFrom(): Promise<number> {
     return sealedFrom(this.#db)
+  }
+
+  async pruneEvents({number, position}: Pick<EventSeal, 'number' | 'position'>, change: Change): Promise<void> {
+    const notice = await this.#commits.run(() =>
+      this.#db.transaction().execute(async (db) => {
+        await removeEvents(db, {number, position})
+        return this.#change(db, change, await reserveRevisions(db, 1))
+      }),
+    )
+    this.#announce([notice])
   }
 
   appendLinks(links: readonly SessionLink[], make: LinkMaker): ReturnType<Backend['appendLinks']> {

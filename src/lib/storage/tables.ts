@@ -27,7 +27,7 @@ export interface Tables {
     stream: string
     number: number
     sid: string
-    kind: 'start' | 'end'
+    kind: 'start' | 'end' | 'pruned'
     records: number
     head: string
     connection: string | null

@@ -21,6 +21,7 @@ import {formatEvents} from '../../helpers/event-lines.js'
 import {healthCheckConfig} from '../../lib/agent/plane.js'
 import {databaseResource, role, until} from '../../lib/agent/rig.js'
 import {ask} from '../../lib/agent/wire.js'
+import {StoredAudit} from '../../lib/auth/retention-rig.js'
 import {database, startOneProcessCluster, type Event, type OneProcessCluster} from './cluster.js'
 
 /** Every code that there is, with its event. */
@@ -49,7 +50,7 @@ beforeAll(async () => {
   await impostors()
   await leave(alice)
   const recorded = await Promise.all([terminated, sid].map((each) => cluster.recording(each)))
-  events = [...recorded.flat(), ...(await cluster.events()), await damaged()]
+  events = [...recorded.flat(), ...(await cluster.events()), await damaged(), ...(await tooOld())]
 })
 
 afterAll(() => cluster.stop())
@@ -204,6 +205,19 @@ async function damaged(): Promise<Event> {
   } finally {
     await backend.close()
     await rm(directory, {recursive: true})
+  }
+}
+
+/** What the log says of what was kept for long enough. */
+async function tooOld(): Promise<readonly Event[]> {
+  const audit = await StoredAudit.create()
+  try {
+    await audit.session()
+    audit.late = 401 * 86_400_000
+    await audit.retention({events: 400 * 86_400_000, recordings: 90 * 86_400_000}).sweep()
+    return (await audit.log.list({limit: 10})).events
+  } finally {
+    await audit.remove()
   }
 }
 

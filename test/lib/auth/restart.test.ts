@@ -1,3 +1,5 @@
+import {randomUUID} from 'node:crypto'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {afterEach, expect, it} from '@jest/globals'
 import {mkdtemp, readFile, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
@@ -7,6 +9,8 @@ import type {Auth, AuthOptions} from '../../../src/lib/auth/options.js'
 import {Records} from '../../../src/lib/auth/records.js'
 import type {HostRecord} from '../../../src/lib/auth/stores.js'
 import {ApiClient} from '../../../src/lib/api/client.js'
+import type {VerificationLine} from '../../../src/lib/api/verification.js'
+import {readJsonLines} from '../../../src/lib/cli/json-lines.js'
 import {WatchClient} from '../../../src/lib/api/watch-client.js'
 import type {WatchEvent} from '../../../src/lib/api/watch-event.js'
 import {readIdentityFile} from '../../../src/lib/config/identity-file.js'
@@ -21,6 +25,7 @@ import type {Resource} from '../../../src/lib/resources/resource.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import type {JoinRole} from '../../../src/lib/resources/token.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
+import {formatEvents} from '../../helpers/event-lines.js'
 import {expectDocumented} from '../../helpers/troubleshooting.js'
 
 type RoleRules = NonNullable<NonNullable<Role['spec']['allow']>['rules']>
@@ -271,6 +276,41 @@ it('refuses certificates of a host that are older than its record allows, and te
   })
   expect(heard).toMatchObject({name: revoked.hostId, item: {hostId: revoked.hostId, certsValidFrom}})
 })
+
+it('removes what its configuration does not keep any more when it starts, and says of a recording that it did', async () => {
+  const options = await newOptions()
+  const first = await start(options)
+  const host = await joinWith(first, 'a static token of the file')
+  const {hostAuthorities} = await readIdentityFile(first.adminIdentity)
+  const agent = clientOf(first, hostAuthorities, host)
+  const sid = randomUUID()
+  const place = {agent_stream: randomUUID(), agent_session: 1}
+  const events = ['db.session.start', 'db.session.end'].map((event, ei) => ({
+    ...{ei, event, code: 'TDB00I', uid: randomUUID(), time: new Date().toISOString(), user: 'alice', sid},
+    ...(ei === 0 && place),
+  }))
+  await agent.emitEvents(formatEvents(...events))
+  await agent.close()
+  const later = {...systemClock, now: () => Date.now() + 60_000}
+  const second = await restart(first, {...options, clock: later, retention: {events: 50_000, recordings: 40_000}})
+  const admin = await adminOf(second)
+  const removed = async (event: string): Promise<boolean> => (await admin.events({event})).events.length > 0
+  while (!(await removed('audit.events.prune'))) await sleep(20)
+  await expect(admin.recording(sid, new AbortController().signal)).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+    message: expect.stringContaining('it was older than recordings are kept'),
+  })
+  const found = async (): Promise<unknown> => (await admin.events({sid})).events
+  while (JSON.stringify(await found()) !== '[]') await sleep(20)
+  const lines = await readAll(await admin.verification({sid: undefined, head: undefined}, new AbortController().signal))
+  expect(lines).toMatchObject([{type: 'summary', problems: 0, sessions: 1, pruned: 1, removed: expect.any(Number)}])
+})
+
+async function readAll(chunks: AsyncIterable<Buffer>): Promise<VerificationLine[]> {
+  const lines: VerificationLine[] = []
+  for await (const line of readJsonLines<VerificationLine>(chunks)) lines.push(line)
+  return lines
+}
 
 it('D05: lets hosts of the same process join with a token that works once, for its own role', async () => {
   const auth = await start(await newOptions())

@@ -64,6 +64,7 @@ describe('a configuration file', () => {
         httpsKeypairs: [],
         staticTokens: [],
         settings: {},
+        retention: {},
         defaultSessionTtl: 43_200_000,
       },
       proxyService: {
@@ -113,6 +114,7 @@ auth_service:
   authentication: {type: local, second_factor: off, locking_mode: strict, default_session_ttl: 1h30m}
   client_idle_timeout: 15m
   disconnect_expired_cert: yes
+  retention: {events: 400d, recordings: 90d}
 proxy_service:
   enabled: on
   web_listen_addr: "[::1]:0"
@@ -164,6 +166,7 @@ ssh_service: {enabled: no}
           cluster_networking_config: {client_idle_timeout: '15m'},
           cluster_auth_preference: {disconnect_expired_cert: true, locking_mode: 'strict'},
         },
+        retention: {events: 34_560_000_000, recordings: 7_776_000_000},
         defaultSessionTtl: 5_400_000,
       },
       proxyService: {
@@ -397,6 +400,14 @@ describe('a mistake is named with its key and line', () => {
       /line 3: db_service\.workers must be auto or a whole number from 1 to 64/,
     ],
     ['version: v3\nproxy_service:\n  workers: 0', /line 3: proxy_service\.workers must be auto or a whole number/],
+    [
+      'version: v3\nauth_service:\n  retention: {events: 30d, recordings: 31d}',
+      /line 3: auth_service\.retention\.recordings must not be longer than events/,
+    ],
+    [
+      'version: v3\nauth_service:\n  retention: {events: 90}',
+      /auth_service\.retention\.events must be a number of days like 365d, not "90"/,
+    ],
     ['version: v3\ndb_service:\n  max_stale: 1s', /line 3: db_service\.max_stale must not be shorter than cache_ttl/],
   ])('%j', (text, message) => {
     const error = refusal(text)
