@@ -25,6 +25,28 @@ import {formatEvents} from '../../helpers/event-lines.js'
 export const cluster = 'postern.example.com'
 const agent = {kind: 'host', hostId: 'e5e6a1b7-2c3d-4f50-8a9b-0c1d2e3f4a5b'} as HostCaller
 
+export interface Question {
+  readonly sid?: string
+  readonly head?: string
+  readonly meanwhile?: () => Promise<void>
+}
+
+/** The same backend, where something happens before events are read for the first time. */
+function interrupted(backend: Backend, happen: () => Promise<void>): Backend {
+  let happened: Promise<void> | undefined
+  const storedEvents: Backend['storedEvents'] = async (page) => {
+    await (happened ??= happen())
+    return backend.storedEvents(page)
+  }
+  return new Proxy(backend, {
+    get: (target, name): unknown => {
+      if (name === 'storedEvents') return storedEvents
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+}
+
 /** What the control plane keeps of sessions, without the network before it, and a clock that can be set. */
 export class StoredAudit {
   readonly directory: string
@@ -77,9 +99,10 @@ export class StoredAudit {
     return new Retention({...parts, backend, files, audit, periods})
   }
 
-  /** Everything, or one session. */
-  async verify({sid, head}: {sid?: string; head?: string} = {}): Promise<VerificationLine[]> {
-    const {backend, files} = this
+  /** Everything, or one session. @param meanwhile happens when the seals are read, and their events are not */
+  async verify({sid, head, meanwhile}: Question = {}): Promise<VerificationLine[]> {
+    const {files} = this
+    const backend = meanwhile ? interrupted(this.backend, meanwhile) : this.backend
     const verification = new AuditVerification({backend, files, sealing: this.#sealing, clock: this.#clock})
     const lines: VerificationLine[] = []
     const walk = sid === undefined ? verification.everything(head) : verification.session(sid)

@@ -2,7 +2,7 @@ import {readdir, readFile, rm, utimes, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import type {VerificationLine} from '../../../src/lib/api/verification.js'
-import {StoredAudit} from './retention-rig.js'
+import {StoredAudit, type Question} from './retention-rig.js'
 
 const day = 86_400_000
 let stored: StoredAudit
@@ -13,7 +13,7 @@ beforeEach(async () => {
 
 afterEach(() => stored.remove())
 
-async function problems(question: {sid?: string; head?: string} = {}): Promise<string[]> {
+async function problems(question: Question = {}): Promise<string[]> {
   return (await stored.verify(question)).flatMap((line) => (line.type === 'problem' ? [line.problem] : []))
 }
 
@@ -173,6 +173,15 @@ describe('events that are too old', () => {
     expect(await problems()).toEqual([first])
     // Those of the first session, and of the second what was sealed before.
     expect((await summary()).removed).toBe(7)
+  })
+
+  it('and are removed while somebody checks are not missing', async () => {
+    await stored.session()
+    stored.late = 400 * day
+    await stored.session()
+    const meanwhile = (): Promise<void> => stored.retention({events: 365 * day}).sweep()
+    expect(await problems({meanwhile})).toEqual([])
+    expect((await summary()).removed).toBe(5)
   })
 
   it('go in portions, while others write and check', async () => {
