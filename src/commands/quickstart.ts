@@ -9,6 +9,7 @@ import {askedToEnd, isInteractive} from '../lib/cli/terminal.js'
 import type {Quickstart as Running} from '../lib/cluster/quickstart.js'
 import {PosternError} from '../lib/core/errors.js'
 import {createLogger} from '../lib/core/log.js'
+import {shellWord} from '../lib/core/shell-word.js'
 
 /** What the tour shows without a terminal: answers, and a statement that the database refuses. */
 const tour = ['SELECT * FROM products ORDER BY id LIMIT 5', 'SELECT count(*), sum(price) FROM products']
@@ -91,7 +92,7 @@ Nothing is left behind, unless --keep or --dir ask for it.`
         [...connect, '--', '-c', refused],
         ['audit', 'ls'],
       ]) {
-        this.print(`\n$ postern ${words.map(quote).join(' ')}`)
+        this.print(`\n$ postern ${words.map(shellWord).join(' ')}`)
         const code = await runOwnCommand(words, {environment})
         // psql ends with 1 after the refused statement: it is there to be refused.
         if (code !== (words.includes(refused) ? 1 : 0)) throw failed(words, code)
@@ -135,8 +136,4 @@ async function expectSuccess(run: Promise<number>, words: readonly string[]): Pr
 
 function failed(words: readonly string[], code: number): PosternError {
   return new PosternError('FAILED', `postern ${words.slice(0, 2).join(' ')} ended with exit code ${code}.`)
-}
-
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -9,13 +9,14 @@
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import {encodeGreeting} from '../tunnel/greeting.js'
+import {endSoon} from '../tunnel/farewell.js'
 import type {Guest} from './admission.js'
 import type {Served} from './catalog.js'
 import type {Arrival} from './entrance.js'
 import {describeFailure, fatal} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
-import {endSoon, explainHint, type Attempt, type Refusals} from './refusals.js'
+import {explainHint, type Attempt, type Refusals} from './refusals.js'
 
 export interface DoorOptions {
   readonly gate: Gate
@@ -73,7 +74,7 @@ export class Door {
       const guest = gate.checkCancel(arrival)
       if (guest) await presentCancel(guest.identity.user, opening.key, guest.route.database)
       // PostgreSQL answers no cancel request either.
-      endSoon(arrival)
+      endSoon(arrival.socket)
       return undefined
     }
     if (wait === patience.expired) {
@@ -101,7 +102,7 @@ export class Door {
     if (passage.ok) return patience.greeted
     refusals.record(attempt, describeFailure(passage.error), passage.guest)
     if (passage.code === 'expired') return patience.expired
-    endSoon(attempt.arrival)
+    endSoon(attempt.arrival.socket)
     return 0
   }
 }

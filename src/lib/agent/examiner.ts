@@ -3,10 +3,11 @@ import {toPosternError} from '../core/errors.js'
 import {authenticationOk, encodeParameterStatus} from '../pgwire/server-messages.js'
 import {reportParameter, type ExaminationReport} from '../resources/examination-report.js'
 import {checkOf, passed, skipped, type Finding} from '../resources/finding.js'
+import {endSoon} from '../tunnel/farewell.js'
 import type {DatabaseOpening, OpeningRequest} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import {describeFailure, isServerError} from './failure.js'
-import {endSoon, type Attempt, type AuditOf, type Refusals} from './refusals.js'
+import type {Attempt, AuditOf, Refusals} from './refusals.js'
 
 interface Examined {
   readonly findings: readonly Finding[]
@@ -61,7 +62,7 @@ export function report({arrival}: Attempt, agent: string, findings: readonly Fin
   const text: ExaminationReport = {agent, findings}
   const status = encodeParameterStatus(reportParameter, JSON.stringify(text))
   if (arrival.socket.writable) arrival.socket.write(Buffer.concat([authenticationOk, status]))
-  endSoon(arrival)
+  endSoon(arrival.socket)
 }
 
 /** Never rejects. */

@@ -6,6 +6,7 @@ import type {Logger} from '../core/log.js'
 import {LogPace} from '../core/log-pace.js'
 import {encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import type {Explanation} from '../resources/explanation.js'
+import {endSoon} from '../tunnel/farewell.js'
 import type {Guest} from './admission.js'
 import type {Catalog, Served} from './catalog.js'
 import type {Arrival} from './entrance.js'
@@ -29,8 +30,6 @@ export interface RefusalsOptions {
   readonly auditOf: AuditOf
   readonly clock: Clock
 }
-
-const farewellMilliseconds = 2000
 
 /** Connections that never become a session: an ErrorResponse for the client, TDB00W for the audit. */
 export class Refusals {
@@ -83,18 +82,7 @@ export class Refusals {
 
 /** Tells a client, and closes the connection. */
 export function tell(arrival: Arrival, error: ServerError): void {
-  if (arrival.socket.writable) arrival.socket.write(encodeErrorResponse(error))
-  endSoon(arrival)
-}
-
-/** Sends what is queued, then closes, also when the other end does not read. */
-export function endSoon({socket}: Arrival): void {
-  socket.end()
-  const timer = setTimeout(() => socket.destroy(), farewellMilliseconds)
-  socket.once('close', () => {
-    clearTimeout(timer)
-  })
-  socket.resume()
+  endSoon(arrival.socket, encodeErrorResponse(error))
 }
 
 /** The id of the decision is the session's that did not come about. */

@@ -6,6 +6,7 @@ import type {Clock} from '../core/clock.js'
 import {formatDuration, describeDuration} from '../core/duration.js'
 import {PosternError} from '../core/errors.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
+import {expiryOf} from '../resources/metadata.js'
 import {parseResource} from '../resources/resource.js'
 import type {User} from '../resources/user.js'
 import {actorFields, type Caller, type UserCaller} from './caller.js'
@@ -62,7 +63,7 @@ export class Accounts {
       },
     }
     try {
-      await stores.users.create(name, record, expiryOf(user))
+      await stores.users.create(name, record, expiryOf(user.metadata))
     } catch (error) {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', `There is a user "${name}" already.`, {
@@ -87,7 +88,7 @@ export class Accounts {
         ...(before.status ? {status: before.status} : {}),
       },
     }
-    await stores.users.swap(user.metadata.name, current.revision, record, expiryOf(user))
+    await stores.users.swap(user.metadata.name, current.revision, record, expiryOf(user.metadata))
     await audit.append('user.update', changeFields(user, caller))
   }
 
@@ -232,10 +233,6 @@ function changeFields(user: User, caller: Caller): Readonly<Record<string, unkno
     connector: 'local',
     expires: metadata.expires ?? noExpiry,
   }
-}
-
-function expiryOf({metadata: {expires}}: User): number | undefined {
-  return expires === undefined ? undefined : Date.parse(expires)
 }
 
 function startOfSecond(milliseconds: number): string {

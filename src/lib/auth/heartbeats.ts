@@ -115,7 +115,7 @@ export class Heartbeats {
     for (const {name, reason} of refused) {
       if (this.#told.get(mine + name) === reason) continue
       this.#told.set(mine + name, reason)
-      logger.warn('A database of an agent was refused.', {database: name, hostId, reason})
+      logger.warn('A database of an agent was refused.', {database: name, host_id: hostId, reason})
       await audit.append('database_server.refused', {
         user: hostId,
         user_kind: 3,

@@ -213,7 +213,11 @@ export class HostEvents {
     if (this.#conflicts.has(hash)) return
     if (this.#conflicts.size >= rememberedConflicts) this.#conflicts.clear()
     this.#conflicts.add(hash)
-    this.#options.logger.error('An agent sent another event in the place of one that is stored.', {hostId, sid, ei})
+    this.#options.logger.error('An agent sent another event in the place of one that is stored.', {
+      host_id: hostId,
+      sid,
+      ei,
+    })
     await this.#options.audit.append('audit.conflict', {
       server_id: hostId,
       conflict_sid: sid,

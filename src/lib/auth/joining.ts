@@ -7,6 +7,7 @@ import {PosternError} from '../core/errors.js'
 import type {Secret} from '../core/secret.js'
 import type {HostIdentity} from '../pki/identity.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
+import {expiryOf} from '../resources/metadata.js'
 import {parseResource} from '../resources/resource.js'
 import {minimumSecretLength, type JoinRole, type Token} from '../resources/token.js'
 import {maskToken, shownName} from '../resources/token-name.js'
@@ -102,7 +103,7 @@ export class Joining {
   /** @throws PosternError ALREADY_EXISTS, INVALID */
   async createToken(token: Token, caller: Caller): Promise<void> {
     const {tokens} = this.#options.stores
-    await tokens.create(hashOf(token.metadata.name), token, expiryOf(token)).catch((error: unknown) => {
+    await tokens.create(hashOf(token.metadata.name), token, expiryOf(token.metadata)).catch((error: unknown) => {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', 'There is a join token with this value already.', {
         hint: 'Choose another value, or leave it out to get a random one.',
@@ -114,7 +115,7 @@ export class Joining {
 
   /** Other roles, scope or expiry for a secret that is known already. @throws PosternError CONFLICT, INVALID */
   async replaceToken(token: Token, revision: number, caller: Caller): Promise<void> {
-    await this.#options.stores.tokens.swap(hashOf(token.metadata.name), revision, token, expiryOf(token))
+    await this.#options.stores.tokens.swap(hashOf(token.metadata.name), revision, token, expiryOf(token.metadata))
     await this.#auditToken(token, caller)
   }
 
@@ -240,10 +241,6 @@ export class Joining {
     const token = (await this.#options.stores.tokens.get(key))?.value
     return token && {...token.spec, ...(token.spec.join_method === 'iam' && {iam: token})}
   }
-}
-
-function expiryOf({metadata: {expires}}: Token): number | undefined {
-  return expires === undefined ? undefined : Date.parse(expires)
 }
 
 function checkSecretLength(token: string): void {

@@ -4,6 +4,7 @@ import {checkRole} from '../access/role-check.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import {isSingleton, kindNouns, singletonNames} from '../resources/kinds.js'
+import {expiryOf} from '../resources/metadata.js'
 import type {Resource, ResourceOf} from '../resources/resource.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
 import {actorFields, type Caller} from './caller.js'
@@ -70,7 +71,11 @@ export class PlainResources {
     const author = {created_at: new Date(clock.now()).toISOString(), created_by: actorFields(caller).user}
     try {
       const made = signedBy(author, prepare(resource))
-      await this.#records(kind).create(plain[kind].key(metadata.name), made, expiryOf(resource))
+      await this.#records(kind).create(
+        plain[kind].key(metadata.name),
+        made,
+        expiryOf(resource.kind === 'lock' ? resource.spec : resource.metadata),
+      )
     } catch (error) {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', `There is a ${kindNouns[kind]} "${metadata.name}" already.`, {
@@ -92,7 +97,12 @@ export class PlainResources {
       create: () => this.create(resource, caller),
       swap: async ({revision, value}) => {
         const author = value.kind === 'lock' ? value.spec : {}
-        await records.swap(key, revision, signedBy(author, prepare(resource)), expiryOf(resource))
+        await records.swap(
+          key,
+          revision,
+          signedBy(author, prepare(resource)),
+          expiryOf(resource.kind === 'lock' ? resource.spec : resource.metadata),
+        )
         await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
       },
       caller,
@@ -155,11 +165,6 @@ function signedBy(
   resource: ResourceOf[PlainKind],
 ): ResourceOf[PlainKind] {
   return resource.kind === 'lock' ? {...resource, spec: {...resource.spec, created_at: at, created_by: by}} : resource
-}
-
-function expiryOf(resource: Resource): number | undefined {
-  const expires = resource.kind === 'lock' ? resource.spec.expires : resource.metadata.expires
-  return expires === undefined ? undefined : Date.parse(expires)
 }
 
 function changeFields(resource: ResourceOf[PlainKind], caller: Caller): Readonly<Record<string, unknown>> {

@@ -53,7 +53,7 @@ export class SessionChain {
     for (const {link, told} of appended) {
       const missing = missingBetween(link, told)
       if (missing === undefined) continue
-      logger.error('Sessions of an agent are missing.', {hostId: link.host, missing})
+      logger.error('Sessions of an agent are missing.', {host_id: link.host, missing})
       await audit.append('audit.missing_sessions', {
         server_id: link.host,
         agent_stream: link.stream,

@@ -72,7 +72,7 @@ export class Watches {
       })
       watch.run().catch((error: unknown) => {
         const reason = messageOf(error)
-        this.#options.logger.warn('A watch stream failed.', {hostId: caller.hostId, reason})
+        this.#options.logger.warn('A watch stream failed.', {host_id: caller.hostId, reason})
         watch.end()
       })
     })
@@ -255,7 +255,7 @@ class Watch {
     const {stores, verifier, clock, logger} = this.#options
     const check = (): void => {
       verifier.verifyHost(this.#caller.certificate).catch((error: unknown) => {
-        logger.info('A watch stream was ended.', {hostId: this.hostId, reason: messageOf(error)})
+        logger.info('A watch stream was ended.', {host_id: this.hostId, reason: messageOf(error)})
         this.end()
       })
     }

@@ -1,5 +1,5 @@
 /** What AWS itself says about a database: its ids, its endpoints, its tags. */
-import type {Tag} from '@aws-sdk/client-rds'
+import type {DBCluster, DBInstance, Tag} from '@aws-sdk/client-rds'
 import type {Labels} from '../core/labels.js'
 import {detectEndpoint} from '../resources/endpoint.js'
 import {accountOfArn, type AwsDatabase, type AwsSettings} from './aws-database.js'
@@ -53,24 +53,7 @@ async function describeRds({
   return using(await clients.rds(caller), async (rds) => {
     const describeAurora = async (id: string, host?: string): Promise<AwsDescription> => {
       const {DBClusters = []} = await rds.send(new DescribeDBClustersCommand({DBClusterIdentifier: id}), until(signal))
-      const cluster = only(DBClusters, id)
-      const named = [cluster.Endpoint, cluster.ReaderEndpoint, ...(cluster.CustomEndpoints ?? []), host]
-      return {
-        settings: {
-          ...settings,
-          account_id: settings.account_id ?? accountOfArn(cluster.DBClusterArn),
-          rds: {
-            ...settings.rds,
-            cluster_id: id,
-            resource_id: cluster.DbClusterResourceId,
-            iam_auth: cluster.IAMDatabaseAuthenticationEnabled,
-          },
-        },
-        hosts: hostsOf(named),
-        certificateName: cluster.Endpoint,
-        tags: readTags(cluster.TagList),
-        securityGroups: groupsOf(cluster.VpcSecurityGroups),
-      }
+      return descriptionOfAurora(settings, id, only(DBClusters, id), host)
     }
     const {instance_id: id, cluster_id: clusterId} = settings.rds ?? {}
     if (id === undefined) {
@@ -83,28 +66,53 @@ async function describeRds({
         until(signal),
       )
       const instance = only(DBInstances, id)
-      const host = instance.Endpoint?.Address
-      if (instance.DBClusterIdentifier) return await describeAurora(instance.DBClusterIdentifier, host)
-      return {
-        settings: {
-          ...settings,
-          account_id: settings.account_id ?? accountOfArn(instance.DBInstanceArn),
-          rds: {
-            ...settings.rds,
-            instance_id: id,
-            resource_id: instance.DbiResourceId,
-            iam_auth: instance.IAMDatabaseAuthenticationEnabled,
-          },
-        },
-        hosts: hostsOf([host]),
-        tags: readTags(instance.TagList),
-        securityGroups: groupsOf(instance.VpcSecurityGroups),
+      if (instance.DBClusterIdentifier) {
+        return await describeAurora(instance.DBClusterIdentifier, instance.Endpoint?.Address)
       }
+      return descriptionOfInstance(settings, id, instance)
     } catch (error) {
       if (clusterId === undefined || (!isDenied(error) && !isMissing(error))) throw error
       return describeAurora(clusterId)
     }
   })
+}
+
+function descriptionOfInstance(settings: AwsSettings, id: string, instance: DBInstance): AwsDescription {
+  return {
+    settings: {
+      ...settings,
+      account_id: settings.account_id ?? accountOfArn(instance.DBInstanceArn),
+      rds: {
+        ...settings.rds,
+        instance_id: id,
+        resource_id: instance.DbiResourceId,
+        iam_auth: instance.IAMDatabaseAuthenticationEnabled,
+      },
+    },
+    hosts: hostsOf([instance.Endpoint?.Address]),
+    tags: readTags(instance.TagList),
+    securityGroups: groupsOf(instance.VpcSecurityGroups),
+  }
+}
+
+/** @param host of the instance that the database is registered by, if any */
+function descriptionOfAurora(settings: AwsSettings, id: string, cluster: DBCluster, host?: string): AwsDescription {
+  return {
+    settings: {
+      ...settings,
+      account_id: settings.account_id ?? accountOfArn(cluster.DBClusterArn),
+      rds: {
+        ...settings.rds,
+        cluster_id: id,
+        resource_id: cluster.DbClusterResourceId,
+        iam_auth: cluster.IAMDatabaseAuthenticationEnabled,
+      },
+    },
+    hosts: hostsOf([cluster.Endpoint, cluster.ReaderEndpoint, ...(cluster.CustomEndpoints ?? []), host]),
+    certificateName: cluster.Endpoint,
+    tags: readTags(cluster.TagList),
+    securityGroups: groupsOf(cluster.VpcSecurityGroups),
+  }
 }
 
 async function describeProxy({

@@ -1,3 +1,4 @@
+import {quoted} from '../core/shell-word.js'
 import type {CompletedFlag, CompletedValue, Place} from './completion-places.js'
 
 export function renderZsh(program: string, places: readonly Place[]): string {
@@ -39,13 +40,13 @@ fi`
 }
 
 function renderPlace({words, next, flags, arguments: args}: Place): string {
-  const commands = next.map(({word, summary}) => quote(`${word}:${summary}`))
+  const commands = next.map(({word, summary}) => quoted(`${word}:${summary}`))
   const specs = [
     ...flags.flatMap(renderFlag),
-    ...args.map(({name, value}, index) => quote(`${index + 1}:${escape(name)}:${action(value)}`)),
+    ...args.map(({name, value}, index) => quoted(`${index + 1}:${escape(name)}:${action(value)}`)),
   ]
   return [
-    `    ${quote(words)})`,
+    `    ${quoted(words)})`,
     ...(commands.length > 0 ? ['      next=(', ...commands.map((each) => `        ${each}`), '      )'] : []),
     '      specs=(',
     ...specs.map((each) => `        ${each}`),
@@ -60,8 +61,8 @@ function renderFlag({name, char, summary, multiple, value}: CompletedFlag): stri
   const often = multiple ? '*' : both
   const tail = `[${escape(summary)}]${value === undefined ? '' : `:value:${action(value)}`}`
   return [
-    quote(`${often}--${name}${value === undefined ? '' : '='}${tail}`),
-    ...(char === undefined ? [] : [quote(`${often}-${char}${value === undefined ? '' : '+'}${tail}`)]),
+    quoted(`${often}--${name}${value === undefined ? '' : '='}${tail}`),
+    ...(char === undefined ? [] : [quoted(`${often}-${char}${value === undefined ? '' : '+'}${tail}`)]),
   ]
 }
 
@@ -72,5 +73,3 @@ function action(value: CompletedValue): string {
 
 /** What has a meaning in a specification of `_arguments`. */
 const escape = (text: string): string => text.replace(/[[\]:\\]/g, (sign) => `\\${sign}`)
-
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`

@@ -2,6 +2,7 @@ import {lookup} from 'node:dns/promises'
 import type {DatabaseCertificate, DatabaseCertificateFiles} from '../config/database-certificates.js'
 import {ProfileStore, type Profile} from '../config/profile.js'
 import {PosternError} from '../core/errors.js'
+import {shellWord} from '../core/shell-word.js'
 import {isFresh} from '../pki/renewal.js'
 import {databaseServerName} from '../resources/route.js'
 import {requireProfile, type LoginChoice} from './connection.js'
@@ -148,8 +149,8 @@ function quoteValue(value: string): string {
   return `'${value.replace(/['\\]/g, (character) => `\\${character}`)}'`
 }
 
-/** One word for a POSIX shell. */
+/** One word for a POSIX shell, in double quotes where those do, which are easier to change by hand. */
 export function quoteWord(word: string): string {
-  if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word)) return word
-  return /[`$"\\!]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : `"${word}"`
+  const safe = shellWord(word)
+  return safe === word || /[`$"\\!]/.test(word) ? safe : `"${word}"`
 }

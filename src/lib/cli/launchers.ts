@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto'
 import {lstat, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
 import {join, resolve} from 'node:path'
 import {PosternError} from '../core/errors.js'
+import {quoted} from '../core/shell-word.js'
 import {aliases, callingNameVariable, type Alias} from './calling-name.js'
 
 /** The second line of a launcher: what makes a file ours to replace. */
@@ -59,13 +60,11 @@ function renderLauncher(alias: Alias, program: string): string {
 ${mark}
 ${callingNameVariable}=${alias}
 export ${callingNameVariable}
-exec ${quote(process.execPath)} -- ${quote(program)} "$@"
+exec ${quoted(process.execPath)} -- ${quoted(program)} "$@"
 `
 }
 
 /** For a POSIX shell. */
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
-
 function unwritable(directory: string, cause: unknown): PosternError {
   const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
   const hint = ['EACCES', 'EPERM'].includes(code) ? 'Run the command with sudo, or choose another --dir.' : undefined

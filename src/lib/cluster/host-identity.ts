@@ -131,7 +131,7 @@ export class HostIdentity {
       const {certificate, hostAuthorities} = await this.api.renewHost({publicKey: keys.publicKey})
       this.#stored = {...this.#stored, certificate, hostAuthorities, privateKey: keys.privateKey.reveal()}
       await writeStored(identityFile(this.#options), this.#stored)
-      this.#options.logger.info('The host certificate was renewed.', {hostId: this.hostId})
+      this.#options.logger.info('The host certificate was renewed.', {host_id: this.hostId})
       this.#schedule(renewalPause)
     } catch (error) {
       this.#options.logger.warn('The host certificate could not be renewed; it will be tried again.', {
@@ -170,7 +170,7 @@ async function joinCluster(options: HostOptions): Promise<Stored> {
           version: options.version,
           publicKey,
         })
-        options.logger.info('This host joined the cluster.', {cluster: joined.cluster, hostId: joined.hostId})
+        options.logger.info('This host joined the cluster.', {cluster: joined.cluster, host_id: joined.hostId})
         return {...joined, privateKey: keys.privateKey.reveal()}
       } finally {
         await api.close()

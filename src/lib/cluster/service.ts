@@ -53,7 +53,7 @@ export async function runServices(options: ServiceOptions): Promise<void> {
   try {
     logger.info('Postern is ready.', {version})
     if (!stop.aborted) await once(stop, 'abort')
-    logger.info('Stopping: no new sessions are taken.', {drainSeconds: options.drainMilliseconds / 1000})
+    logger.info('Stopping: no new sessions are taken.', {drain_seconds: options.drainMilliseconds / 1000})
   } finally {
     await cluster.stop(options.drainMilliseconds)
     if (pidFile) await rm(pidFile, {force: true})

@@ -218,7 +218,7 @@ async function runAgent(options: StartOptions, services: Services, cleanups: Cle
     clock,
   })
   cleanups.push(() => agent.close())
-  logger.info('The Database Service is up.', {proxy: formatAddress(proxyAddress), hostId: host.hostId})
+  logger.info('The Database Service is up.', {proxy: formatAddress(proxyAddress), host_id: host.hostId})
   return agent
 }
 

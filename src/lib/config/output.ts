@@ -2,6 +2,7 @@ import {mkdir, unlink, writeFile} from 'node:fs/promises'
 import {dirname, isAbsolute} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {PosternError} from '../core/errors.js'
+import {shellWord} from '../core/shell-word.js'
 import {defaultConfigPath} from './settings.js'
 
 const fileMode = 0o600
@@ -61,7 +62,7 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 
 function alreadyExists(path: string, cause: unknown): PosternError {
   return new PosternError('ALREADY_EXISTS', `${path} already exists; it was left as it is.`, {
-    hint: `To replace it, remove it first: rm -f ${quote(path)}`,
+    hint: `To replace it, remove it first: rm -f ${shellWord(path)}`,
     cause,
   })
 }
@@ -77,4 +78,3 @@ function explain(path: string, cause: unknown): PosternError {
 }
 
 /** For a POSIX shell. */
-const quote = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)

@@ -30,6 +30,6 @@ export class LogPace {
     this.#lines += 1
     const leftOut = this.#leftOut
     this.#leftOut = 0
-    return leftOut > 0 ? {leftOut} : {}
+    return leftOut > 0 ? {left_out: leftOut} : {}
   }
 }

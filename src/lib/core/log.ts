@@ -1,7 +1,8 @@
 import type {Writable} from 'node:stream'
 import {printable} from './printable.js'
 
-export type LogFields = Readonly<Record<string, unknown>>
+/** Keys in snake_case, as in events. */
+export type LogFields = Readonly<Record<Lowercase<string>, unknown>>
 
 /** What the services log through: a message and fields, never payloads, never secrets. */
 export interface Logger {

@@ -19,6 +19,7 @@ import {encodeCancel, readFirstPacket, type FirstPacket} from '../pgwire/first-p
 import type {Secret} from '../core/secret.js'
 import {backend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
+import {endSoon} from '../tunnel/farewell.js'
 import {splice} from '../tunnel/splice.js'
 import type {AgentConnections, UseConnection} from './agent-connections.js'
 import type {AgentConnection} from './agent-dialer.js'
@@ -29,7 +30,6 @@ import {demandPassword} from './password.js'
 const cannotReachDatabase = '08001'
 const startupLimits = {bytes: 10_000, milliseconds: 10_000}
 /** For a client that was refused, to read why. */
-const farewellMilliseconds = 2000
 const errorBytes = 65_536
 const headerBytes = 5
 
@@ -74,16 +74,6 @@ export async function serveClient(client: Socket, options: ServeOptions): Promis
   } catch (error) {
     endSoon(client, encodeErrorResponse(describe(error)))
   }
-}
-
-/** Sends the last bytes, then closes, also when the client neither reads nor closes. */
-function endSoon(client: Socket, bytes: Buffer): void {
-  client.end(bytes)
-  const timer = setTimeout(() => client.destroy(), farewellMilliseconds)
-  client.once('close', () => {
-    clearTimeout(timer)
-  })
-  client.resume()
 }
 
 /** The packet that says what the client wants, after as many refusals of encryption as it asks for, each kind once. */

@@ -294,6 +294,11 @@ class ProxyService implements Proxy {
     this.#counters.refused += 1
     const also = this.#refusalPace.take()
     if (!also) return
-    this.#options.logger.warn('Connection refused.', {source, reason, ...(serverName ? {serverName} : {}), ...also})
+    this.#options.logger.warn('Connection refused.', {
+      source,
+      reason,
+      ...(serverName ? {server_name: serverName} : {}),
+      ...also,
+    })
   }
 }

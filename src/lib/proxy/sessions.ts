@@ -46,8 +46,8 @@ export class Sessions {
     this.#logger.debug('Session ended.', {
       source,
       agent: session.hostId,
-      bytesToAgent: leftToRightBytes,
-      bytesToClient: rightToLeftBytes,
+      bytes_to_agent: leftToRightBytes,
+      bytes_to_client: rightToLeftBytes,
     })
     if (this.#running.size === 0) this.#onAllEnded?.()
   }

@@ -6,8 +6,8 @@ import {PosternError, toPosternError} from '../core/errors.js'
 import type {Credentials} from '../pki/credentials.js'
 import type {HostIdentity} from '../pki/identity.js'
 import {verifySocket} from '../pki/peer.js'
-import {endSoon} from '../tunnel/control-channel.js'
 import type {ProxyMessage} from '../tunnel/control-messages.js'
+import {endSoon} from '../tunnel/farewell.js'
 import {destroyFailedHandshakes, formatSource, handOver} from '../tunnel/hand-over.js'
 
 /** An agent whose certificate was checked. */

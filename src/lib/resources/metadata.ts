@@ -42,6 +42,10 @@ export const metadataSchema = z.strictObject({
   id: z.number().optional(),
 })
 
+/** When the resource vanishes, milliseconds since 1970; undefined when it stays. */
+export const expiryOf = ({expires}: {readonly expires?: string | undefined}): number | undefined =>
+  expires === undefined ? undefined : Date.parse(expires)
+
 /** Of the one resource of its kind. */
 export function singletonMetadata(kind: SingletonKind) {
   const only = singletonNames[kind]

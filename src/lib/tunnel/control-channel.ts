@@ -2,13 +2,13 @@ import type {TLSSocket} from 'node:tls'
 import type {z} from 'zod'
 import type {Clock} from '../core/clock.js'
 import {pulseSchema} from './control-messages.js'
+import {endSoon} from './farewell.js'
 import {Lines} from './lines.js'
 import {tuneSocket} from './splice.js'
 
 const maximumLineBytes = 64 * 1024
 /** More than this unsent means that the other end stopped reading. */
 const maximumQueuedBytes = 1024 * 1024
-const farewellMilliseconds = 1000
 
 export interface PulseTiming {
   /** Between two pings. */
@@ -141,16 +141,6 @@ export class ControlChannel<Incoming, Outgoing> {
       if (earlier <= ping) this.#unanswered.delete(earlier)
     }
   }
-}
-
-/** Sends what is queued, then closes, also when the other end does not read. */
-export function endSoon(socket: TLSSocket): void {
-  if (socket.destroyed) return
-  socket.end()
-  const timer = setTimeout(() => socket.destroy(), farewellMilliseconds)
-  socket.once('close', () => {
-    clearTimeout(timer)
-  })
 }
 
 function parseJson(line: Buffer): unknown {

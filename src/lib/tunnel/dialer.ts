@@ -196,7 +196,7 @@ class Dialer implements Tunnel {
     if (lasted >= stableMilliseconds) this.#failures = 0
     const delay = retryDelay(this.#failures, this.#options.backoff ?? defaultBackoff)
     this.#failures += 1
-    this.#logger.warn('Tunnel to the proxy is down.', {reason, retryMilliseconds: Math.round(delay)})
+    this.#logger.warn('Tunnel to the proxy is down.', {reason, retry_ms: Math.round(delay)})
     this.#retry = setTimeout(() => {
       this.connect()
     }, delay)

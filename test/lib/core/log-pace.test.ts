@@ -9,7 +9,7 @@ it('lets so many lines through in a period, and says in the next how many were l
   now += 9999
   expect(taken(50)).toEqual(Array.from({length: 50}, () => undefined))
   now += 1
-  expect(taken(2)).toEqual([{leftOut: 50}, {}])
+  expect(taken(2)).toEqual([{left_out: 50}, {}])
   now += 20_000
   expect(taken(1)).toEqual([{}])
 })
