@@ -8,13 +8,12 @@ import {gssencRequest, sslRequest} from '../../../src/lib/pgwire/first-packet.js
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {agentServerName, databaseServerName} from '../../../src/lib/resources/route.js'
 import {greetingProtocol} from '../../../src/lib/tunnel/greeting.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {cluster, Plane} from '../../lib/agent/plane.js'
 import {
   database,
   MessageReader,
   openSession,
-  serverCertificate,
+  startPostgresFor,
   startRig,
   startup,
   until,
@@ -33,9 +32,7 @@ const handedOver: Buffer[] = []
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN')
+  postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN')
   const log = recordingLogger()
   lines = log.lines
   rig = await startRig({

@@ -7,7 +7,6 @@ import {cstring, encodeMessage, encodeUntyped, int32} from '../../../src/lib/pgw
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {decodeNegotiateProtocolVersion} from '../../../src/lib/pgwire/protocol-version.js'
 import type {ServerError} from '../../../src/lib/pgwire/server-error.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {Plane} from '../../lib/agent/plane.js'
 import {
   accessRole,
@@ -17,8 +16,8 @@ import {
   openSession,
   refusal,
   role,
-  serverCertificate,
   sessionEvents,
+  startPostgresFor,
   startRig,
   startup,
   until,
@@ -31,9 +30,7 @@ let rig: Rig
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN')
+  postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN')
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
 })
 

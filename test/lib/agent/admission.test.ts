@@ -9,7 +9,6 @@ import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {createAuthority} from '../../../src/lib/pki/issuing.js'
 import type {Lock} from '../../../src/lib/resources/lock.js'
 import type {Greeting} from '../../../src/lib/tunnel/greeting.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {expectDocumented, psqlText} from '../../helpers/troubleshooting.js'
 import {cluster, minute, Plane} from './plane.js'
 import {
@@ -24,6 +23,7 @@ import {
   role,
   serverCertificate,
   sessionEvents,
+  startPostgresFor,
   startRig,
   startup,
   until,
@@ -40,9 +40,7 @@ let ahead = 0
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN; CREATE ROLE admin LOGIN')
+  postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN; CREATE ROLE admin LOGIN')
   const clock = {now: () => systemClock.now() + ahead, monotonic: () => systemClock.monotonic() + leap}
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
 })

@@ -13,7 +13,13 @@ import type {ServiceName} from '../../../src/lib/sandbox/world.js'
 import {startRig as startAgentRig, databaseResource, role, type Rig as AgentRig} from './rig.js'
 import {cluster} from './plane.js'
 import {realPostgres, startOpenPostgres} from '../sandbox/databases.js'
-import {startRig as startSandboxRig, type Rig as SandboxRig} from '../sandbox/rig.js'
+import {home, region, startRig as startSandboxRig, type Rig as SandboxRig} from '../sandbox/rig.js'
+
+/** What the endpoints of RDS end with, port and all. */
+export const rds = `abcdefghijklm.${region}.rds.amazonaws.com:5432`
+
+/** Signing in to what has this resource id, as a resource of policies. */
+export const connect = (id: string, user = '*'): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/${user}`
 
 /** A database of the configuration, by its endpoint. */
 export interface AwsResource {

@@ -4,11 +4,8 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {allow, home, region, trust} from '../sandbox/rig.js'
-import {startAwsRig, type AwsRig} from './aws-rig.js'
+import {connect, rds, startAwsRig, type AwsRig} from './aws-rig.js'
 import {greet, openSession, startup, until} from './rig.js'
-
-const rds = 'abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
-const connect = (id: string, user = '*'): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/${user}`
 
 let rig: AwsRig
 /** Where the agent's monotonic clock stands still, if it does. */

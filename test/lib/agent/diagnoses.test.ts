@@ -15,12 +15,10 @@ import {effectiveTime} from '../../../src/lib/sandbox/world.js'
 import {expectDocumented} from '../../helpers/troubleshooting.js'
 import {abroad, allow, home, policy, region, trust} from '../sandbox/rig.js'
 import {cluster} from './plane.js'
-import {startAwsRig, type AwsRig, type Where} from './aws-rig.js'
+import {connect, rds, startAwsRig, type AwsRig, type Where} from './aws-rig.js'
 import {role, until} from './rig.js'
 
-const suffix = 'abcdefghijklm.us-west-1.rds.amazonaws.com:5432'
 const minute = 60_000
-const connect = (id: string, user = '*'): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/${user}`
 const roleArn = (name: string, account = home): string => `arn:aws:iam::${account}:role/${name}`
 const looking = allow(['rds:Describe*', 'iam:Simulate*', 'iam:Get*', 'iam:List*'])
 const reaching = allow('rds-db:connect')
@@ -43,7 +41,7 @@ const logger: Logger = {
 /** A role that the agent assumes for the database of the same name. */
 const assumed = (name: string, more: object = {}): object => ({
   name,
-  uri: `orders.${suffix}`,
+  uri: `orders.${rds}`,
   aws: {assume_role_arn: roleArn(name), ...more},
 })
 
@@ -133,36 +131,36 @@ beforeAll(async () => {
       agent: {kind: 'access-key', account: home, user: 'agent', region},
     },
     [
-      {name: 'orders', uri: `orders.${suffix}`},
-      {name: 'watched', uri: `orders.${suffix}`, admin: 'warden'},
-      {name: 'iam-off', uri: `iam-off.${suffix}`},
-      {name: 'no-policy', uri: `no-policy.${suffix}`},
-      {name: 'clerks', uri: `clerks.${suffix}`},
-      {name: 'changed', uri: `changed.${suffix}`},
-      {name: 'inline-changed', uri: `inline-changed.${suffix}`},
-      {name: 'aurora', uri: `aurora.cluster-${suffix}`},
-      {name: 'aurora-by-name', uri: `aurora.cluster-${suffix}`},
-      {name: 'wrong-region', uri: `orders.${suffix}`, aws: {region: 'eu-west-1'}},
-      {name: 'slow-clock', uri: `orders.${suffix}`},
-      {name: 'fast-clock', uri: `orders.${suffix}`},
-      {name: 'revoked', uri: `orders.${suffix}`},
+      {name: 'orders', uri: `orders.${rds}`},
+      {name: 'watched', uri: `orders.${rds}`, admin: 'warden'},
+      {name: 'iam-off', uri: `iam-off.${rds}`},
+      {name: 'no-policy', uri: `no-policy.${rds}`},
+      {name: 'clerks', uri: `clerks.${rds}`},
+      {name: 'changed', uri: `changed.${rds}`},
+      {name: 'inline-changed', uri: `inline-changed.${rds}`},
+      {name: 'aurora', uri: `aurora.cluster-${rds}`},
+      {name: 'aurora-by-name', uri: `aurora.cluster-${rds}`},
+      {name: 'wrong-region', uri: `orders.${rds}`, aws: {region: 'eu-west-1'}},
+      {name: 'slow-clock', uri: `orders.${rds}`},
+      {name: 'fast-clock', uri: `orders.${rds}`},
+      {name: 'revoked', uri: `orders.${rds}`},
       assumed('trusting'),
       assumed('untrusting'),
       assumed('not-allowed'),
       assumed('external'),
-      {name: 'far', uri: `orders.${suffix}`, aws: {assume_role_arn: roleArn('far', abroad)}},
+      {name: 'far', uri: `orders.${rds}`, aws: {assume_role_arn: roleArn('far', abroad)}},
       assumed('mute'),
       assumed('bounded'),
       assumed('forbidden'),
-      {name: 'old', uri: `old.${suffix}`},
-      {name: 'expired', uri: `expired.${suffix}`},
-      {name: 'renamed', uri: `renamed.${suffix}`},
-      {name: 'strange', uri: `strange.${suffix}`},
-      {name: 'pool', uri: `pool.proxy-${suffix}`},
-      {name: 'poor-pool', uri: `poor-pool.proxy-${suffix}`},
+      {name: 'old', uri: `old.${rds}`},
+      {name: 'expired', uri: `expired.${rds}`},
+      {name: 'renamed', uri: `renamed.${rds}`},
+      {name: 'strange', uri: `strange.${rds}`},
+      {name: 'pool', uri: `pool.proxy-${rds}`},
+      {name: 'poor-pool', uri: `poor-pool.proxy-${rds}`},
       {name: 'warehouse', uri: 'warehouse.abcdefghijklm.us-west-1.redshift.amazonaws.com:5439'},
       {name: 'ghost', uri: 'orders.invalid:5432', aws: {region}},
-      {name: 'closed', uri: `closed.${suffix}`},
+      {name: 'closed', uri: `closed.${rds}`},
     ] as Parameters<typeof startAwsRig>[1],
     {
       sql: [
@@ -172,7 +170,7 @@ beforeAll(async () => {
          create role sleeper; grant rds_iam to sleeper; create role sluggish login; grant rds_iam to sluggish`,
       ],
       agent: {logger, hostname: 'agent-1'},
-      resolve: {[`closed.${suffix}`]: '127.0.0.1:1'},
+      resolve: {[`closed.${rds}`]: '127.0.0.1:1'},
     },
   )
 })

@@ -3,7 +3,6 @@ import {afterEach, beforeAll, afterAll, beforeEach, describe, expect, it} from '
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {cstring, encodeMessage} from '../../../src/lib/pgwire/message.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {Plane} from './plane.js'
 import {
   accessRole,
@@ -12,8 +11,8 @@ import {
   MessageReader,
   openSession,
   role,
-  serverCertificate,
   sessionEvents,
+  startPostgresFor,
   startRig,
   until,
   type Rig,
@@ -25,9 +24,7 @@ let rig: Rig
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN')
+  postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN')
 })
 
 afterAll(async () => {

@@ -5,13 +5,12 @@ import type {DatabaseGrant} from '../../../src/lib/aws/iam-policy.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger, type Logger} from '../../../src/lib/core/log.js'
 import {home, policy, region, trust} from '../sandbox/rig.js'
-import {startAwsRig, type AwsRig} from './aws-rig.js'
+import {connect, rds, startAwsRig, type AwsRig} from './aws-rig.js'
 import {databaseResource, until} from './rig.js'
 import {cluster} from './plane.js'
 import {expectDocumented} from '../../helpers/troubleshooting.js'
 import type {PosternError} from '../../../src/lib/core/errors.js'
 
-const suffix = `abcdefghijklm.${region}.rds.amazonaws.com:5432`
 const policyName = `${cluster}-postern-database-access`
 const access = `arn:aws:iam::${home}:role/access`
 const stranger = `arn:aws:iam::${home}:role/stranger`
@@ -71,10 +70,10 @@ beforeAll(async () => {
       agent: {kind: 'access-key', account: home, user: 'agent', region},
     },
     [
-      {name: 'orders', uri: `orders.${suffix}`},
-      {name: 'closed', uri: `closed.${suffix}`},
-      {name: 'shared', uri: `shared.${suffix}`, aws: {assume_role_arn: access.replace('role/', 'role/services/')}},
-      {name: 'strange', uri: `strange.${suffix}`, aws: {assume_role_arn: stranger}},
+      {name: 'orders', uri: `orders.${rds}`},
+      {name: 'closed', uri: `closed.${rds}`},
+      {name: 'shared', uri: `shared.${rds}`, aws: {assume_role_arn: access.replace('role/', 'role/services/')}},
+      {name: 'strange', uri: `strange.${rds}`, aws: {assume_role_arn: stranger}},
       {name: 'warehouse', uri: `warehouse.abcdefghijklm.${region}.redshift.amazonaws.com:5439`},
       {name: 'plain', uri: 'plain.example.com:5432'},
     ],
@@ -100,7 +99,6 @@ const statusOf = (name: string): string | undefined =>
     ?.iam_policy_status
 const has = (name: string, status: string): Promise<void> =>
   until(() => statusOf(name) === `IAM_POLICY_STATUS_${status}`, `${name} is ${status}`)
-const connect = (id: string): string => `arn:aws:rds-db:${region}:${home}:dbuser:${id}/*`
 
 describe('an agent that manages its permissions', () => {
   it('gives the identity of each database what it needs and no more, and the database IAM', async () => {
@@ -135,7 +133,7 @@ describe('an agent that manages its permissions', () => {
   })
 
   it('takes the permission away with the resource, and leaves the others', async () => {
-    rig.agents.plane.put({kind: 'db', name: 'passing', item: databaseResource('passing', `passing.${suffix}`)})
+    rig.agents.plane.put({kind: 'db', name: 'passing', item: databaseResource('passing', `passing.${rds}`)})
     await has('passing', 'SUCCESS')
     expect(JSON.stringify(inlineOf('users', 'agent'))).toContain('db-PASSING')
     rig.agents.plane.delete('db', 'passing')
@@ -147,7 +145,7 @@ describe('an agent that manages its permissions', () => {
 describe('the inline policy', () => {
   const grantOf = (id: string): DatabaseGrant => ({type: 'rds', signIn: [connect(id)]})
   const database = (): AwsDatabase => {
-    const found = toAwsDatabase(databaseResource('orders', `orders.${suffix}`, {tls: undefined, aws: {region}}))
+    const found = toAwsDatabase(databaseResource('orders', `orders.${rds}`, {tls: undefined, aws: {region}}))
     if (!found) throw new Error('no database of AWS')
     return found
   }

@@ -7,9 +7,8 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import type {ClusterAuthPreference} from '../../../src/lib/resources/cluster-auth-preference.js'
 import type {ClusterNetworkingConfig} from '../../../src/lib/resources/cluster-networking-config.js'
 import type {Role} from '../../../src/lib/resources/role.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {Plane} from './plane.js'
-import {accessRole, openSession, refusal, serverCertificate, sessionEvents, startRig, until, type Rig} from './rig.js'
+import {accessRole, openSession, refusal, sessionEvents, startPostgresFor, startRig, until, type Rig} from './rig.js'
 import {ask} from './wire.js'
 
 const nothing: SessionOptions = {
@@ -124,12 +123,7 @@ describe('what a role limits', () => {
 
   beforeAll(async () => {
     plane = await Plane.create()
-    const server = await serverCertificate(plane)
-    postgres = await startTestPostgres({
-      tls: {...server, clientAuthorities: plane.dbClient.certificate},
-      settings: {wal_level: 'logical'},
-    })
-    await postgres.execute('CREATE ROLE alice LOGIN REPLICATION')
+    postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN REPLICATION', {wal_level: 'logical'})
     const clock = {...systemClock, now: () => systemClock.now() + ahead}
     rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
   })

@@ -7,7 +7,6 @@ import {cstring, encodeMessage} from '../../../src/lib/pgwire/message.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {agentServerName, databaseServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
 import {greetingProtocol} from '../../../src/lib/tunnel/greeting.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {cluster, Plane} from './plane.js'
 import {
   database,
@@ -15,8 +14,8 @@ import {
   greet,
   MessageReader,
   openSession,
-  serverCertificate,
   sessionEvents,
+  startPostgresFor,
   startRig,
   startup,
   until,
@@ -30,9 +29,7 @@ let port: number
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN')
+  postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN')
   const anywhere = {host: '127.0.0.1', port: 0}
   rig = await startRig({
     plane,

@@ -5,7 +5,6 @@ import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/global
 import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import type {RecordingMode} from '../../../src/lib/resources/session-recording-config.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {expectDocumented, psqlText} from '../../helpers/troubleshooting.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {Plane} from './plane.js'
@@ -14,8 +13,8 @@ import {
   openSession,
   reached,
   refusal,
-  serverCertificate,
   sessionEvents,
+  startPostgresFor,
   startRig,
   until,
   type Rig,
@@ -34,9 +33,7 @@ let leap = 0
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN')
+  postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN')
   const clock = {...systemClock, monotonic: () => systemClock.monotonic() + leap}
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
 })

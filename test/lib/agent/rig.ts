@@ -7,6 +7,7 @@ import {connect as tlsConnect, type ConnectionOptions, type TLSSocket} from 'nod
 import {startAgent} from '../../../src/lib/agent/agent.js'
 import type {Agent, AgentOptions} from '../../../src/lib/agent/options.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
+import type {PostgresOptions, PostgresServer} from '../../../src/lib/cluster/postgres.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {encodeStartup} from '../../../src/lib/pgwire/first-packet.js'
 import {decodeServerError, type ServerError} from '../../../src/lib/pgwire/server-error.js'
@@ -20,6 +21,7 @@ import type {Database} from '../../../src/lib/resources/database.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {agentServerName, databaseServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
 import {greetingProtocol, readGreeting, type Greeting} from '../../../src/lib/tunnel/greeting.js'
+import {startTestPostgres} from '../../helpers/postgres.js'
 import {cluster, minute, Plane} from './plane.js'
 
 export const database = 'example'
@@ -331,4 +333,17 @@ export async function reached<T>(dial: () => Promise<T>): Promise<T> {
 /** A certificate and key for a PostgreSQL server. */
 export async function serverCertificate(plane: Plane, hosts: readonly string[] = ['127.0.0.1']): Promise<Credentials> {
   return issueLeaf(plane.db, undefined, {purposes: ['server'], hosts, commonName: 'server'})
+}
+
+/** A PostgreSQL that lets the agents of this control plane in, as whoever they name; `sql` makes what they find there. */
+export async function startPostgresFor(
+  plane: Plane,
+  sql: string,
+  settings?: PostgresOptions['settings'],
+): Promise<PostgresServer> {
+  const server = await serverCertificate(plane)
+  const tls = {...server, clientAuthorities: plane.dbClient.certificate}
+  const postgres = await startTestPostgres({tls, settings})
+  await postgres.execute(sql)
+  return postgres
 }

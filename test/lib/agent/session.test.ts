@@ -8,15 +8,14 @@ import {encodeCancel} from '../../../src/lib/pgwire/first-packet.js'
 import {cstring, encodeMessage, int32} from '../../../src/lib/pgwire/message.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {decodeBackendKeyData, decodeParameterStatus} from '../../../src/lib/pgwire/server-messages.js'
-import {startTestPostgres} from '../../helpers/postgres.js'
 import {Plane} from './plane.js'
 import {
   greet,
   guestIdentity,
   MessageReader,
   openSession,
-  serverCertificate,
   sessionEvents,
+  startPostgresFor,
   startRig,
   startup,
   until,
@@ -29,9 +28,10 @@ let rig: Rig
 
 beforeAll(async () => {
   plane = await Plane.create()
-  const server = await serverCertificate(plane)
-  postgres = await startTestPostgres({tls: {...server, clientAuthorities: plane.dbClient.certificate}})
-  await postgres.execute('CREATE ROLE alice LOGIN; CREATE TABLE products (id int); GRANT ALL ON products TO alice')
+  postgres = await startPostgresFor(
+    plane,
+    'CREATE ROLE alice LOGIN; CREATE TABLE products (id int); GRANT ALL ON products TO alice',
+  )
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
 })
 
