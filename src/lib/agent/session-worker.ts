@@ -7,7 +7,7 @@ import {ApiClient} from '../api/client.js'
 import {Spool} from '../audit/spool.js'
 import {systemClock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
-import {letHeapGrow} from '../core/heap-growth.js'
+import {keepHeapSmall} from '../core/heap-growth.js'
 import type {LogFields, Logger, LogLevel} from '../core/log.js'
 import {Secret} from '../core/secret.js'
 import type {ReadyReport} from '../core/worker-pool.js'
@@ -181,7 +181,7 @@ let starting: Promise<SessionWorker> | undefined
 // The agent decides when sessions end; a signal for the whole group of processes must not do it first.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ignore)
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
-letHeapGrow()
+keepHeapSmall()
 process.on('message', (order: SessionOrder) => {
   if ('start' in order) {
     starting = SessionWorker.start(order.start, order.shared)

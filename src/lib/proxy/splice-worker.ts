@@ -3,7 +3,7 @@
  * (splice-messages.ts). It ends with the proxy, or when the proxy lets go of it.
  */
 import type {Socket} from 'node:net'
-import {letHeapGrow} from '../core/heap-growth.js'
+import {keepHeapSmall} from '../core/heap-growth.js'
 import type {ReadyReport} from '../core/worker-pool.js'
 import {LocalJoint} from './joint.js'
 import type {SpliceOrder, SpliceReport} from './splice-messages.js'
@@ -91,5 +91,5 @@ process.on('disconnect', () => {
     connection?.destroy()
   }
 })
-letHeapGrow()
+keepHeapSmall()
 report({ready: true})
