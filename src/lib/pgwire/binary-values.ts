@@ -8,6 +8,7 @@ import {dateText, intervalText, timestampText, timeText, timeWithZoneText} from 
 import {circleText, lineText, pathText, pointsText, polygonText} from './binary-geometry.js'
 import {hardwareAddressText, networkText} from './binary-networks.js'
 import {float4Text, float8Text, numericText} from './binary-numbers.js'
+import {tsqueryText, tsvectorText} from './binary-text-search.js'
 import {decodeText} from './payload.js'
 import {elementTypes, typeIds as types} from './type-names.js'
 
@@ -61,6 +62,9 @@ const decoders: ReadonlyMap<number, ElementText> = new Map<number, ElementText>(
     withDecoder((value) => (value[0] === 1 ? decodeText(value.subarray(1)) : undefined)),
   ),
   [types.uuid, sized(16, uuidText)],
+  [types.tsvector, tsvectorText],
+  [types.tsquery, tsqueryText],
+  [types.pg_snapshot, snapshotText],
   ...[types.bit, types.varbit].map(withDecoder(bitsText)),
   [types.date, date],
   [types.time, sized(8, (value) => timeText(value.readBigInt64BE()))],
@@ -91,6 +95,15 @@ const decoders: ReadonlyMap<number, ElementText> = new Map<number, ElementText>(
   [types.tsmultirange, multirange(timestamp)],
   [types.tstzmultirange, multirange(timestamptz)],
 ])
+
+/** The number of transactions under way, the oldest, the one that comes next, those under way: `10:20:10,14`. */
+function snapshotText(value: Buffer): string | undefined {
+  if (value.length < 20 || value.length !== 20 + 8 * value.readUInt32BE()) return undefined
+  const [oldest, next, ...running] = Array.from({length: (value.length - 4) / 8}, (_, index) =>
+    String(value.readBigInt64BE(4 + 8 * index)),
+  )
+  return [oldest, next, running.join(',')].join(':')
+}
 
 function withDecoder(decoder: ElementText): (type: number) => [number, ElementText] {
   return (type) => [type, decoder]

@@ -64,6 +64,7 @@ export const typeIds = {
   tstzmultirange: 4534,
   datemultirange: 4535,
   int8multirange: 4536,
+  pg_snapshot: 5038,
   xid8: 5069,
 } as const
 
@@ -86,6 +87,7 @@ const arrayIds: Partial<Record<TypeName, number>> = {
   },
   ...{interval: 1187, timetz: 1270, bit: 1561, varbit: 1563, numeric: 1231, refcursor: 2201, regclass: 2210},
   ...{regtype: 2211, uuid: 2951, pg_lsn: 3221, tsvector: 3643, tsquery: 3645, jsonb: 3807, jsonpath: 4073, xid8: 271},
+  pg_snapshot: 5039,
   ...{int4range: 3905, numrange: 3907, tsrange: 3909, tstzrange: 3911, daterange: 3913, int8range: 3927},
   ...{int4multirange: 6150, nummultirange: 6151, tsmultirange: 6152, tstzmultirange: 6153, datemultirange: 6155},
   int8multirange: 6157,

@@ -43,6 +43,25 @@ const samples: Readonly<Record<string, readonly string[]>> = {
   jsonb: ['{"a": {"b": 1.50}}', '[]'],
   jsonpath: ['$."a"[*]'],
   xml: ['<a>1</a>'],
+  tsvector: [
+    ...['', 'fat cat', "'it''s':1A,2 'back\\\\slash' 'two words':3C,9B,16383", 'snow☃:5'],
+    Array.from({length: 300}, (_, number) => `w${number}:${number + 1}`).join(' '),
+  ],
+  tsquery: [
+    ...['cat', "'it''s'", 'fat & cat', 'fat | cat & rat', '(fat | cat) & rat', '!fat', '!(fat & cat)', '!!fat'],
+    ...['fat <-> cat', 'fat <3> cat', 'a <-> (b <-> c)', '(a <-> b) <-> c', 'a <-> (b & c)', '!a <-> b', '!(a <-> b)'],
+    ...[
+      'a:* & b:AB',
+      'b:*CD',
+      "'two words':ABCD | x",
+      'a & (b & (c | !d) & e) | f',
+      '((a | b) | c) | d',
+      'a|(b|(c|d))',
+    ],
+  ],
+  pg_snapshot: ['10:20:10,14,15', '10:10:'],
+  'tsquery[]': ["{\"'a' & 'b'\",NULL}"],
+  'tsvector[]': ["{\"'a':1 'b'\"}"],
   uuid: ['6a4a7f5e-7c1f-4f0e-9f43-0a8a1f0a4e11'],
   bit: ['1', '10101', '1111111100000000'],
   varbit: ['', '1', '10101010', '101010101'],
@@ -197,7 +216,7 @@ describe('bytes that are no value of their type', () => {
     return bytes
   }
   const array = typeOf('int4[]')
-  const {numeric, inet, interval, varbit, tsrange, int4multirange, polygon, timetz} = typeIds
+  const {numeric, inet, interval, varbit, tsrange, int4multirange, polygon, timetz, tsquery, tsvector} = typeIds
 
   it.each<[string, number, Buffer]>([
     ['an array of another element type', array, int4Array(1, 0, typeIds.text, 1, 1, 4, 7)],
@@ -223,6 +242,13 @@ describe('bytes that are no value of their type', () => {
     ['a polygon of no points', polygon, Buffer.alloc(4)],
     ['a polygon of 2^28 points', polygon, Buffer.from('10000000', 'hex')],
     ['a zone of sixteen hours', timetz, Buffer.from('0000000000000000' + '0000e100', 'hex')],
+    ['a text of -1 lexemes', tsvector, Buffer.from('ffffffff', 'hex')],
+    ['a text of 2^31-1 lexemes', tsvector, Buffer.from('7fffffff610000000', 'hex')],
+    ['a lexeme of more positions than there are', tsvector, Buffer.from('0000000161000002' + '0001', 'hex')],
+    ['a search of 100,000 nots', tsquery, Buffer.concat([int4Array(100_001), Buffer.alloc(200_000, '0201', 'hex')])],
+    ['a search with an operator that is none', tsquery, Buffer.from('000000010209', 'hex')],
+    ['a search that lacks its left side', tsquery, Buffer.from('00000003' + '0202' + '01000061' + '00', 'hex')],
+    ['a search with something behind it', tsquery, Buffer.from('00000001' + '0100006100' + '01', 'hex')],
     ['nothing', interval, Buffer.alloc(0)],
     ['an unknown type', 4_000_000_000, Buffer.from('00', 'hex')],
   ])('are shown in base64: %s', (_, type, bytes) => {
