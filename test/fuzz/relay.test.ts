@@ -101,7 +101,8 @@ async function eventsOf(sid: string): Promise<Outcome['events']> {
 
 /** SQL of the simple queries among these events that are ours, as far as events hold it. */
 function queriesIn(events: Outcome['events']): string[] {
-  return recordedStatements(events).filter((sql) => /^select \d+ \/\*/.test(sql))
+  const asked = events.filter(({execution}) => execution !== 'none')
+  return recordedStatements(asked).filter((sql) => /^select \d+ \/\*/.test(sql))
 }
 
 const asRecorded = (sql: string): string => Buffer.from(sql).subarray(0, 65_536).toString()

@@ -34,6 +34,8 @@ export class Requests {
   #copying = false
   /** Syncs that the server ignores when it reads them in a COPY, and answers when the COPY has failed before. */
   #syncsInCopy = 0
+  /** Named statements with SQL that no record has: the server may run them all the same, for whoever sends EXECUTE. */
+  readonly #untold = new Set<Prepared>()
   /** The client has sent a request where nobody can say whether the server takes it. */
   #misplaced = false
 
@@ -102,11 +104,13 @@ export class Requests {
     const prepared = new Prepared(name, sql, types)
     this.names.put(prepared)
     this.pipeline.push('parse', prepared)
+    if (name !== '') this.#untold.add(prepared)
   }
 
   /** @param describe says the statement's subject when the name is that of a prepared statement, or of none that is known */
   bind(name: string, statementName: string, describe: Describe, size: number): void {
     const prepared = this.names.findPrepared(statementName)
+    if (prepared) this.#untold.delete(prepared)
     const statement = new Statement(this.#audit.nextStatement(), describe(prepared))
     statement.bytesFromClient = size
     if (this.#skips()) {
@@ -215,6 +219,7 @@ export class Requests {
     this.pipeline.shift()
     const isNamed = subject instanceof Prepared || subject instanceof Portal
     if (isNamed && (kind === 'parse' || kind === 'bind' || kind === 'close')) this.names.undo(subject)
+    if (subject instanceof Prepared) this.#untold.delete(subject)
     const statement = unfinished(statementOf(subject))
     if (statement && (kind === 'query' || kind === 'function' || kind === 'bind')) this.#skip(statement)
     else if (statement && kind === 'execute' && subject instanceof Portal && subject.unknown) this.#skip(statement)
@@ -255,8 +260,19 @@ export class Requests {
     this.pipeline.push(kind, statement)
   }
 
+  /** Whatever runs may run what is prepared: the SQL of that is recorded before. */
+  #tellPrepared(): void {
+    for (const {name, sql} of this.#untold) {
+      const statement = new Statement(this.#audit.nextStatement(), `${sql},"statement_name":${JSON.stringify(name)}`)
+      statement.execution = 'none'
+      this.#record(statement)
+    }
+    this.#untold.clear()
+  }
+
   /** From here on the server may run it. */
   #begin(statement: Statement, size: number): void {
+    if (this.#untold.size > 0) this.#tellPrepared()
     statement.bytesFromClient += size
     if (statement.asked) return
     statement.asked = true

@@ -6,7 +6,7 @@ export type Execution =
   | 'skipped'
   /** The session ended first. */
   | 'unanswered'
-  /** Bound, and never executed. */
+  /** Bound, and never executed; or prepared, and not bound before something else was asked for. */
   | 'none'
 
 /** What became of the changes: `mixed` where a query with several transactions committed some of them. */

@@ -136,7 +136,7 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     run('e')
     wire.client(ask.query('prepare p as select 9')).server(answer.done('PREPARE'), answer.ready())
     run('p')
-    const bound_ = wire.statements.filter(({statement_name}) => statement_name !== undefined)
+    const bound_ = wire.statements.filter(({statement_name, execution}) => statement_name && execution !== 'none')
     expect(bound_.map(({statement_name, db_query, unresolved}) => [statement_name, unresolved ?? db_query])).toEqual([
       ['b c', true],
       ['d', "select 'd'"],
@@ -161,7 +161,8 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
       ask.sync,
     )
     wire.server(answer.error('42601'), answer.ready(), bound, answer.done('DELETE 1'), answer.ready())
-    expect(wire.statements.filter(({sqlstate}) => sqlstate === undefined).map(told)).toEqual([
+    const run = wire.statements.filter(({sqlstate, execution}) => sqlstate === undefined && execution !== 'none')
+    expect(run.map(told)).toEqual([
       ['delete from t where x = $1', ['7'], true, 3, 'commit'],
       ['delete from t where x = $1', ['8'], true, 1, 'commit'],
     ])
@@ -219,6 +220,31 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     expect(wire.statements.slice(-2)).toMatchObject([
       {portal_name: 'c', unresolved: true, affected_records: 1},
       {portal_name: 'd', unresolved: true, affected_records: 1},
+    ])
+  })
+
+  it('what is prepared and run by EXECUTE has its SQL recorded before, and once', () => {
+    const wire = new Wire(step)
+    const named = [ask.parse('a', 'delete from t'), ask.parse('b', 'select 1'), ask.parse('', 'select 2'), ask.sync]
+    wire.client(...named).server(parsed, parsed, parsed, answer.ready())
+    wire.client(ask.bind('', 'b')).server(bound)
+    expect(wire.events).toEqual([])
+    wire.client(ask.query('execute a'))
+    expect(wire.statements).toMatchObject([
+      {db_query: 'delete from t', statement_name: 'a', execution: 'none', affected_records: 0},
+    ])
+    wire.server(answer.done('DELETE 5'), answer.ready()).client(ask.query('execute a'))
+    wire.server(answer.done('DELETE 0'), answer.ready())
+    wire.client(ask.parse('c', 'selec'), ask.sync).server(answer.error('42601'), answer.ready())
+    wire.client(ask.query('select 3')).server(answer.done('SELECT 1'), answer.ready())
+    expect(wire.statements.slice(1).map(({db_query, statement}) => [statement, db_query])).toEqual([
+      ...[
+        [2, 'execute a'],
+        [1, 'select 1'],
+        [4, 'execute a'],
+        [5, 'selec'],
+        [6, 'select 3'],
+      ],
     ])
   })
 
