@@ -177,6 +177,7 @@ export class Answers {
   /** The session is over: records what has not come to an end. @returns the transaction that was open, and what became of it */
   end(offset: number): {transaction: number; fate: Fate} | undefined {
     const {open, status} = this.#transactions
+    this.#requests.tellPrepared()
     const bound: Portal[] = []
     let inDoubt = false
     while (this.#pipeline.kind !== undefined) {

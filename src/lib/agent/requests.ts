@@ -8,7 +8,7 @@ import type {Measurement} from './measurement.js'
 import {Names} from './names.js'
 import {Pipeline} from './pipeline.js'
 import {Portal, Prepared, type Describe} from './prepared.js'
-import {couldCommitPartly} from './statement-sql.js'
+import {couldCommitPartly, mayUsePrepared} from './statement-sql.js'
 import {Transactions} from './transactions.js'
 
 export type Kind = 'query' | 'function' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'sync' | 'copy-end'
@@ -19,6 +19,8 @@ export const unresolvedSql = '"db_query":"","unresolved":true'
 
 /** What a session may keep prepared: texts, parameters and names. */
 const maximumWeight = 16 * 1024 * 1024
+/** Statements that are prepared and not bound yet; with more of them their SQL is recorded at once. */
+const maximumUntold = 256
 
 export class Requests {
   readonly names: Names
@@ -104,7 +106,9 @@ export class Requests {
     const prepared = new Prepared(name, sql, types)
     this.names.put(prepared)
     this.pipeline.push('parse', prepared)
-    if (name !== '') this.#untold.add(prepared)
+    if (name === '') return
+    this.#untold.add(prepared)
+    if (this.#untold.size > maximumUntold) this.tellPrepared()
   }
 
   /** @param describe says the statement's subject when the name is that of a prepared statement, or of none that is known */
@@ -138,6 +142,8 @@ export class Requests {
 
   close(kind: 'statement' | 'portal', name: string): void {
     if (this.#skips()) return
+    const prepared = kind === 'statement' ? this.names.findPrepared(name) : undefined
+    if (prepared && this.#untold.has(prepared)) this.#tell(prepared)
     const closing = kind === 'statement' ? new Prepared(name, '', [], true) : new Portal(name)
     this.names.put(closing)
     this.pipeline.push('close', closing)
@@ -260,19 +266,22 @@ export class Requests {
     this.pipeline.push(kind, statement)
   }
 
-  /** Whatever runs may run what is prepared: the SQL of that is recorded before. */
-  #tellPrepared(): void {
-    for (const {name, sql} of this.#untold) {
-      const statement = new Statement(this.#audit.nextStatement(), `${sql},"statement_name":${JSON.stringify(name)}`)
-      statement.execution = 'none'
-      this.#record(statement)
-    }
-    this.#untold.clear()
+  /** Records the SQL of what was prepared and not bound since. */
+  tellPrepared(): void {
+    for (const prepared of this.#untold) this.#tell(prepared)
+  }
+
+  #tell(prepared: Prepared): void {
+    const {name, sql} = prepared
+    const statement = new Statement(this.#audit.nextStatement(), `${sql},"statement_name":${JSON.stringify(name)}`)
+    statement.execution = 'none'
+    this.#record(statement)
+    this.#untold.delete(prepared)
   }
 
   /** From here on the server may run it. */
   #begin(statement: Statement, size: number): void {
-    if (this.#untold.size > 0) this.#tellPrepared()
+    if (this.#untold.size > 0 && mayUsePrepared(statement)) this.tellPrepared()
     statement.bytesFromClient += size
     if (statement.asked) return
     statement.asked = true

@@ -33,6 +33,11 @@ export function couldCommitPartly(statement: Statement): boolean {
   return isCut(statement) || (mayCommitByItself(statement.subject) && commitsByItself(sqlOf(statement)))
 }
 
+/** Whether it could run or forget what was prepared by a message, as far as its SQL is known. */
+export function mayUsePrepared(statement: Statement): boolean {
+  return isCut(statement) || /execute|deallocate|discard/i.test(statement.subject)
+}
+
 /** The name that a PREPARE or DEALLOCATE is about; undefined when that cannot be said. */
 export function preparedStatementName(statement: Statement, word: 'prepare' | 'deallocate'): string | undefined {
   return preparedName(statementAt(statement, word) ?? '')

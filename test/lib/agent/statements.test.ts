@@ -102,6 +102,8 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     wire.client(ask.bind('', 's'), ask.execute(''), ask.sync).server(answer.ready())
     wire.client(ask.bind('', 's'), ask.execute(''), ask.sync).server(bound, answer.done('SELECT 1'), answer.ready())
     expect(wire.statements.map(told)).toEqual([
+      // Its Close was the last chance to say what was prepared.
+      ['select 1', [], 'none', 0, undefined],
       ['selec', [], false, 0, 'rollback'],
       ['select 1', [], 'skipped', 0, undefined],
       ['select 1', [], true, 1, 'commit'],
@@ -229,21 +231,28 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     wire.client(...named).server(parsed, parsed, parsed, answer.ready())
     wire.client(ask.bind('', 'b')).server(bound)
     expect(wire.events).toEqual([])
+    wire.client(ask.query('select 0')).server(answer.done('SELECT 1'), answer.ready())
     wire.client(ask.query('execute a'))
-    expect(wire.statements).toMatchObject([
+    expect(wire.statements.slice(2)).toMatchObject([
       {db_query: 'delete from t', statement_name: 'a', execution: 'none', affected_records: 0},
     ])
     wire.server(answer.done('DELETE 5'), answer.ready()).client(ask.query('execute a'))
     wire.server(answer.done('DELETE 0'), answer.ready())
     wire.client(ask.parse('c', 'selec'), ask.sync).server(answer.error('42601'), answer.ready())
     wire.client(ask.query('select 3')).server(answer.done('SELECT 1'), answer.ready())
-    expect(wire.statements.slice(1).map(({db_query, statement}) => [statement, db_query])).toEqual([
+    wire.client(ask.parse('d', 'select 4'), ask.close('S', 'd'), ask.parse('e', 'select 5'), ask.sync)
+    wire.server(parsed, answer.closed, parsed, answer.ready()).end()
+    expect(wire.statements.map(({db_query}) => db_query)).toEqual([
       ...[
-        [2, 'execute a'],
-        [1, 'select 1'],
-        [4, 'execute a'],
-        [5, 'selec'],
-        [6, 'select 3'],
+        'select 0',
+        'select 1',
+        'delete from t',
+        'execute a',
+        'execute a',
+        'selec',
+        'select 3',
+        'select 4',
+        'select 5',
       ],
     ])
   })
