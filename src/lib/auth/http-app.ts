@@ -59,48 +59,10 @@ export async function createHttpApp({routes, verifier, client, logger, counters}
     schemaController: {compilersFactory: {buildValidator: compileNothing, buildSerializer: compileNothing}},
   })
 
-  app.addHook('onRoute', ({config, method, url}) => {
-    if (!config?.route?.access)
-      throw new PosternError('INTERNAL', `The route ${String(method)} ${url} does not say who may call it.`)
-  })
-  // Before the body is read: strangers make us parse nothing.
-  app.addHook('onRequest', async (request) => {
-    counters.requests++
-    const {route} = request.routeOptions.config
-    if (request.is404 || route?.access.kind === 'public') return
-    if (!route) throw new PosternError('ACCESS_DENIED', 'Nobody may call this.')
-    const caller = await verifier.verify(socketOf(request))
-    authorize(caller, route.access)
-    callers.set(request, caller)
-  })
-  app.addHook('onResponse', (request, reply, done) => {
-    // The pattern of the route, not the URL: URLs hold invite tokens.
-    logger.debug('An API request was answered.', {
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      milliseconds: Math.round(reply.elapsedTime),
-    })
-    done()
-  })
-  app.setErrorHandler((failure, _request, reply) => {
-    const error = readFailure(failure)
-    counters.refused++
-    if (error.code === 'INTERNAL') logger.error('An API request failed.', {reason: error.message, stack: error.stack})
-    // Who failed to prove who they are opens a new connection for the next try.
-    if (error.code === 'NOT_LOGGED_IN' || error.code === 'EXPIRED') void reply.header('connection', 'close')
-    return sendError(reply, error)
-  })
-  app.setNotFoundHandler((_request, reply) =>
-    sendError(reply, new PosternError('NOT_FOUND', 'There is no such route.')),
-  )
-  app.addContentTypeParser('application/x-ndjson', {parseAs: 'buffer'}, (_request, body, done) => {
-    done(null, body)
-  })
-  app.addContentTypeParser('application/x-www-form-urlencoded', {parseAs: 'string'}, (_request, body, done) => {
-    done(null, Object.fromEntries(new URLSearchParams(body.toString())))
-  })
-
+  checkCallers(app, callers, {verifier, counters})
+  logAnswers(app, logger)
+  answerFailures(app, {logger, counters})
+  readOtherBodies(app)
   for (const route of routes) addRoute(app, route, callers, client)
   await app.ready()
   // It never listens itself, but starts to watch its deadlines only then.
@@ -116,6 +78,65 @@ export async function createHttpApp({routes, verifier, client, logger, counters}
       await app.close()
     },
   }
+}
+
+/** No route without a declared access, and no request without a caller who has it. */
+function checkCallers(
+  app: FastifyInstance,
+  callers: WeakMap<FastifyRequest, Caller>,
+  {verifier, counters}: Pick<HttpOptions, 'verifier' | 'counters'>,
+): void {
+  app.addHook('onRoute', ({config, method, url}) => {
+    if (!config?.route?.access)
+      throw new PosternError('INTERNAL', `The route ${String(method)} ${url} does not say who may call it.`)
+  })
+  // Before the body is read: strangers make us parse nothing.
+  app.addHook('onRequest', async (request) => {
+    counters.requests++
+    const {route} = request.routeOptions.config
+    if (request.is404 || route?.access.kind === 'public') return
+    if (!route) throw new PosternError('ACCESS_DENIED', 'Nobody may call this.')
+    const caller = await verifier.verify(socketOf(request))
+    authorize(caller, route.access)
+    callers.set(request, caller)
+  })
+}
+
+function logAnswers(app: FastifyInstance, logger: Logger): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    // The pattern of the route, not the URL: URLs hold invite tokens.
+    logger.debug('An API request was answered.', {
+      method: request.method,
+      route: request.routeOptions.url ?? 'unknown',
+      status: reply.statusCode,
+      milliseconds: Math.round(reply.elapsedTime),
+    })
+    done()
+  })
+}
+
+function answerFailures(app: FastifyInstance, {logger, counters}: Pick<HttpOptions, 'logger' | 'counters'>): void {
+  app.setErrorHandler((failure, _request, reply) => {
+    const error = readFailure(failure)
+    counters.refused++
+    if (error.code === 'INTERNAL') logger.error('An API request failed.', {reason: error.message, stack: error.stack})
+    // Who failed to prove who they are opens a new connection for the next try.
+    if (error.code === 'NOT_LOGGED_IN' || error.code === 'EXPIRED') void reply.header('connection', 'close')
+    return sendError(reply, error)
+  })
+  app.setNotFoundHandler((_request, reply) =>
+    sendError(reply, new PosternError('NOT_FOUND', 'There is no such route.')),
+  )
+}
+
+/** Bodies that are not JSON: lines of events, and the forms of the web pages. */
+function readOtherBodies(app: FastifyInstance): void {
+  app.addContentTypeParser('application/x-ndjson', {parseAs: 'buffer'}, (_request, body, done) => {
+    done(null, body)
+  })
+  app.addContentTypeParser('application/x-www-form-urlencoded', {parseAs: 'string'}, (_request, body, done) => {
+    done(null, Object.fromEntries(new URLSearchParams(body.toString())))
+  })
 }
 
 function compileNothing(): never {
