@@ -24,6 +24,7 @@ import {parseAddress} from '../../src/lib/resources/endpoint.js'
 import type {Role} from '../../src/lib/resources/role.js'
 import {authServerName} from '../../src/lib/resources/route.js'
 import {cleanEnvironment, cli, runCli, type Finished, type Service} from '../helpers/cli.js'
+import {patience} from '../helpers/patience.js'
 import {waitFor} from '../helpers/psql.js'
 import {report, scaled} from '../helpers/scale.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
@@ -75,12 +76,15 @@ beforeAll(async () => {
   alice = await addPerson(hosts, 'alice')
   second = await hosts.startAgent('second')
   const identity = await readIdentityFile(join(hosts.directory, 'auth', 'admin-identity.pem'))
-  admin = new ApiClient({
-    ...parseAddress(hosts.proxy),
-    serverName: authServerName(identity.cluster),
-    authorities: identity.hostAuthorities,
-    credentials: () => identity.credentials,
-  })
+  admin = new ApiClient(
+    {
+      ...parseAddress(hosts.proxy),
+      serverName: authServerName(identity.cluster),
+      authorities: identity.hostAuthorities,
+      credentials: () => identity.credentials,
+    },
+    patience,
+  )
   await waitFor(async () => ((await admin.listResources('db_server')).items.length === 5 ? true : undefined))
 }, 180_000)
 

@@ -13,6 +13,7 @@ import {generateKeys} from '../../src/lib/pki/keys.js'
 import type {HealthStatus, TargetHealth} from '../../src/lib/resources/database-server.js'
 import {authServerName} from '../../src/lib/resources/route.js'
 import type {JoinRole} from '../../src/lib/resources/token.js'
+import {patience} from './patience.js'
 
 export const testCluster = 'test.example.com'
 export const testPassword = 'correct horse battery'
@@ -86,8 +87,7 @@ export async function startTestAuth(overrides: Partial<AuthOptions> = {}): Promi
         authorities: identity.hostAuthorities,
         ...(credentials ? {credentials: () => credentials} : {}),
       },
-      // For a machine that is held up.
-      {connectTimeoutMilliseconds: 120_000, requestTimeoutMilliseconds: 120_000},
+      patience,
     )
     clients.push(client)
     return client

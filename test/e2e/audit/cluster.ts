@@ -15,6 +15,7 @@ import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import {agentServerName} from '../../../src/lib/resources/route.js'
 import {greetingProtocol} from '../../../src/lib/tunnel/greeting.js'
+import {patience} from '../../helpers/patience.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {dialTls, greet, MessageReader, startup, until} from '../../lib/agent/rig.js'
 
@@ -61,7 +62,7 @@ export async function startOneProcessCluster(): Promise<OneProcessCluster> {
     const agent = await startDatabaseAgent(plane, directory, postgres.port)
     cleanups.push(() => agent.stop(0))
     const clientOf = (credentials?: Credentials): ApiClient => {
-      const client = new ApiClient({...endpoint, ...(credentials && {credentials: () => credentials})})
+      const client = new ApiClient({...endpoint, ...(credentials && {credentials: () => credentials})}, patience)
       cleanups.push(() => client.close())
       return client
     }

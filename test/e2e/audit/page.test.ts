@@ -61,7 +61,7 @@ async function administer(admin: ApiClient): Promise<void> {
     role('dba', {db_labels: {env: ['dev']}, db_users: ['postgres'], db_names: ['*']}),
     {kind: 'lock', version: 'v2', metadata: {name: 'incident-17'}, spec: {target: {user: 'mallory'}}},
     databaseResource('reports', 'reports.example.com:5432'),
-    healthCheckConfig('often', {interval: '40s'}),
+    healthCheckConfig('often', {interval: '40s', timeout: '5s'}),
     setting('session_recording_config', {mode: 'node-sync'}),
     setting('cluster_networking_config', {client_idle_timeout: '1h'}),
     setting('cluster_auth_preference', {disconnect_expired_cert: true}),

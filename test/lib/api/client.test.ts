@@ -1,6 +1,7 @@
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
 import {ApiClient} from '../../../src/lib/api/client.js'
 import {parseResource} from '../../../src/lib/resources/resource.js'
+import {patience} from '../../helpers/patience.js'
 import {newAuthority} from '../pki/issued.js'
 import {closePlanes, startPlane} from './planes.js'
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
       response.end('{}')
     },
   })
-  client = new ApiClient(endpoint)
+  client = new ApiClient(endpoint, patience)
 })
 
 afterAll(async () => {

@@ -5,6 +5,7 @@ import {WatchClient} from '../../../src/lib/api/watch-client.js'
 import type {WatchEvent} from '../../../src/lib/api/watch-event.js'
 import type {LogFields, Logger} from '../../../src/lib/core/log.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
+import {patience} from '../../helpers/patience.js'
 import {newAuthority} from '../pki/issued.js'
 import {closePlanes, startPlane} from './planes.js'
 
@@ -40,7 +41,7 @@ class Rig {
         })
       },
     })
-    this.client = new ApiClient(endpoint)
+    this.client = new ApiClient(endpoint, patience)
     const ping = this.client.ping.bind(this.client)
     this.client.ping = (watchId, body) => {
       this.#sentAt.set(body.sequence, this.time)

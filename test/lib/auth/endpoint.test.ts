@@ -12,6 +12,7 @@ import {generateKeys} from '../../../src/lib/pki/keys.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {peek} from '../../../src/lib/tunnel/peek.js'
 import {reportedHealth, startTestAuth, testCluster, testPassword, type TestAuth} from '../../helpers/auth.js'
+import {patience} from '../../helpers/patience.js'
 
 const hour = 3_600_000
 
@@ -191,8 +192,8 @@ describe('a connection', () => {
     const {port} = proxy.address() as AddressInfo
     const {hostAuthorities} = user.login
     const endpoint = {host: '127.0.0.1', port, serverName: `auth.${testCluster}`, authorities: hostAuthorities}
-    const client = new ApiClient({...endpoint, credentials: () => user.credentials})
-    const stranger = new ApiClient(endpoint)
+    const client = new ApiClient({...endpoint, credentials: () => user.credentials}, patience)
+    const stranger = new ApiClient(endpoint, patience)
     try {
       expect((await client.status()).identity.name).toBe('petra')
       const keys = await generateKeys()

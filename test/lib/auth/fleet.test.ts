@@ -10,6 +10,7 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {reportedHealth, startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 import {freePort} from '../../helpers/cli.js'
+import {patience} from '../../helpers/patience.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {waitFor} from '../../helpers/psql.js'
 
@@ -103,7 +104,7 @@ it(
     const processor = process.cpuUsage()
     const began = performance.now()
     auth = await startAuth({...plane.options, listen: address})
-    const person = new ApiClient(plane.admin.transport.endpoint)
+    const person = new ApiClient(plane.admin.transport.endpoint, patience)
     const listed: number[] = []
     let longest = 0
     const back = waitFor(() => all((member) => isBack(member, before[fleet.indexOf(member)])))

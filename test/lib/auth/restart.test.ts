@@ -26,6 +26,7 @@ import type {Role} from '../../../src/lib/resources/role.js'
 import type {JoinRole} from '../../../src/lib/resources/token.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
 import {formatEvents} from '../../helpers/event-lines.js'
+import {patience} from '../../helpers/patience.js'
 import {expectDocumented} from '../../helpers/troubleshooting.js'
 
 type RoleRules = NonNullable<NonNullable<Role['spec']['allow']>['rules']>
@@ -70,12 +71,15 @@ async function restart(auth: Auth, options: AuthOptions): Promise<Auth> {
 
 function clientOf(auth: Auth, authorities: readonly string[], credentials?: Credentials): ApiClient {
   const serverName = authServerName(cluster)
-  const client = new ApiClient({
-    ...auth.address,
-    serverName,
-    authorities,
-    ...(credentials ? {credentials: () => credentials} : {}),
-  })
+  const client = new ApiClient(
+    {
+      ...auth.address,
+      serverName,
+      authorities,
+      ...(credentials ? {credentials: () => credentials} : {}),
+    },
+    patience,
+  )
   cleanups.push(() => client.close())
   return client
 }
