@@ -12,7 +12,7 @@ import {parseConnectAddresses} from '../config/connect-addresses.js'
 import {readToken} from '../config/join.js'
 import type {Config} from '../config/settings.js'
 import {PosternError} from '../core/errors.js'
-import {keepHeapSmall} from '../core/heap-growth.js'
+import {keepHeapSmall, letHeapGrow} from '../core/heap-growth.js'
 import {Secret} from '../core/secret.js'
 import {workerCount} from '../core/worker-pool.js'
 import type {Agent} from '../agent/options.js'
@@ -43,7 +43,8 @@ export interface Cluster {
 export async function startCluster(options: StartOptions): Promise<Cluster> {
   const {config, logger} = options
   for (const warning of config.warnings) logger.warn(warning)
-  keepHeapSmall()
+  if (config.authService.enabled) letHeapGrow()
+  else keepHeapSmall()
   const cleanups: Cleanup[] = []
   const undo = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()

@@ -7,9 +7,11 @@ const aloneBytes = 1024 * 1024
 /** Sessions that moved nothing for this long are no neighbours. */
 const busyMilliseconds = 1000
 
-/** A session that moves so much within a second carries bulk. */
-const bulkBytes = 8 * 1024 * 1024
-const bulkMilliseconds = 1000
+/** A process that moves so much within a second is busy, and not only opening sessions. */
+const bytesWhenBusy = 128 * 1024
+const second = 1000
+/** When the second began, and what was moved in it. */
+const moved = {since: 0, bytes: 0}
 
 /** The two sessions that moved bytes most recently, which is all it takes to know whether another one is busy. */
 let latest: {session: Turns; at: number} | undefined
@@ -21,9 +23,6 @@ let previous: {session: Turns; at: number} | undefined
  */
 export class Turns {
   #moved = 0
-  /** When the second began in which it is counted what may be bulk. */
-  #second = 0
-  #movedInSecond = 0
 
   /** Counts bytes read; true when the reader should pause until the next turn of the event loop. */
   spend(bytes: number, now = performance.now()): boolean {
@@ -33,22 +32,22 @@ export class Turns {
       previous = latest
       latest = {session: this, at: now}
     }
-    this.#watchForBulk(bytes, now)
+    watchHeap(bytes, now)
     this.#moved += bytes
     const isAlone = previous === undefined || now - previous.at >= busyMilliseconds
     if (this.#moved < (isAlone ? aloneBytes : busyBytes)) return false
     this.#moved = 0
     return true
   }
+}
 
-  #watchForBulk(bytes: number, now: number): void {
-    if (now - this.#second >= bulkMilliseconds) {
-      this.#second = now
-      this.#movedInSecond = 0
-    }
-    this.#movedInSecond += bytes
-    if (this.#movedInSecond < bulkBytes) return
-    this.#movedInSecond = 0
-    letHeapGrow()
+function watchHeap(bytes: number, now: number): void {
+  if (now - moved.since >= second) {
+    moved.since = now
+    moved.bytes = 0
   }
+  moved.bytes += bytes
+  if (moved.bytes < bytesWhenBusy) return
+  moved.bytes = 0
+  letHeapGrow()
 }
