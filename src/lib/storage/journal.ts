@@ -48,8 +48,11 @@ export class Journal {
     await this.#try(async () => {
       await db.connection().execute(async (connection) => {
         await sql`pragma synchronous = off`.execute(connection)
-        await sql`pragma wal_checkpoint(passive)`.execute(connection)
-        await sql`pragma synchronous = normal`.execute(connection)
+        try {
+          await sql`pragma wal_checkpoint(passive)`.execute(connection)
+        } finally {
+          await sql`pragma synchronous = normal`.execute(connection)
+        }
       })
       await this.#file.datasync()
     })

@@ -170,6 +170,6 @@ describe('the port of an agent', () => {
     socket.destroy()
     await drained
     await rig.agent.close()
-    await expect(dial()).rejects.toThrow('ECONNREFUSED')
+    await expect(dialTls({host: '127.0.0.1', port})).rejects.toThrow('ECONNREFUSED')
   })
 })

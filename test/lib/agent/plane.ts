@@ -88,6 +88,12 @@ export class Plane {
     return this.#streams.size
   }
 
+  /** Whether agents follow, and have dealt with everything so far. */
+  heard(): boolean {
+    const streams = [...this.#streams.values()]
+    return streams.length > 0 && streams.every((stream) => stream.drained)
+  }
+
   /** Breaks the watch streams; agents come back by themselves. */
   breakStreams(): void {
     for (const stream of this.#streams.values()) stream.end()
@@ -159,8 +165,12 @@ export class Plane {
 
   #watch(signal: AbortSignal): AsyncIterable<Buffer> {
     const watchId = randomUUID()
-    const lines = new LineQueue(signal)
+    const lines = new LineQueue()
     this.#streams.set(watchId, lines)
+    signal.addEventListener('abort', () => {
+      this.#streams.delete(watchId)
+      lines.end()
+    })
     lines.push({type: 'hello', watchId})
     for (const item of this.#items.values()) lines.push({type: 'put', ...item})
     lines.push({type: 'ready'})
@@ -181,15 +191,12 @@ class LineQueue {
   #lines: Buffer[] = []
   #ended = false
   #wake: () => void = () => undefined
-
-  constructor(signal: AbortSignal) {
-    signal.addEventListener('abort', () => {
-      this.end()
-    })
-  }
+  /** The reader asks for more than there is. */
+  drained = false
 
   push(event: WatchEvent): void {
     this.#lines.push(Buffer.from(`${JSON.stringify(event)}\n`))
+    this.drained = false
     this.#wake()
   }
 
@@ -202,6 +209,7 @@ class LineQueue {
     for (;;) {
       yield* this.#lines.splice(0)
       if (this.#ended) return
+      this.drained = this.#lines.length === 0
       await new Promise<void>((resolve) => {
         this.#wake = resolve
         if (this.#lines.length > 0 || this.#ended) resolve()

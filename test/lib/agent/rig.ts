@@ -21,21 +21,11 @@ import type {Database} from '../../../src/lib/resources/database.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {agentServerName, databaseServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
 import {greetingProtocol, readGreeting, type Greeting} from '../../../src/lib/tunnel/greeting.js'
+import {proxyPatience} from '../../helpers/patience.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {cluster, minute, Plane} from './plane.js'
 
 export const database = 'example'
-
-/** Of the proxy, for a machine that is held up. */
-const patient = {
-  peekMilliseconds: 120_000,
-  handshakeMilliseconds: 120_000,
-  openMilliseconds: 60_000,
-  answerMilliseconds: 60_000,
-  lastMilliseconds: 60_000,
-  waitMilliseconds: 60_000,
-  pulse: {pingMilliseconds: 5000, deadMilliseconds: 120_000},
-}
 
 /** A control plane that can be told to misbehave, a real proxy, a real agent; the database is the test's business. */
 export interface Rig {
@@ -43,7 +33,7 @@ export interface Rig {
   readonly proxy: Proxy
   readonly agent: Agent
   readonly directory: string
-  /** A database certificate for alice, with changes. */
+  /** A database certificate for alice, with changes; the agent knows by then what the control plane has been told. */
   guest(changes?: Partial<UserIdentity>, leaf?: Partial<LeafRequest>): Promise<Credentials>
   /** TLS to the agent through the proxy, its greeting not read. */
   dial(credentials: Credentials | undefined, options?: ConnectionOptions): Promise<TLSSocket>
@@ -140,7 +130,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     logger: silentLogger,
     clock: systemClock,
     ...options.proxy,
-    timing: {...patient, ...options.proxy?.timing},
+    timing: {...proxyPatience, ...options.proxy?.timing},
   })
   const agent = await startAgent({
     cluster,
@@ -175,7 +165,10 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     proxy,
     agent,
     directory,
-    guest: (changes, leaf) => issueLeaf(plane.user, guestIdentity(changes), leaf),
+    guest: async (changes, leaf) => {
+      await until(() => plane.heard(), 'the agent knows everything')
+      return issueLeaf(plane.user, guestIdentity(changes), leaf)
+    },
     dial: (credentials, more) => dialAs(agentServerName(hostId, cluster), [greetingProtocol], credentials, more),
     dialDirect: (credentials, more) => dialAs(databaseServerName(database, cluster), ['postgresql'], credentials, more),
     stop: async () => {

@@ -5,12 +5,13 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import type {LogFields, Logger} from '../../../src/lib/core/log.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import type {Authority} from '../../../src/lib/pki/issuing.js'
-import type {Proxy, ProxyOptions, ProxyTiming} from '../../../src/lib/proxy/options.js'
+import type {Proxy, ProxyOptions} from '../../../src/lib/proxy/options.js'
 import {startProxy} from '../../../src/lib/proxy/proxy.js'
 import {agentServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
 import {DataConnections, type OnConnection} from '../../../src/lib/tunnel/data-connections.js'
 import {startTunnel, type Tunnel, type TunnelOptions} from '../../../src/lib/tunnel/dialer.js'
 import {handOver} from '../../../src/lib/tunnel/hand-over.js'
+import {proxyPatience} from '../../helpers/patience.js'
 import {cluster, issueAgent, issueProxy, newAuthority} from '../tunnel/certificates.js'
 import {track, until} from '../tunnel/sockets.js'
 
@@ -48,17 +49,6 @@ export interface Agent {
   /** TLS connections under way. */
   readonly sockets: Set<tls.TLSSocket>
 }
-
-/** A machine that is held up loses no connection by it: tests of a deadline set their own. */
-const patient = {
-  peekMilliseconds: 120_000,
-  handshakeMilliseconds: 120_000,
-  openMilliseconds: 60_000,
-  answerMilliseconds: 60_000,
-  lastMilliseconds: 60_000,
-  waitMilliseconds: 60_000,
-  pulse: {pingMilliseconds: 5000, deadMilliseconds: 120_000},
-} satisfies ProxyTiming
 
 /** A proxy with its authority, closed together with all its agents. */
 export class Rig {
@@ -105,7 +95,7 @@ export class Rig {
       logger: log.logger,
       clock: systemClock,
       ...options,
-      timing: {...patient, ...options.timing},
+      timing: {...proxyPatience, ...options.timing},
     })
     return new Rig(authority, proxy, log, handedOver)
   }
@@ -161,7 +151,7 @@ export class Rig {
       logger: this.#logger.with({side: 'agent'}),
       clock: systemClock,
       backoff: {firstMilliseconds: 20, mostMilliseconds: 50},
-      pulse: patient.pulse,
+      pulse: proxyPatience.pulse,
       ...options,
     })
     this.#tunnels.push(tunnel)

@@ -50,6 +50,16 @@ async function until(reached: () => boolean): Promise<void> {
   while (!reached()) await new Promise((resolve) => setImmediate(resolve))
 }
 
+/** There is `a`, its journal is emptied until the test ends that, and `b` is to be written. */
+async function writeWhileEmptied(): Promise<{readonly writing: Promise<number>}> {
+  held = false
+  await backend.put('a', '1')
+  held = true
+  jest.advanceTimersByTime(1000)
+  await until(() => emptied === 1)
+  return {writing: backend.put('b', '1')}
+}
+
 const event: EventRecord = {time: 1, event: 'e', sid: 's', ei: 0, hash: 'h', body: '{}'}
 
 describe('a write', () => {
@@ -106,12 +116,7 @@ describe('a write', () => {
   })
 
   it('waits while the journal is emptied, which reads do not; once it is, there is no need to do it again', async () => {
-    held = false
-    await backend.put('a', '1')
-    held = true
-    jest.advanceTimersByTime(1000)
-    await until(() => emptied === 1)
-    const writing = backend.put('b', '1')
+    const {writing} = await writeWhileEmptied()
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect((await backend.range('')).map(({key}) => key)).toEqual(['a'])
     held = false
@@ -126,12 +131,7 @@ describe('a write', () => {
   })
 
   it('does not follow a journal that could not be emptied', async () => {
-    held = false
-    await backend.put('a', '1')
-    held = true
-    jest.advanceTimersByTime(1000)
-    await until(() => emptied === 1)
-    const writing = backend.put('b', '1')
+    const {writing} = await writeWhileEmptied()
     ends.at(-1)?.(new Error('no disk'))
     await expect(writing).rejects.toThrow('no disk')
     expect(await backend.get('b')).toBeUndefined()
