@@ -19,6 +19,7 @@ import type {WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
+import {afterRunning} from '../core/running-time.js'
 import type {Authorities} from './authorities.js'
 import type {CallerVerifier, HostCaller} from './caller.js'
 import {LineStream, type LineSink} from './route.js'
@@ -29,9 +30,11 @@ import {watchedBy, type Projection} from './watched-items.js'
 const pageSize = 500
 /** Changes kept for a host that still reads its first items. */
 const maximumKept = 10_000
-/** setTimeout takes no more than 31 bits of milliseconds. */
 /** For an agent to tell its sessions. */
 const answerMilliseconds = 3000
+/** A host pings every few seconds; of one that has done nothing for so long, only the connection is left. */
+const goneMilliseconds = 60_000
+/** setTimeout takes no more than 31 bits of milliseconds. */
 const longestTimer = 2 ** 31 - 1
 
 export interface WatchesOptions {
@@ -97,7 +100,9 @@ export class Watches {
     )
     const ask = randomUUID()
     const answers = await Promise.all(asked.map((watch) => watch.ask(ask, answerMilliseconds)))
-    const silent = asked.filter((_watch, index) => answers[index] === undefined).map((watch) => watch.hostId)
+    const unanswered = asked.filter((_watch, index) => answers[index] === undefined)
+    for (const watch of unanswered) if (watch.isGone) watch.end()
+    const silent = unanswered.map((watch) => watch.hostId)
     const hostnames = new Map<string, string>()
     for (const {hostId: id} of asked)
       hostnames.set(id, (await this.#options.stores.hosts.get(id))?.value.hostname ?? '')
@@ -139,12 +144,15 @@ class Watch {
   #kept: (() => void)[] | undefined = []
   #expiry: NodeJS.Timeout | undefined
   #stopped = false
+  /** Monotonic milliseconds. */
+  #heardAt: number
 
   constructor(sink: LineSink, caller: HostCaller, follower: string, options: WatchesOptions) {
     this.follower = follower
     this.#sink = sink
     this.#caller = caller
     this.#options = options
+    this.#heardAt = options.clock.monotonic()
     this.#projections = watchedBy(caller.identity, options.stores)
   }
 
@@ -156,14 +164,20 @@ class Watch {
     return this.#caller.identity.systemRoles.includes('Db')
   }
 
+  /** Whether nobody has been heard of it for so long that nobody will be. */
+  get isGone(): boolean {
+    return this.#options.clock.monotonic() - this.#heardAt > goneMilliseconds
+  }
+
   /** The sessions of the process; undefined when it does not answer in time. */
   ask(ask: string, milliseconds: number): Promise<ReportSessionsRequest | undefined> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.answer(ask, undefined)
-      }, milliseconds)
+      // A control plane that is held up itself does not take that for the agents' silence.
+      const stop = afterRunning(milliseconds, () => {
+        this.#settle(ask, undefined)
+      })
       this.#answers.set(ask, (report) => {
-        clearTimeout(timer)
+        stop()
         resolve(report)
       })
       this.#inTurn(() => {
@@ -172,10 +186,9 @@ class Watch {
     })
   }
 
-  answer(ask: string, report: ReportSessionsRequest | undefined): void {
-    const settle = this.#answers.get(ask)
-    this.#answers.delete(ask)
-    settle?.(report)
+  answer(ask: string, report: ReportSessionsRequest): void {
+    this.#heardAt = this.#options.clock.monotonic()
+    this.#settle(ask, report)
   }
 
   async run(): Promise<void> {
@@ -203,6 +216,7 @@ class Watch {
   }
 
   pong(sequence: number): void {
+    this.#heardAt = this.#options.clock.monotonic()
     this.tell({type: 'pong', sequence})
   }
 
@@ -220,9 +234,15 @@ class Watch {
   /** Listens no longer, for a stream that is closed. */
   stop(): void {
     this.#stopped = true
-    for (const ask of this.#answers.keys()) this.answer(ask, undefined)
+    for (const ask of this.#answers.keys()) this.#settle(ask, undefined)
     for (const stop of this.#stops.splice(0)) stop()
     clearTimeout(this.#expiry)
+  }
+
+  #settle(ask: string, report: ReportSessionsRequest | undefined): void {
+    const settle = this.#answers.get(ask)
+    this.#answers.delete(ask)
+    settle?.(report)
   }
 
   #follow({prefix, kind, project}: Projection): void {

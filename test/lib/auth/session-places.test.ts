@@ -1,9 +1,13 @@
 import {randomUUID} from 'node:crypto'
+import {once} from 'node:events'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import type {LiveSession} from '../../../src/lib/api/live-session.js'
 import {WatchClient} from '../../../src/lib/api/watch-client.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
+import type {HostCaller} from '../../../src/lib/auth/caller.js'
+import {SessionPlaces} from '../../../src/lib/auth/session-places.js'
+import type {Watches} from '../../../src/lib/auth/watch.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
 /** A process of an agent. */
@@ -14,6 +18,10 @@ interface Process {
   readonly watch: WatchClient
 }
 
+/** What the control plane's monotonic clock is ahead by. */
+let ahead: number
+/** For so long nothing runs here, nor in the control plane, before the next agent answers. */
+let heldUpMilliseconds: number
 let plane: TestAuth
 let processes: [Process, Process]
 
@@ -25,7 +33,11 @@ async function start(): Promise<Process> {
   const complete = new Promise<void>((resolve) => (ready = resolve))
   const watch = new WatchClient({
     ...{client: host.client, clock: systemClock, logger: silentLogger},
-    sessions: () => [...running.values()],
+    sessions: () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, heldUpMilliseconds)
+      heldUpMilliseconds = 0
+      return [...running.values()]
+    },
     opening: () => opening,
     onStart: () => undefined,
     onEvent: ({type}) => {
@@ -36,23 +48,25 @@ async function start(): Promise<Process> {
   return {host, running, opening, watch}
 }
 
+const live = (sid: string, user: string): LiveSession => ({
+  ...{sid, user, database: 'orders', dbUser: 'app', dbName: 'postgres', source: '192.0.2.1:5000'},
+  ...{started: new Date().toISOString(), state: 'idle'},
+})
+
 /** A session of a user, which begins when it is admitted. @returns its id, or undefined */
 async function begin({host, running, opening}: Process, user = 'alice', most = 2): Promise<string | undefined> {
   const sid = randomUUID()
   opening.add(sid)
   const {admitted} = await host.client.admitSession({sid, user, most})
-  if (admitted) {
-    running.set(sid, {
-      ...{sid, user, database: 'orders', dbUser: 'app', dbName: 'postgres', source: '192.0.2.1:5000'},
-      ...{started: new Date().toISOString(), state: 'idle'},
-    })
-  }
+  if (admitted) running.set(sid, live(sid, user))
   opening.delete(sid)
   return admitted ? sid : undefined
 }
 
 beforeEach(async () => {
-  plane = await startTestAuth()
+  ahead = 0
+  heldUpMilliseconds = 0
+  plane = await startTestAuth({clock: {...systemClock, monotonic: () => systemClock.monotonic() + ahead}})
   processes = [await start(), await start()]
 })
 
@@ -98,5 +112,40 @@ describe('the sessions that a user may have at a time', () => {
     let admitted: string | undefined
     while (admitted === undefined) admitted = await begin(other, 'alice', 1)
     expect(other.running.size).toBe(1)
+  })
+
+  it('of an agent that does not answer count as before', async () => {
+    let told: Awaited<ReturnType<Watches['sessions']>> = {sessions: [], opening: new Set(), silent: []}
+    const places = new SessionPlaces({sessions: () => Promise.resolve(told)})
+    const asks = (sid: string): Promise<{admitted: boolean}> =>
+      places.admit({sid, user: 'alice', most: 1}, {hostId: 'one'} as HostCaller)
+    const running = {...live('first', 'alice'), hostId: 'one', hostname: 'a-host'}
+    expect(await asks('first')).toEqual({admitted: true})
+    told = {...told, sessions: [running]}
+    expect(await asks('second')).toEqual({admitted: false})
+    told = {...told, sessions: [], silent: ['one']}
+    expect(await asks('third')).toEqual({admitted: false})
+    told = {...told, silent: []}
+    expect(await asks('fourth')).toEqual({admitted: true})
+  })
+
+  it('of an agent that has left nothing but its connection do not count', async () => {
+    const [, other] = processes
+    const vanished = await plane.joinHost('Db')
+    const stream = await vanished.client.transport.stream('/v1/watch?follower=1', new AbortController().signal)
+    await once(stream, 'data')
+    const held = {sid: randomUUID(), user: 'alice', most: 1}
+    expect(await vanished.client.admitSession(held)).toEqual({admitted: true})
+    ahead = 3_600_000
+    let admitted: string | undefined
+    while (admitted === undefined) admitted = await begin(other, 'alice', 1)
+  })
+
+  it('are counted by a control plane that is held up while its agents answer', async () => {
+    const [one, other] = processes
+    // It began while the control plane was away.
+    one.running.set('earlier', live(randomUUID(), 'alice'))
+    heldUpMilliseconds = 3500
+    expect(await begin(other, 'alice', 1)).toBeUndefined()
   })
 })

@@ -1,0 +1,21 @@
+/** A time during which the process was held up counts for no more than one of so many parts. */
+const parts = 10
+
+/**
+ * Calls once, after so many milliseconds in which the process was running. A process that was held up (stopped, or its
+ * processor given to others) so reads what others sent it meanwhile before it judges that they were silent, also where
+ * what they sent takes several turns to read.
+ * @returns forgets it
+ */
+export function afterRunning(milliseconds: number, call: () => void): () => void {
+  let left = parts
+  const timer = setInterval(() => {
+    left -= 1
+    if (left > 0) return
+    clearInterval(timer)
+    call()
+  }, milliseconds / parts)
+  return () => {
+    clearInterval(timer)
+  }
+}
