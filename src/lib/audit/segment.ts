@@ -55,12 +55,22 @@ export class Segment {
     this.size += lines.length
   }
 
+  /** Whether all of it is on the disk. */
+  get isSynced(): boolean {
+    return !this.#unsynced
+  }
+
   /** Resolves when what was appended before is on the disk. */
   async sync(): Promise<void> {
     if (!this.#unsynced || this.#descriptor === undefined) return
     this.#unsynced = false
     this.#syncing = syncData(this.#descriptor)
-    await this.#syncing
+    try {
+      await this.#syncing
+    } catch (error) {
+      this.#unsynced = true
+      throw error
+    }
   }
 
   /** Nothing can be appended or synced afterwards. */
@@ -72,14 +82,24 @@ export class Segment {
 
   /** Whole lines after the acknowledged ones, about `limit` bytes of them and at least one; empty when there are none. */
   async read(limit: number): Promise<Buffer> {
-    this.#reader ??= open(this.path, 'r')
-    const reader = await this.#reader
+    const reader = await this.#open()
     for (let room = limit; ; room *= 2) {
       const length = Math.min(room, this.size - this.acknowledged)
       const bytes = Buffer.alloc(length)
       const {bytesRead} = await reader.read(bytes, 0, length, this.acknowledged)
       const end = bytes.lastIndexOf('\n', bytesRead - 1) + 1
       if (end > 0 || bytesRead < room) return bytes.subarray(0, end)
+    }
+  }
+
+  /** A file that cannot be opened now is tried again: the process may only have too many open. */
+  async #open(): Promise<FileHandle> {
+    this.#reader ??= open(this.path, 'r')
+    try {
+      return await this.#reader
+    } catch (error) {
+      this.#reader = undefined
+      throw error
     }
   }
 

@@ -11,13 +11,14 @@
  * finds the segments of a killed agent can end them, and goes on counting.
  */
 import {randomUUID} from 'node:crypto'
-import {mkdir, readdir, readFile, rm} from 'node:fs/promises'
+import {mkdir} from 'node:fs/promises'
 import {join} from 'node:path'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {SharedRuns} from '../core/shared-runs.js'
 import type {AuditEvent} from './event.js'
+import {readLeftovers} from './leftovers.js'
 import {
   endUnfinished,
   eventLines,
@@ -51,7 +52,6 @@ const holdMilliseconds = 5
 const mostHeldCharacters = 64 * 1024
 /** One batch, sent as one. */
 const batchBytes = 1024 * 1024
-const segmentName = /^\d{15}-\d+-\d{6}\.ndjson$/
 
 export class Spool {
   /** Called after events were appended. */
@@ -64,6 +64,8 @@ export class Spool {
   #ended: OpenSession[] = []
   readonly #timer: NodeJS.Timeout
   #current: Segment
+  /** Bytes that the current segment began with. */
+  #headBytes = 0
   #numbering: Numbering
   #created = 0
   /** Lines that are not written yet, and who hears when they cannot be. */
@@ -79,6 +81,7 @@ export class Spool {
     this.#options = options
     this.#numbering = numbering
     this.#current = this.#create()
+    this.#headBytes = this.#current.size
     this.#segments = [...leftovers, this.#current]
     this.#timer = setInterval(() => {
       this.#writeHeld()
@@ -122,7 +125,7 @@ export class Spool {
   append(lines: string): void {
     const bytes = Buffer.from(this.#held + lines)
     try {
-      if (this.#current.size > 0 && this.#current.size + bytes.length > this.#segmentBytes) this.#rotate()
+      if (this.#isFull(bytes.length)) this.#rotate()
       this.#current.append(bytes)
     } catch (error) {
       const reason = messageOf(error)
@@ -202,6 +205,8 @@ export class Spool {
         if (lines.length > 0) return {lines, acknowledge: () => this.#acknowledge(segment, bytes)}
         await this.#acknowledge(segment, bytes)
       }
+      // Here also those of which all was acknowledged while lines could still be added.
+      await this.#removeSent(segment)
     }
     return undefined
   }
@@ -242,8 +247,10 @@ export class Spool {
     }
   }
 
-  get #segmentBytes(): number {
-    return this.#options.segmentBytes ?? defaultSegmentBytes
+  /** Where very many sessions are open, naming them takes more than a segment: then it holds as much again. */
+  #isFull(more: number): boolean {
+    const {segmentBytes = defaultSegmentBytes} = this.#options
+    return this.#current.size + more > Math.max(segmentBytes, 2 * this.#headBytes)
   }
 
   #create(): Segment {
@@ -260,19 +267,26 @@ export class Spool {
     const next = this.#create()
     this.#segments.push(next)
     this.#current = next
+    this.#headBytes = next.size
   }
 
   async #syncSegments(): Promise<void> {
     for (const segment of [...this.#segments]) {
       await segment.sync()
-      if (segment !== this.#current) segment.seal()
+      // Lines that came during the sync, before the next segment, are still to be synced.
+      if (segment !== this.#current && segment.isSynced) segment.seal()
     }
   }
 
   async #acknowledge(segment: Segment, bytes: number): Promise<void> {
     segment.acknowledged += bytes
-    if (segment === this.#current || segment.acknowledged < segment.size) return
-    this.#segments.splice(this.#segments.indexOf(segment), 1)
+    await this.#removeSent(segment)
+  }
+
+  async #removeSent(segment: Segment): Promise<void> {
+    const index = this.#segments.indexOf(segment)
+    if (index < 0 || segment === this.#current || segment.acknowledged < segment.size) return
+    this.#segments.splice(index, 1)
     await segment.remove()
   }
 
@@ -281,20 +295,4 @@ export class Spool {
     this.#options.logger.error('A segment of the audit spool is shorter than it was.', {path})
     return size - acknowledged
   }
-}
-
-/** Segments of earlier processes in their order, each also shown to `unfinished`. */
-async function readLeftovers(directory: string, unfinished: UnfinishedSessions, logger: Logger): Promise<Segment[]> {
-  const names = (await readdir(directory)).filter((name) => segmentName.test(name)).sort()
-  const segments: Segment[] = []
-  for (const name of names) {
-    const path = join(directory, name)
-    const bytes = await readFile(path)
-    const size = bytes.lastIndexOf('\n') + 1
-    if (size < bytes.length) logger.warn('The audit spool ends in a torn line, which was left out.', {segment: name})
-    for (const line of bytes.toString('utf8', 0, size).split('\n')) unfinished.read(line)
-    if (size > 0) segments.push(Segment.leftover(path, size))
-    else await rm(path)
-  }
-  return segments
 }

@@ -32,6 +32,9 @@ async function openSpool(segmentBytes?: number): Promise<Spool> {
   return spool
 }
 
+/** Text for lines that no segment of 4000 bytes has room for, so that another one is begun. */
+const long = 'x'.repeat(5000)
+
 /** Everything in the spool, acknowledged batch by batch. */
 async function drain(spool: Spool): Promise<AuditEvent[]> {
   const events: AuditEvent[] = []
@@ -106,6 +109,35 @@ describe('Spool', () => {
     ])
   })
 
+  it('deletes a segment also when all of it was acknowledged before the next one began', async () => {
+    const spool = await openSpool(400)
+    for (let number = 0; number < 50; number += 1) {
+      spool.append(`{"event":"${number}","text":"${'x'.repeat(50)}"}\n`)
+      await drain(spool)
+    }
+    expect((await readdir(directory)).length).toBeLessThanOrEqual(1)
+  })
+
+  it('begins a segment for what is new, not for each line, when the names of the open sessions fill one', async () => {
+    const spool = await openSpool(4000)
+    for (let number = 0; number < 20; number += 1) {
+      new SessionAudit(spool, systemClock, sessionFacts({sid: `session-${number}`})).started({})
+    }
+    const before = await readdir(directory)
+    for (let number = 0; number < 100; number += 1) spool.append('{"event":"small"}\n')
+    expect((await readdir(directory)).length - before.length).toBeLessThanOrEqual(1)
+  })
+
+  it('reads a segment that could not be opened as soon as it can be', async () => {
+    const spool = await openSpool()
+    spool.append('{"event":"first"}\n')
+    const [name = ''] = await readdir(directory)
+    await rename(join(directory, name), join(directory, 'away'))
+    await expect(spool.read()).rejects.toThrow('ENOENT')
+    await rename(join(directory, 'away'), join(directory, name))
+    expect((await drain(spool)).map(({event}) => event)).toEqual(['first'])
+  })
+
   it('hands what was not acknowledged to the next process', async () => {
     const before = await openSpool()
     const audit = new SessionAudit(before, systemClock, sessionFacts())
@@ -159,7 +191,7 @@ describe('Spool', () => {
     spool.appendSoon('{"n":1}\n', fail)
     expect(await spool.read()).toBeUndefined()
     spool.append('{"n":2}\n')
-    expect(await drain(spool)).toEqual([{n: 1}, {n: 2}])
+    expect((await drain(spool)).map(({n}) => n)).toEqual([1, 2])
     let written = (): void => undefined
     const later = new Promise<void>((resolve) => (written = resolve))
     spool.onAppend = written
@@ -172,14 +204,14 @@ describe('Spool', () => {
   })
 
   it('F06: what sessions could not write follows when there is room, their ends included, and no number is missing', async () => {
-    const spool = await openSpool(1)
+    const spool = await openSpool(4000)
     const auditOf = (number: number): SessionAudit =>
       new SessionAudit(spool, systemClock, sessionFacts({sid: `307b49d6-56c7-4d20-8cf0-5bc5348a710${number}`}))
     const first = auditOf(1)
     first.started({})
     const away = `${directory}-away`
     await rename(directory, away)
-    const statement = ask(first, {text: 'select 1'})
+    const statement = ask(first, {text: `select '${long}'`})
     for (let attempt = 0; attempt < 3; attempt += 1)
       expect(() => {
         first.flush()
@@ -211,16 +243,16 @@ describe('Spool', () => {
   })
 
   it('says that what waited cannot be written, keeps it, and writes it first when it can again', async () => {
-    const spool = await openSpool(1)
+    const spool = await openSpool(4000)
     const away = `${directory}-away`
     await rename(directory, away)
     const reason = await new Promise<string>((resolve) => {
-      spool.appendSoon('{"n":1}\n', resolve)
+      spool.appendSoon(`{"n":1,"text":"${long}"}\n`, resolve)
     })
     expect(reason).toContain('ENOENT')
     await rename(away, directory)
     spool.append('{"n":2}\n')
-    expect(await drain(spool)).toEqual([{n: 1}, {n: 2}])
+    expect((await drain(spool)).map(({n}) => n)).toEqual([1, 2])
   })
 
   it('ends the sessions of an agent that stopped, also when their beginning is long gone', async () => {
@@ -268,8 +300,8 @@ describe('Spool', () => {
     const before = await openSpool(3000)
     const audit = new SessionAudit(before, systemClock, sessionFacts())
     audit.started({})
-    const long = ask(audit, {text: 'delete from products'})
-    audit.unrecorded = () => [long]
+    const unanswered = ask(audit, {text: 'delete from products'})
+    audit.unrecorded = () => [unanswered]
     for (let number = 0; number < 10; number += 1) {
       record(audit, `select ${number}`)
       audit.flush()
