@@ -9,8 +9,10 @@ const emptyInterval = 1000
 export interface DatabaseJournal {
   /** Resolves when what was committed before is on the disk. */
   sync(): Promise<void>
-  /** Makes room in it; nothing is written meanwhile. */
-  empty(db: Kysely<Tables>): Promise<void>
+  /** Copies what is on the disk into the files of the tables; nothing is written meanwhile. If that fails, nothing is lost. */
+  copy(db: Kysely<Tables>): Promise<void>
+  /** Resolves when what was copied is on the disk there: the next write may begin the journal anew. */
+  settle(): Promise<void>
   /** After the database is closed. */
   close(): Promise<void>
 }
@@ -22,20 +24,32 @@ export class Commits {
   /** Writes that are committed together reach the disk together. */
   readonly #syncs: SharedRuns
   readonly #emptier: NodeJS.Timeout
-  #journalIsEmpty = true
+  #journalIsEmpty = false
   /** The write that comes last so far: each waits for the one before, so that notices keep the order of commits. */
   #last: Promise<unknown> = Promise.resolve()
   /** Why nothing is written any more. Linux tells of a failed sync once and forgets the data: a later one would succeed. */
   #failure: PosternError | undefined
 
-  constructor(journal: DatabaseJournal, db: Kysely<Tables>) {
+  private constructor(journal: DatabaseJournal, db: Kysely<Tables>) {
     this.#journal = journal
     this.#db = db
-    this.#syncs = new SharedRuns(() => this.#orFail(journal.sync()))
+    this.#syncs = new SharedRuns(() => this.#orFail(() => journal.sync()))
     this.#emptier = setInterval(() => {
-      // Whoever writes next is told of a failure.
+      // Whoever writes next is told of a failed sync; a journal that could not be copied is the next time.
       this.#empty().catch(() => undefined)
     }, emptyInterval).unref()
+  }
+
+  /** What a process before has left in the journal is in the tables' files first: it may have ended since it could not sync it. */
+  static async open(journal: DatabaseJournal, db: Kysely<Tables>): Promise<Commits> {
+    const commits = new Commits(journal, db)
+    try {
+      await commits.#empty()
+    } catch (error) {
+      clearInterval(commits.#emptier)
+      throw error
+    }
+    return commits
   }
 
   /** Does the work, which commits, after that of the calls before; resolves when the disk has what was committed. */
@@ -56,15 +70,21 @@ export class Commits {
     await this.#journal.close()
   }
 
-  async #empty(): Promise<void> {
-    if (this.#journalIsEmpty || this.#failure) return
-    this.#journalIsEmpty = true
-    await this.#inOrder(() => this.#orFail(this.#journal.empty(this.#db)))
+  #empty(): Promise<void> {
+    return this.#inOrder(async () => {
+      if (this.#journalIsEmpty || this.#failure) return
+      await this.#syncs.run()
+      await this.#journal.copy(this.#db)
+      await this.#orFail(() => this.#journal.settle())
+      this.#journalIsEmpty = true
+    })
   }
 
-  async #orFail(work: Promise<void>): Promise<void> {
+  /** Also who committed before a sync failed was not told that the disk has it, and is not now. */
+  async #orFail(work: () => Promise<void>): Promise<void> {
+    if (this.#failure) throw this.#failure
     try {
-      await work
+      await work()
     } catch (error) {
       this.#failure = toPosternError(error)
       throw this.#failure

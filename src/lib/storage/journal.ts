@@ -1,21 +1,25 @@
 /**
  * What SQLite does for the safety of its file, beside the event loop and not within a commit, and in the same order:
  *
- *   commit ──► journal ──sync──► answer                                     writes that come together share a sync
- *   journal ──sync──► copied into the file ──sync──► next write             each second with a write; reads do not wait
+ *   commit ──► sync ──► answer                  writes that come together share it
+ *   sync ──► copy ──► settle ──► next write     each second with a write; reads do not wait
  *
  * A journal whose content was copied begins anew with the next write, which is why that waits: until the file is on the disk, the
  * journal has the only copy. With `synchronous = NORMAL` SQLite itself syncs only the header with which a journal begins
  * (sqlite.org/wal.html, chapters 2.1 and 3.2).
  */
-import {open, type FileHandle} from 'node:fs/promises'
+import {link, open, rm, type FileHandle} from 'node:fs/promises'
 import {sql, type Kysely} from 'kysely'
 import {messageOf, PosternError} from '../core/errors.js'
+import type {DatabaseJournal} from './commits.js'
 import type {Tables} from './tables.js'
 
-export class Journal {
+export class Journal implements DatabaseJournal {
   readonly #path: string
   readonly #file: FileHandle
+  /** The journal's own, kept open: then a write that failed is told here, and there is always a descriptor for it. */
+  #log: FileHandle | undefined
+  #isSettled = false
 
   private constructor(path: string, file: FileHandle) {
     this.#path = path
@@ -27,55 +31,73 @@ export class Journal {
    * descriptors (fcntl(2), and sqlite.org/howtocorrupt.html, chapter 2.2).
    */
   static async open(path: string): Promise<Journal> {
+    await link(keptOf(path), logOf(path)).catch(ignore('ENOENT', 'EEXIST'))
     return new Journal(path, await open(path, 'r'))
   }
 
-  /** Resolves when all that is committed is on the disk. @throws PosternError FAILED */
+  /** Not to be called again while it is under way. @throws PosternError FAILED */
   async sync(): Promise<void> {
-    await this.#try(async () => {
-      const journal = await open(`${this.#path}-wal`, 'r').catch(ignoreMissing)
+    try {
+      await (await this.#openLog())?.datasync()
+    } catch (error) {
+      throw this.#failure(error)
+    }
+  }
+
+  /** @throws what SQLite does, of a full disk for example */
+  async copy(db: Kysely<Tables>): Promise<void> {
+    await db.connection().execute(async (connection) => {
+      await sql`pragma synchronous = off`.execute(connection)
       try {
-        await journal?.datasync()
+        await sql`pragma wal_checkpoint(passive)`.execute(connection)
       } finally {
-        await journal?.close()
+        await sql`pragma synchronous = normal`.execute(connection)
       }
     })
   }
 
-  /** Copies all of it into the file. Nothing may be written meanwhile, and no more after an error. @throws PosternError FAILED */
-  async empty(db: Kysely<Tables>): Promise<void> {
-    await this.sync()
-    await this.#try(async () => {
-      await db.connection().execute(async (connection) => {
-        await sql`pragma synchronous = off`.execute(connection)
-        try {
-          await sql`pragma wal_checkpoint(passive)`.execute(connection)
-        } finally {
-          await sql`pragma synchronous = normal`.execute(connection)
-        }
-      })
-      await this.#file.datasync()
-    })
-  }
-
-  close(): Promise<void> {
-    return this.#file.close()
-  }
-
-  async #try(work: () => Promise<void>): Promise<void> {
+  /** @throws PosternError FAILED */
+  async settle(): Promise<void> {
     try {
-      await work()
+      await this.#file.datasync()
     } catch (error) {
-      const reason = messageOf(error)
-      throw new PosternError('FAILED', `The storage ${this.#path} cannot be synced to the disk: ${reason}.`, {
-        cause: error,
-        hint: 'Check the disk, then restart the Auth Service: until then it takes no changes.',
-      })
+      // For SQLite all is in the file, so it removes the journal when it closes. The next process gets it back.
+      await link(logOf(this.#path), keptOf(this.#path)).catch(() => undefined)
+      throw this.#failure(error)
     }
+    if (!this.#isSettled) await rm(keptOf(this.#path), {force: true})
+    this.#isSettled = true
+  }
+
+  async close(): Promise<void> {
+    await this.#log?.close()
+    await this.#file.close()
+  }
+
+  /** Undefined when the database is being closed: then all is in the file. */
+  async #openLog(): Promise<FileHandle | undefined> {
+    if (this.#log && (await this.#log.stat()).nlink === 0) {
+      await this.#log.close()
+      this.#log = undefined
+    }
+    this.#log ??= await open(logOf(this.#path), 'r').catch(ignore('ENOENT'))
+    return this.#log
+  }
+
+  #failure(error: unknown): PosternError {
+    return new PosternError('FAILED', `The storage ${this.#path} cannot be synced to the disk: ${messageOf(error)}.`, {
+      cause: error,
+      hint: 'Check the disk, then restart the Auth Service: until then it takes no changes.',
+    })
   }
 }
 
-/** Of a storage that is being closed, all is in the file. */
-function ignoreMissing(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+const logOf = (path: string): string => `${path}-wal`
+/** The journal of a file that could not be synced. */
+const keptOf = (path: string): string => `${path}-wal.kept`
+
+function ignore(...codes: readonly string[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!codes.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
 }

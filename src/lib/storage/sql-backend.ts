@@ -52,10 +52,10 @@ export class SqlBackend implements Backend {
   #newestSeal: EventSeal | undefined
   readonly #commits: Commits
 
-  private constructor(db: Kysely<Tables>, clock: Clock, journal: DatabaseJournal) {
+  private constructor(db: Kysely<Tables>, clock: Clock, commits: Commits) {
     this.#db = db
     this.#clock = clock
-    this.#commits = new Commits(journal, db)
+    this.#commits = commits
     this.#sweeper = setInterval(() => {
       // A failed sweep is repeated by the next one; reads do not depend on it.
       this.#sweep().catch(() => undefined)
@@ -64,7 +64,7 @@ export class SqlBackend implements Backend {
 
   static async open(db: Kysely<Tables>, clock: Clock, journal: DatabaseJournal): Promise<SqlBackend> {
     await db.transaction().execute(migrate)
-    return new SqlBackend(db, clock, journal)
+    return new SqlBackend(db, clock, await Commits.open(journal, db))
   }
 
   async get(key: string): Promise<Item | undefined> {

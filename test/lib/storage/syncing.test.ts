@@ -10,9 +10,11 @@ import type {Tables} from '../../../src/lib/storage/tables.js'
 let backend: Backend
 /** Ends what has begun with the journal, oldest first. */
 let ends: ((error?: Error) => void)[]
-let held: boolean
-/** How often the journal was emptied. */
-let emptied: number
+let syncs: 'free' | 'held'
+let settles: 'free' | 'held'
+/** How often the journal was copied, or should have been. */
+let copies: number
+let copyFailure: Error | undefined
 
 beforeEach(async () => {
   // Intervals pass when the test says so, and nothing else waits for them.
@@ -20,11 +22,11 @@ beforeEach(async () => {
     doNotFake: ['setTimeout', 'setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'Date', 'hrtime'],
   })
   ends = []
-  held = true
-  emptied = 0
+  syncs = settles = 'free'
+  copyFailure = undefined
   const open = (): Database.Database => new Database(':memory:')
   const db = new Kysely<Tables>({dialect: new SingleConnectionDialect(open)})
-  const step = (): Promise<void> =>
+  const step = (held: boolean): Promise<void> =>
     new Promise((resolve, reject) => {
       if (!held) resolve()
       ends.push((error) => {
@@ -32,15 +34,23 @@ beforeEach(async () => {
         else resolve()
       })
     })
-  const empty = (): Promise<void> => {
-    emptied += 1
-    return step()
+  const copy = (): Promise<void> => {
+    copies += 1
+    return copyFailure ? Promise.reject(copyFailure) : Promise.resolve()
   }
-  backend = await SqlBackend.open(db, clock, {sync: step, empty, close: () => Promise.resolve()})
+  backend = await SqlBackend.open(db, clock, {
+    sync: () => step(syncs === 'held'),
+    copy,
+    settle: () => step(settles === 'held'),
+    close: () => Promise.resolve(),
+  })
+  ends = []
+  copies = 0
+  syncs = 'held'
 })
 
 afterEach(async () => {
-  held = false
+  syncs = settles = 'free'
   for (const end of ends) end()
   await backend.close()
   jest.useRealTimers()
@@ -50,13 +60,14 @@ async function until(reached: () => boolean): Promise<void> {
   while (!reached()) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** There is `a`, its journal is emptied until the test ends that, and `b` is to be written. */
+/** There is `a`, what it was copied to is not on the disk until the test says so, and `b` is to be written. */
 async function writeWhileEmptied(): Promise<{readonly writing: Promise<number>}> {
-  held = false
+  syncs = 'free'
+  settles = 'held'
   await backend.put('a', '1')
-  held = true
   jest.advanceTimersByTime(1000)
-  await until(() => emptied === 1)
+  // The sync of the write, that before the copy, and what is copied.
+  await until(() => ends.length === 3)
   return {writing: backend.put('b', '1')}
 }
 
@@ -115,19 +126,46 @@ describe('a write', () => {
     expect((await backend.range('')).map(({key}) => key)).toEqual(['a'])
   })
 
+  it('that was committed while another could not be synced is refused as well, whatever the disk says later', async () => {
+    const first = backend.put('a', '1')
+    await until(() => ends.length === 1)
+    const second = backend.put('b', '1')
+    while ((await backend.range('')).length < 2) await new Promise((resolve) => setImmediate(resolve))
+    syncs = 'free'
+    ends[0]?.(new Error('no disk'))
+    await expect(first).rejects.toThrow('no disk')
+    await expect(second).rejects.toThrow('no disk')
+  })
+
   it('waits while the journal is emptied, which reads do not; once it is, there is no need to do it again', async () => {
     const {writing} = await writeWhileEmptied()
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect((await backend.range('')).map(({key}) => key)).toEqual(['a'])
-    held = false
+    settles = 'free'
     ends.at(-1)?.()
     await writing
     expect(await backend.get('b')).toMatchObject({value: '1'})
     jest.advanceTimersByTime(1000)
-    await until(() => emptied === 2)
+    await until(() => copies === 2)
     jest.advanceTimersByTime(10_000)
     await backend.put('c', '1')
-    expect(emptied).toBe(2)
+    expect(copies).toBe(2)
+  })
+
+  it('goes on while there is no room to copy the journal, which is tried again', async () => {
+    syncs = 'free'
+    copyFailure = new Error('database or disk is full')
+    await backend.put('a', '1')
+    jest.advanceTimersByTime(1000)
+    await until(() => copies === 1)
+    await backend.put('b', '1')
+    jest.advanceTimersByTime(1000)
+    await until(() => copies === 2)
+    copyFailure = undefined
+    jest.advanceTimersByTime(1000)
+    await until(() => copies === 3)
+    await backend.put('c', '1')
+    expect((await backend.range('')).map(({key}) => key)).toEqual(['a', 'b', 'c'])
   })
 
   it('does not follow a journal that could not be emptied', async () => {

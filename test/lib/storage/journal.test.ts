@@ -1,0 +1,88 @@
+import {afterEach, beforeEach, describe, expect, it, jest} from '@jest/globals'
+import {copyFile, mkdtemp, open, readdir, rm, stat, writeFile, type FileHandle} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {systemClock as clock} from '../../../src/lib/core/clock.js'
+import {Journal} from '../../../src/lib/storage/journal.js'
+import {openSqlite} from '../../../src/lib/storage/sqlite.js'
+
+let directory: string
+let path: string
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-journal-'))
+  path = join(directory, 'backend.sqlite')
+})
+
+afterEach(async () => {
+  jest.restoreAllMocks()
+  await rm(directory, {recursive: true, force: true})
+})
+
+/** Hears of each sync by the number of its file, and may fail it. */
+async function onSync(hear: (inode: number) => void): Promise<void> {
+  const handle = await open(directory)
+  const prototype = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+  const datasync = Object.getOwnPropertyDescriptor(prototype, 'datasync')?.value as () => Promise<void>
+  jest.spyOn(prototype, 'datasync').mockImplementation(async function (this: FileHandle) {
+    hear((await this.stat()).ino)
+    await datasync.call(this)
+  })
+}
+
+const inodeOf = async (file: string): Promise<number> => (await stat(file)).ino
+
+describe('a file that could not be synced', () => {
+  it('gets what it lacks from the journal, also when the database was closed meanwhile', async () => {
+    const backend = await openSqlite({path, clock})
+    await backend.put('a', '1')
+    const before = join(directory, 'before')
+    await copyFile(path, before)
+    const inode = await inodeOf(path)
+    await onSync((synced) => {
+      if (synced === inode) throw new Error('i/o error')
+    })
+    await backend.put('b', '1')
+    const isRefused = (): Promise<boolean> =>
+      backend.put('c', '1').then(
+        () => false,
+        (error: unknown) => String(error).includes('cannot be synced to the disk: i/o error'),
+      )
+    while (!(await isRefused())) await sleep(50)
+    await backend.close()
+    jest.restoreAllMocks()
+    // The disk has nothing of what the failed sync was about.
+    await copyFile(before, path)
+
+    const again = await openSqlite({path, clock})
+    expect((await again.range('')).map(({key}) => key).slice(0, 2)).toEqual(['a', 'b'])
+    await again.put('d', '1')
+    expect(await readdir(directory)).not.toContain('backend.sqlite-wal.kept')
+    await again.close()
+    const last = await openSqlite({path, clock})
+    expect(await last.get('d')).toMatchObject({value: '1'})
+    await last.close()
+  })
+})
+
+describe('the journal', () => {
+  it('is synced as the file that SQLite has now, and by one descriptor as long as that is the same', async () => {
+    await writeFile(path, '')
+    await writeFile(`${path}-wal`, 'one')
+    const synced: number[] = []
+    await onSync((inode) => synced.push(inode))
+    const journal = await Journal.open(path)
+    const first = await inodeOf(`${path}-wal`)
+    await journal.sync()
+    await journal.sync()
+    await rm(`${path}-wal`)
+    await journal.sync()
+    expect(synced).toEqual([first, first])
+    await writeFile(`${path}-wal`, 'two')
+    await journal.sync()
+    expect(synced).toEqual([first, first, await inodeOf(`${path}-wal`)])
+    await journal.close()
+  })
+})
