@@ -15,15 +15,20 @@ import {
   type SqliteStatement,
 } from 'kysely'
 
+/** A database as libsql opens it. */
+export interface OpenDatabase extends SqliteDatabase {
+  readonly inTransaction: boolean
+}
+
 /**
  * Kysely's SQLite dialect over exactly one connection, for libsql: after one SQLITE_BUSY that library may answer for
  * writes that it then loses, so a connection that saw one is closed and opened anew before its next use.
  */
 export class SingleConnectionDialect implements Dialect {
-  readonly #open: () => SqliteDatabase
+  readonly #open: () => OpenDatabase
 
   /** `open` opens the file and takes its lock. */
-  constructor(open: () => SqliteDatabase) {
+  constructor(open: () => OpenDatabase) {
     this.#open = open
   }
 
@@ -45,13 +50,13 @@ export class SingleConnectionDialect implements Dialect {
 }
 
 class SingleConnectionDriver implements Driver {
-  readonly #open: () => SqliteDatabase
+  readonly #open: () => OpenDatabase
   #connection: SingleConnection | undefined
   /** Settles when the one before has released the connection. */
   #turn: Promise<void> = Promise.resolve()
   #release: () => void = () => undefined
 
-  constructor(open: () => SqliteDatabase) {
+  constructor(open: () => OpenDatabase) {
     this.#open = open
   }
 
@@ -89,6 +94,8 @@ class SingleConnectionDriver implements Driver {
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    // After some errors, such as a full disk, SQLite has done it (sqlite.org/lang_transaction.html, chapter 3).
+    if (!this.#connection?.inTransaction) return
     await connection.executeQuery(CompiledQuery.raw('rollback'))
   }
 
@@ -108,12 +115,12 @@ class SingleConnectionDriver implements Driver {
 const keptStatements = 100
 
 class SingleConnection implements DatabaseConnection {
-  readonly #database: SqliteDatabase
+  readonly #database: OpenDatabase
   /** By their text: preparing one costs as much as storing several rows. */
   readonly #statements = new Map<string, SqliteStatement>()
   broken = false
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: OpenDatabase) {
     this.#database = database
   }
 
@@ -127,6 +134,10 @@ class SingleConnection implements DatabaseConnection {
       if (isBusy(error)) this.broken = true
       throw error
     }
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.inTransaction
   }
 
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {

@@ -1,14 +1,14 @@
 import {chmod, mkdir, open} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
-import {Kysely, type SqliteDatabase} from 'kysely'
+import {Kysely} from 'kysely'
 import Database from 'libsql'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Backend} from './backend.js'
 import {Journal} from './journal.js'
 import {SqlBackend} from './sql-backend.js'
-import {isBusy, SingleConnectionDialect} from './single-connection.js'
+import {isBusy, SingleConnectionDialect, type OpenDatabase} from './single-connection.js'
 import type {Tables} from './tables.js'
 
 export interface SqliteOptions {
@@ -67,7 +67,7 @@ async function prepareFile(path: string): Promise<void> {
   }
 }
 
-function openExclusively(path: string): SqliteDatabase {
+function openExclusively(path: string): OpenDatabase {
   const database = new Database(path)
   try {
     // Before the first access: then the index of the journal stays in memory, and no other process gets in.
@@ -84,6 +84,9 @@ function openExclusively(path: string): SqliteDatabase {
   }
   return {
     prepare: (text) => database.prepare(text),
+    get inTransaction() {
+      return database.inTransaction
+    },
     close: () => {
       release(database)
     },

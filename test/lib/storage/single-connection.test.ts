@@ -2,11 +2,11 @@ import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import {mkdtemp, readdir, rm, stat, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {Kysely, sql, type SqliteDatabase} from 'kysely'
+import {Kysely, sql} from 'kysely'
 import Database from 'libsql'
 import {systemClock as clock} from '../../../src/lib/core/clock.js'
 import type {Notice} from '../../../src/lib/storage/backend.js'
-import {SingleConnectionDialect} from '../../../src/lib/storage/single-connection.js'
+import {SingleConnectionDialect, type OpenDatabase} from '../../../src/lib/storage/single-connection.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
 
 let directory: string
@@ -91,12 +91,15 @@ describe('a connection that met a lock of another', () => {
   it('is closed and never used again', async () => {
     const opened: Database.Database[] = []
     let refusals = 0
-    const open = (): SqliteDatabase => {
+    const open = (): OpenDatabase => {
       const database = new Database(join(directory, 'other.sqlite'))
       opened.push(database)
       const isFirst = opened.length === 1
       return {
         close: () => database.close(),
+        get inTransaction() {
+          return database.inTransaction
+        },
         prepare: (text) => {
           if (isFirst && text.startsWith('insert')) {
             refusals++
@@ -114,6 +117,23 @@ describe('a connection that met a lock of another', () => {
     await insert(2)
     expect(refusals).toBe(1)
     expect(opened.map((database) => database.open)).toEqual([false, true])
+    expect(await db.selectFrom('t').selectAll().execute()).toEqual([{n: 2}])
+    await db.destroy()
+  })
+})
+
+describe('a transaction that SQLite itself has rolled back', () => {
+  it('fails for its own reason, and others follow it', async () => {
+    const open = (): OpenDatabase => new Database(':memory:')
+    const db = new Kysely<{t: {n: number}}>({dialect: new SingleConnectionDialect(open)})
+    await sql`create table t (n integer)`.execute(db)
+    await sql`create trigger full before insert on t when new.n = 1 begin select raise(rollback, 'no room'); end`.execute(
+      db,
+    )
+    const insert = (n: number): Promise<unknown> =>
+      db.transaction().execute((transaction) => transaction.insertInto('t').values({n}).execute())
+    await expect(insert(1)).rejects.toThrow('no room')
+    await insert(2)
     expect(await db.selectFrom('t').selectAll().execute()).toEqual([{n: 2}])
     await db.destroy()
   })
