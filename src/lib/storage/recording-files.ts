@@ -220,8 +220,7 @@ export class RecordingFiles<State = unknown> {
       const sealed = unsealed.length > 0 ? this.#sealer.seal(tail.state, unsealed) : undefined
       const bytes = Buffer.from([...lines, ...(sealed ? [sealed.line] : [])].map((line) => `${line}\n`).join(''))
       if (bytes.length > 0) await file.appendFile(bytes)
-      // Also for what was there: the append before this one may have failed here.
-      await file.datasync()
+      await syncOrCut(file, tail.next === 0 ? 0 : tail.size)
       const state = sealed?.state ?? tail.state
       for (const wake of this.#waiting.get(session) ?? []) wake()
       this.#remember(session, {head, size: tail.size + bytes.length, next, state, unsealed: []})
@@ -272,6 +271,19 @@ export class RecordingFiles<State = unknown> {
       if (oldest !== undefined) this.#tails.delete(oldest)
     }
     this.#tails.set(session, tail)
+  }
+}
+
+/**
+ * Also syncs what was there: the append before this one may have failed before it came here. Linux tells of a failed sync once
+ * and forgets the data: what is sent again would be taken for what is there already, so it must not be there.
+ */
+async function syncOrCut(file: FileHandle, known: number): Promise<void> {
+  try {
+    await file.datasync()
+  } catch (error) {
+    await file.truncate(known)
+    throw error
   }
 }
 

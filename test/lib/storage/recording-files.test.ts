@@ -1,7 +1,7 @@
-import {appendFile, mkdtemp, readdir, readFile, rm, stat, truncate} from 'node:fs/promises'
+import {appendFile, mkdtemp, open, readdir, readFile, rm, stat, truncate, type FileHandle} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {afterEach, beforeEach, describe, expect, it, jest} from '@jest/globals'
 import {RecordingFiles, type RecordLine, type Sealer} from '../../../src/lib/storage/recording-files.js'
 
 const session = '307b49d6-56c7-4d20-8cf0-5bc5348a7101'
@@ -79,6 +79,24 @@ describe('RecordingFiles', () => {
     expect(again.sealed(session)).toBe(5)
     await again.append(session, head, records(5))
     expect((await seals()).at(-1)).toBe('seal 6')
+  })
+
+  it('writes what could not be synced once more, since the disk may have forgotten it', async () => {
+    const handle = await open(join(directory, '..'))
+    const failing = jest.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'datasync')
+    await handle.close()
+    failing.mockRejectedValueOnce(new Error('i/o error'))
+    await expect(files.append(session, head, records(0))).rejects.toThrow('i/o error')
+    expect((await stat(path())).size).toBe(0)
+    await files.append(session, head, records(0, 1))
+    const whole = await everything()
+    failing.mockRejectedValueOnce(new Error('i/o error'))
+    await expect(files.append(session, head, records(2))).rejects.toThrow('i/o error')
+    expect(await everything()).toEqual(whole)
+    await files.append(session, head, records(2, 3))
+    expect(await written()).toEqual(lines(0, 1, 2, 3))
+    expect(await seals()).toEqual(['seal 2', 'seal 4'])
+    failing.mockRestore()
   })
 
   it('belongs to whoever began it', async () => {
