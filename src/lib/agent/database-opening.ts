@@ -100,22 +100,23 @@ export class DatabaseOpening {
       return dialDatabase(Authorization.from(decision), dialled)
     }
     // The password comes after the wait, which may be longer than the rest of its life.
-    await takeTurn(signIn)
+    const turn = await takeTurn(signIn)
     const method = await this.#password(signIn)
     try {
       return await dial(method)
     } catch (error) {
       const refusal = refusalOf(error)
       if (!refusal) throw error
-      if (!mayTryAgain(signIn, refusal)) throw await this.#diagnosed(refusal, signIn, {served, target, method})
+      const place = {served, target, method}
+      if (!mayTryAgain(signIn, turn, refusal)) throw await this.#diagnosed(refusal, signIn, turn, place)
     }
-    await takeTurn(signIn)
+    const nextTurn = await takeTurn(signIn)
     const again = await this.#password(signIn, method.password)
     try {
       return await dial(again)
     } catch (error) {
       const refusal = refusalOf(error)
-      throw refusal ? await this.#diagnosed(refusal, signIn, {served, target, method: again}) : error
+      throw refusal ? await this.#diagnosed(refusal, signIn, nextTurn, {served, target, method: again}) : error
     }
   }
 
@@ -128,10 +129,10 @@ export class DatabaseOpening {
     }
   }
 
-  async #diagnosed(refusal: ServerError, signIn: AwsSignIn, place: Place): Promise<PosternError> {
+  async #diagnosed(refusal: ServerError, signIn: AwsSignIn, turn: number, place: Place): Promise<PosternError> {
     const {database} = signIn
     const askAdmin = database.type === 'rds' && database.admin ? () => this.#askAdmin(signIn, place) : undefined
-    const diagnosis = await this.#options.diagnoses.ofRefusal(refusal, {...failedSignIn(signIn), askAdmin})
+    const diagnosis = await this.#options.diagnoses.ofRefusal(refusal, {...failedSignIn(signIn), turn, askAdmin})
     return signInRefused(refusal, database.name, diagnosis)
   }
 

@@ -24,6 +24,8 @@ import type {ServerError} from '../pgwire/server-error.js'
 export interface FailedSignIn {
   readonly database: AwsDatabase
   readonly dbUser: string
+  /** When its turn was (aws/pacing.ts); undefined where none was refused. */
+  readonly turn?: number | undefined
   /** Asks an admin user of the database about the user; undefined where none is configured. */
   readonly askAdmin?: ((signal: AbortSignal) => Promise<UserStanding>) | undefined
 }
@@ -59,8 +61,8 @@ export class Diagnoses {
 
   /** What the database's refusal comes from; undefined when it is about something else than who the user is. */
   async ofRefusal(refusal: ServerError, failed: FailedSignIn): Promise<Diagnosis | undefined> {
-    const {database, dbUser, askAdmin} = failed
-    const isBusy = this.#options.aws.pacer.isBusy(instanceOf(database))
+    const {database, dbUser, turn, askAdmin} = failed
+    const isBusy = turn !== undefined && this.#options.aws.pacer.isBusy(instanceOf(database), turn)
     const refused = {database, dbUser, refusal, isBusy}
     const read = readRefusal(refused)
     if (read ?? !isAboutSignIn(refusal)) return read

@@ -81,14 +81,17 @@ export async function passwordMethod({aws, database, guest}: AwsSignIn, refused?
   }
 }
 
-/** Waits for the turn of a new sign-in to this instance. @throws PosternError when too many wait, or the client has left */
-export const takeTurn = ({aws, database, isGone}: AwsSignIn): Promise<void> =>
+/** Waits for the turn of a new sign-in to this instance; its time. @throws PosternError when too many wait, or the client has left */
+export const takeTurn = ({aws, database, isGone}: AwsSignIn): Promise<number> =>
   aws.pacer.turn(instanceOf(database), isGone)
 
-/** Whether to sign in once more; if so, the next ones to this instance come slower. */
-export function mayTryAgain({aws, database}: AwsSignIn, refusal: ServerError): boolean {
+/**
+ * Whether to sign in once more; if so, the next ones to this instance come slower.
+ * @param turn of the sign-in that was refused
+ */
+export function mayTryAgain({aws, database}: AwsSignIn, turn: number, refusal: ServerError): boolean {
   const instance = instanceOf(database)
-  if (!mayBeThrottled(database, refusal, aws.pacer.isBusy(instance))) return false
+  if (!mayBeThrottled(database, refusal, aws.pacer.isBusy(instance, turn))) return false
   aws.pacer.slowDown(instance)
   return true
 }

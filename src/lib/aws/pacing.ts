@@ -16,6 +16,10 @@ const careMilliseconds = 30_000
 const longestWait = 25_000
 /** More sign-ins in one window than this may be what a small instance refuses. */
 const fewSignIns = 5
+/** Of so many it is known when they came. */
+const mostKept = 1000
+/** A refusal may come so late after its sign-in. */
+const longestSignIn = 60_000
 
 export interface PacerOptions {
   readonly clock: Clock
@@ -26,7 +30,8 @@ export interface PacerOptions {
 interface Waiter {
   /** Whether nobody waits for the sign-in any more. */
   readonly isGone: () => boolean
-  readonly begin: () => void
+  /** @param at its time */
+  readonly begin: (at: number) => void
   readonly dismiss: () => void
 }
 
@@ -55,11 +60,11 @@ export class Pacer {
   }
 
   /**
-   * Resolves when it is the caller's turn to sign in to this instance; turns come in the order of the calls.
+   * Resolves when it is the caller's turn to sign in to this instance, with its time; turns come in the order of the calls.
    * @param isGone whether the client has left: then the turn is somebody else's
    * @throws PosternError UNREACHABLE with the cause 53300 when too many wait already, or when the client has left
    */
-  async turn(name: string, isGone: () => boolean): Promise<void> {
+  async turn(name: string, isGone: () => boolean): Promise<number> {
     const now = this.#clock.monotonic()
     const instance = this.#instanceOf(name, now)
     dismissGone(instance)
@@ -70,9 +75,9 @@ export class Pacer {
     if (wait + ahead > longestWait) throw tooManyWait(name)
     if (length === 0 && wait <= 0) {
       this.#take(instance, now)
-      return
+      return now
     }
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<number>((resolve, reject) => {
       const dismiss = (): void => {
         reject(new PosternError('UNREACHABLE', 'The client left before the database was ready for it.'))
       }
@@ -81,11 +86,14 @@ export class Pacer {
     })
   }
 
-  /** Whether sign-ins to this instance come so close together that it may refuse them for it. */
-  isBusy(name: string): boolean {
-    const since = this.#clock.monotonic() - windowMilliseconds
-    const recent = this.#instances.get(name)?.turns.filter((at) => at > since).length ?? 0
-    return recent * this.#workers > fewSignIns
+  /**
+   * Whether sign-ins to this instance came so close together that it may refuse them for it.
+   * @param at the turn of one of them: however late its refusal comes, what counts is who came with it
+   */
+  isBusy(name: string, at: number): boolean {
+    const turns = this.#instances.get(name)?.turns ?? []
+    const together = turns.filter((other) => Math.abs(other - at) < windowMilliseconds).length
+    return together * this.#workers > fewSignIns
   }
 
   /** The instance refused a sign-in as it does when they come too fast. */
@@ -99,7 +107,7 @@ export class Pacer {
 
   #instanceOf(name: string, now: number): Instance {
     for (const [other, {turns, waiters, carefulUntil}] of this.#instances) {
-      const isQuiet = waiters.length === 0 && now > carefulUntil && now > (turns.at(-1) ?? now) + windowMilliseconds
+      const isQuiet = waiters.length === 0 && now > carefulUntil && now > (turns.at(-1) ?? now) + longestSignIn
       if (isQuiet) this.#instances.delete(other)
     }
     const known = this.#instances.get(name)
@@ -124,7 +132,7 @@ export class Pacer {
 
   #take({turns}: Instance, now: number): void {
     turns.push(now)
-    if (turns.length > usualLimit) turns.shift()
+    if (turns.length > mostKept) turns.shift()
   }
 
   #schedule(instance: Instance): void {
@@ -145,7 +153,7 @@ export class Pacer {
     for (let [first] = instance.waiters; first && this.#nextTurn(instance, now) <= now; [first] = instance.waiters) {
       instance.waiters = instance.waiters.slice(1)
       this.#take(instance, now)
-      first.begin()
+      first.begin(now)
     }
     this.#schedule(instance)
   }

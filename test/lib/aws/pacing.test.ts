@@ -77,10 +77,25 @@ it('whoever left does not use up a turn', async () => {
 it('an instance is busy when sign-ins come close together', async () => {
   const clock = new HeldClock()
   const pacer = new Pacer({clock})
-  for (let count = 0; count < 5; count += 1) await pacer.turn(instance, stays)
-  expect(pacer.isBusy(instance)).toBe(false)
+  for (let count = 0; count < 4; count += 1) await pacer.turn(instance, stays)
+  const turn = await pacer.turn(instance, stays)
+  expect(pacer.isBusy(instance, turn)).toBe(false)
   await pacer.turn(instance, stays)
-  expect(pacer.isBusy(instance)).toBe(true)
+  expect(pacer.isBusy(instance, turn)).toBe(true)
   clock.ahead += 2000
-  expect(pacer.isBusy(instance)).toBe(false)
+  expect(pacer.isBusy(instance, await pacer.turn(instance, stays))).toBe(false)
+})
+
+it('a refusal that comes late is about the time of its sign-in', async () => {
+  const clock = new HeldClock()
+  const pacer = new Pacer({clock})
+  const [turn = NaN] = await Promise.all(Array.from({length: 6}, () => pacer.turn(instance, stays)))
+  clock.ahead += 50_000
+  // Others come and are looked after meanwhile.
+  await pacer.turn('another.example.com:5432', stays)
+  expect(pacer.isBusy(instance, turn)).toBe(true)
+  clock.letGo()
+  pacer.slowDown(instance)
+  const careful = await pacer.turn(instance, stays)
+  expect((await pacer.turn(instance, stays)) - careful).toBeGreaterThan(100)
 })
