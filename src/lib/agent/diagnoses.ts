@@ -5,7 +5,6 @@
  *
  * A client that fails on purpose costs AWS little: answers are kept for a while, few are looked for at once, none for long.
  */
-import {setTimeout as sleep} from 'node:timers/promises'
 import type {Aws} from '../aws/aws.js'
 import type {AwsDatabase} from '../aws/aws-database.js'
 import {readDenial} from '../aws/denial.js'
@@ -18,6 +17,7 @@ import {denialFinding} from '../aws/permission-text.js'
 import {instanceOf} from '../aws/throttling.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import type {ServerError} from '../pgwire/server-error.js'
 
 /** A sign-in that failed. */
@@ -37,6 +37,8 @@ export interface DiagnosesOptions {
 
 /** A client waits; AWS answers in a tenth of it. */
 const deadlineMilliseconds = 4000
+/** For requests that were ended to say so. */
+const endMilliseconds = 500
 /** How long an answer holds for the same refusal. */
 const keptMilliseconds = 15_000
 /** And for somebody who asks whether a fix has helped. */
@@ -66,10 +68,9 @@ export class Diagnoses {
     const refused = {database, dbUser, refusal, isBusy}
     const read = readRefusal(refused)
     if (read ?? !isAboutSignIn(refusal)) return read
-    const signal = AbortSignal.timeout(deadlineMilliseconds)
     const [examination, standing] = await Promise.all([
       this.#examine(failed),
-      askAdmin ? within<UserStanding>(askAdmin(signal), 'unknown') : Promise.resolve<UserStanding>('unknown'),
+      askAdmin ? within<UserStanding>(askAdmin, 'unknown') : Promise.resolve<UserStanding>('unknown'),
     ])
     return diagnose(refused, examination, standing)
   }
@@ -132,9 +133,8 @@ export class Diagnoses {
   async #look({database, dbUser}: FailedSignIn): Promise<Examination> {
     this.#running += 1
     try {
-      const signal = AbortSignal.timeout(deadlineMilliseconds)
       return await within(
-        this.#options.aws.examine({database, dbUser, signal}),
+        (signal) => this.#options.aws.examine({database, dbUser, signal}),
         notLooked('AWS did not answer in time'),
       )
     } catch (error) {
@@ -147,16 +147,25 @@ export class Diagnoses {
 
 const keyOf = ({database, dbUser}: FailedSignIn): string => JSON.stringify([database, dbUser])
 
-/** Requests end with their signal; what does not is left behind. */
-async function within<T>(work: Promise<T>, instead: T): Promise<T> {
-  const late = new AbortController()
+/** Requests end with their signal, and with what they know by then; what does not is left behind. */
+async function within<T>(work: (signal: AbortSignal) => Promise<T>, instead: T): Promise<T> {
+  const end = new AbortController()
+  const forgets = [
+    afterRunning(deadlineMilliseconds, () => {
+      end.abort()
+    }),
+  ]
+  const left = new Promise<T>((resolve) => {
+    forgets.push(
+      afterRunning(deadlineMilliseconds + endMilliseconds, () => {
+        resolve(instead)
+      }),
+    )
+  })
   try {
-    return await Promise.race([
-      work.catch(() => instead),
-      sleep(deadlineMilliseconds + 500, instead, {signal: late.signal, ref: false}).catch(() => instead),
-    ])
+    return await Promise.race([work(end.signal).catch(() => instead), left])
   } finally {
-    late.abort()
+    for (const forget of forgets) forget()
   }
 }
 

@@ -5,6 +5,7 @@ import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import type {Labels} from '../core/labels.js'
 import type {Logger} from '../core/log.js'
+import {afterRunning} from '../core/running-time.js'
 import type {TargetHealth} from '../resources/database-server.js'
 import {policyOf, type HealthCheckConfig, type HealthPolicy} from '../resources/health-check-config.js'
 import type {Served} from './catalog.js'
@@ -222,13 +223,11 @@ class HealthCheck {
 function tryConnect(host: string, port: number, timeout: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({host, port})
-    const timer = setTimeout(() => {
+    const forget = afterRunning(timeout, () => {
       socket.destroy(new Error(`no answer from ${host}:${port} within ${timeout} ms`))
-    }, timeout)
-    socket.once('error', reject)
-    socket.once('close', () => {
-      clearTimeout(timer)
     })
+    socket.once('error', reject)
+    socket.once('close', forget)
     socket.once('connect', () => {
       socket.destroy()
       resolve()

@@ -1,6 +1,7 @@
 import type {Endpoint} from '../api/transport.js'
 import type {Logger} from '../core/log.js'
 import {WorkerPool, type Worker} from '../core/worker-pool.js'
+import {afterRunning} from '../core/running-time.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {DataDialer, ProxyAddress} from '../tunnel/data-connections.js'
 import type {CancelText, SessionOrder, SessionReport, SharedState, WorkerState} from './session-messages.js'
@@ -205,13 +206,13 @@ export class SessionWorkers {
     const number = this.#numbers
     return new Promise((resolve) => {
       const settle = (found = false): void => {
-        clearTimeout(timer)
+        forget()
         this.#requests.delete(number)
         resolve(found)
       }
-      const timer = setTimeout(() => {
+      const forget = afterRunning(milliseconds, () => {
         settle()
-      }, milliseconds)
+      })
       this.#requests.set(number, {worker, settle})
       void worker.send({...request, request: number}).then((sent) => {
         if (!sent) settle()

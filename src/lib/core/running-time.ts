@@ -9,13 +9,14 @@ const parts = 10
  */
 export function afterRunning(milliseconds: number, call: () => void): () => void {
   let left = parts
-  const timer = setInterval(() => {
-    left -= 1
-    if (left > 0) return
-    clearInterval(timer)
-    call()
-  }, milliseconds / parts)
+  const wait = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      left -= 1
+      if (left > 0) timer = wait()
+      else call()
+    }, milliseconds / parts)
+  let timer = wait()
   return () => {
-    clearInterval(timer)
+    clearTimeout(timer)
   }
 }

@@ -1,6 +1,7 @@
 import {connect as tcpConnect, type Socket} from 'node:net'
 import {connect as tlsConnect, type TLSSocket} from 'node:tls'
 import {messageOf, PosternError, type ErrorCode} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import {checkServerNames} from '../pki/server-names.js'
 import {formatAddress, type Address} from '../resources/endpoint.js'
 import {agentServerName} from '../resources/route.js'
@@ -107,7 +108,7 @@ function connectTls(
       identity.keepTicket(ticketOf, ticket)
     })
     const fail = (error: Error): void => {
-      clearTimeout(timer)
+      forget()
       signal?.removeEventListener('abort', giveUp)
       raw.destroy()
       socket.destroy()
@@ -122,9 +123,9 @@ function connectTls(
         ),
       )
     }
-    const timer = setTimeout(() => {
+    const forget = afterRunning(milliseconds, () => {
       fail(new Error(`no answer within ${milliseconds} ms`))
-    }, milliseconds)
+    })
     const onClose = (): void => {
       fail(new Error('the other end closed the connection'))
     }
@@ -136,7 +137,7 @@ function connectTls(
     socket.once('error', fail)
     socket.once('close', onClose)
     socket.once('secureConnect', () => {
-      clearTimeout(timer)
+      forget()
       signal?.removeEventListener('abort', giveUp)
       raw.off('error', fail).on('error', ignore)
       socket.off('error', fail).off('close', onClose).on('error', ignore)

@@ -1,4 +1,5 @@
 import type {Socket} from 'node:net'
+import {afterRunning} from '../core/running-time.js'
 import {splice, type SpliceCounts} from '../tunnel/splice.js'
 
 /** Where one client is joined with an agent: in this process, or in a worker (splice-workers.ts). */
@@ -44,12 +45,8 @@ export class LocalJoint implements Joint {
 /** Whether a byte comes in time; it is put back. */
 function answers(socket: Socket, milliseconds: number): Promise<boolean> {
   return new Promise((resolve) => {
-    let done = false
     const finish = (answered: boolean): void => {
-      // Past the deadline the verdict is already on its way when the answer overtakes it: the socket is the splice's by then.
-      if (done) return
-      done = true
-      clearTimeout(timer)
+      forget()
       socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause()
       resolve(answered)
     }
@@ -60,8 +57,7 @@ function answers(socket: Socket, milliseconds: number): Promise<boolean> {
       finish(true)
       socket.unshift(bytes)
     }
-    // After the poll phase: a process that was held up finds the answer in its socket before it judges.
-    const timer = setTimeout(() => setImmediate(onEnd), milliseconds)
+    const forget = afterRunning(milliseconds, onEnd)
     socket.on('data', onData).on('end', onEnd).on('close', onEnd).resume()
     if (socket.destroyed) onEnd()
   })

@@ -1,9 +1,10 @@
 import type {Socket} from 'node:net'
+import {afterRunning} from '../core/running-time.js'
 import {newNonce} from '../tunnel/preamble.js'
 
 interface Expected {
   readonly deliver: (socket: Socket | undefined) => void
-  readonly timer: NodeJS.Timeout
+  readonly forget: () => void
 }
 
 /** The data connections that agents were told to open: each nonce is good for one connection and for a short time. */
@@ -13,11 +14,8 @@ export class Nonces {
   /** A new nonce; `deliver` gets its connection, or nothing when none came in time or it was cancelled. */
   issue(milliseconds: number, deliver: (socket: Socket | undefined) => void): string {
     const nonce = newNonce()
-    const timer = setTimeout(() => {
-      // What came while this process was held up is looked at first.
-      setImmediate(() => this.claim(nonce, undefined))
-    }, milliseconds)
-    this.#expected.set(nonce, {deliver, timer})
+    const forget = afterRunning(milliseconds, () => this.claim(nonce, undefined))
+    this.#expected.set(nonce, {deliver, forget})
     return nonce
   }
 
@@ -26,7 +24,7 @@ export class Nonces {
     const expected = this.#expected.get(nonce)
     if (!expected) return false
     this.#expected.delete(nonce)
-    clearTimeout(expected.timer)
+    expected.forget()
     expected.deliver(socket)
     return true
   }

@@ -1,6 +1,7 @@
 import type {Socket} from 'node:net'
 import type {Logger} from '../core/log.js'
 import {WorkerPool, type Worker} from '../core/worker-pool.js'
+import {afterRunning} from '../core/running-time.js'
 import type {SpliceCounts} from '../tunnel/splice.js'
 import type {Joint} from './joint.js'
 import type {SpliceOrder, SpliceReport} from './splice-messages.js'
@@ -129,19 +130,14 @@ class WorkerJoint implements Joint {
   #answerWithin(milliseconds: number): Promise<boolean> {
     const begun = performance.now()
     return new Promise((resolve) => {
-      let isOpen = true
       const settle = (answered: boolean): void => {
-        isOpen = false
-        clearTimeout(timer)
+        forget()
         resolve(answered)
       }
-      const giveUp = (): void => {
-        if (!isOpen) return
+      const forget = afterRunning(milliseconds, () => {
         if (this.worker.heardAt < begun) this.worker.kill()
         settle(false)
-      }
-      // After the poll phase: a process that was held up hears its workers before it judges them.
-      const timer = setTimeout(() => setImmediate(giveUp), milliseconds)
+      })
       this.#answer = settle
     })
   }

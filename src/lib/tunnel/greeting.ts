@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 import {messageOf, PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 
 /**
  * Between our own ends (ALPN `postern/1`) the agent speaks first, one JSON line, after its checks of the certificate: with
@@ -31,7 +32,7 @@ export function readGreeting(stream: Duplex, timeoutMilliseconds: number): Promi
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0)
     const finish = (outcome: Greeting | PosternError): void => {
-      clearTimeout(timer)
+      forget()
       stream.off('readable', onReadable).off('error', onError).off('close', onClose).off('end', onClose)
       if (outcome instanceof PosternError) reject(outcome)
       else resolve(outcome)
@@ -63,9 +64,9 @@ export function readGreeting(stream: Duplex, timeoutMilliseconds: number): Promi
         }
       }
     }
-    const timer = setTimeout(() => {
+    const forget = afterRunning(timeoutMilliseconds, () => {
       fail(`sent no greeting within ${timeoutMilliseconds} ms`)
-    }, timeoutMilliseconds)
+    })
     stream.on('readable', onReadable).on('error', onError).on('close', onClose).on('end', onClose)
     onReadable()
   })

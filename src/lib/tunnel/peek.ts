@@ -12,6 +12,7 @@
  * PostgreSQL's requests: "Message Flow", §SSL Session Encryption and §GSSAPI Session Encryption.
  */
 import type {Socket} from 'node:net'
+import {afterRunning} from '../core/running-time.js'
 import {maximumHelloBytes, readClientHello} from './client-hello.js'
 import {readPreamble, type Preamble} from './preamble.js'
 
@@ -88,7 +89,7 @@ export function peek(socket: Socket, options: PeekOptions = {}): Promise<Peeked>
     const finish = (result: Peeked): void => {
       if (isOver) return
       isOver = true
-      clearTimeout(timer)
+      forget()
       socket.off('data', onData).off('end', onClosed).off('close', onClosed).pause()
       resolve(result)
     }
@@ -116,8 +117,7 @@ export function peek(socket: Socket, options: PeekOptions = {}): Promise<Peeked>
     const expire = (): void => {
       finish(rubbish(received.length === 0 ? 'it stayed silent' : 'its first message never ended'))
     }
-    // After the poll phase: a process that was held up finds the bytes in its socket before it judges.
-    const timer = setTimeout(() => setImmediate(expire), timeout)
+    const forget = afterRunning(timeout, expire)
     socket.on('data', onData).on('end', onClosed).on('close', onClosed)
   })
 }
