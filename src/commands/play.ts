@@ -11,7 +11,7 @@ import {listenToKeys} from '../lib/cli/keyboard.js'
 import {keysHelp, Player, speeds, type Speed} from '../lib/cli/player.js'
 import {withRecording} from '../lib/cli/recording-source.js'
 import {renderRecording} from '../lib/cli/recording-text.js'
-import {decodeText} from '../lib/pgwire/payload.js'
+import {decodeAs} from '../lib/pgwire/client-encoding.js'
 
 /** What is wrong with a recording is told this far. */
 const mostFlaws = 5
@@ -59,7 +59,7 @@ Your own sessions are yours to play; those of others need a role that allows you
       args.recording,
       () => openAdminConnection(flags, this.surroundings),
       async (chunks) => {
-        const events = readRecording(chunks, {decodeSql: decodeText, onFlaw: (flaw) => flaws.add(flaw)})
+        const events = readRecording(chunks, {decodeSql: decodeAs, onFlaw: (flaw) => flaws.add(flaw)})
         if (format === 'pty') await this.#inTime(events, speed ?? '1x', skipIdle)
         else
           await pipeline(Readable.from(renderRecording(format, events, {atOnce: follow})), process.stdout, {end: false})

@@ -15,6 +15,7 @@ import {systemClock} from '../../src/lib/core/clock.js'
 import {silentLogger} from '../../src/lib/core/log.js'
 import {recordedStatements} from '../e2e/drivers/recorded.js'
 import {sessionFacts} from '../lib/audit/facts.js'
+import {utf8} from '../../src/lib/pgwire/client-encoding.js'
 import {openSocketPair} from '../lib/pgwire/socket-pair.js'
 import {cuts, fuzz, segments} from './bounded.js'
 import {clientStreams, possibleAnswers} from './cases.js'
@@ -53,7 +54,7 @@ async function relayed(
     audit.started({})
     const options = {
       ...({client: client.server, database: server.client} as unknown as Pick<RelayOptions, 'client' | 'database'>),
-      ...{audit, clock: systemClock, longestName: 63},
+      ...{audit, clock: systemClock, longestName: 63, encoding: utf8},
       cancel: () => Promise.resolve(),
     }
     const relay = new Relay(options)

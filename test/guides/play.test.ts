@@ -203,6 +203,32 @@ it('SQL that is too long for an event is whole in the recording', async () => {
   expect(lines.slice(-5)).toEqual(['SUCCESS', '(1 row affected)', '', 'Session ended at TIME', ''])
 })
 
+it('a client in another encoding is played as its user read it, also SQL that is too long for an event', async () => {
+  const file = join(hosts.directory, 'latin1.sql')
+  const values = Array.from({length: 8000}, (_, number) => `(${number}, 'für £')`).join(',\n')
+  const sql = `select count(*) from (values ${values}) v;`
+  const script = `\\encoding LATIN1\nselect 'Grüße' as "größe";\n${sql}\nselect "größe";\n\\encoding UTF8\n`
+  await writeFile(file, Buffer.concat([Buffer.from(script, 'latin1'), Buffer.from("select 'Grüße';\n")]))
+  const sid = await session(['-f', file])
+  const queries = (await playJson(sid)).filter(({event}) => event === 'db.session.query')
+  expect(queries.map(({db_query: text, db_query_encoding: encoding}) => [text, encoding])).toEqual([
+    ["set client_encoding to 'LATIN1'", undefined],
+    ...[
+      ['select \'Grüße\' as "größe";', 'LATIN1'],
+      [sql, 'LATIN1'],
+      ['select "größe";', 'LATIN1'],
+    ],
+    ...[
+      ["set client_encoding to 'UTF8'", undefined],
+      ["select 'Grüße';", undefined],
+    ],
+  ])
+  expect(queries[1]).toMatchObject({columns: [{name: 'größe', type: 'text'}]})
+  const lines = await playText(sid)
+  expect(lines).toContain("           (7998, 'für £'),")
+  expect(lines).toContain('ERROR: column "größe" does not exist (SQLSTATE 42703)')
+})
+
 it('sessions side by side are not mixed', async () => {
   const before = new Set(await endedSessions())
   const run = (name: string): Promise<unknown> => {

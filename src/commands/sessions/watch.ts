@@ -10,7 +10,7 @@ import {formatData} from '../../lib/cli/output.js'
 import {requireSession, withRecording} from '../../lib/cli/recording-source.js'
 import {renderRecording} from '../../lib/cli/recording-text.js'
 import {renderSessions, sessionsData, silentAgents} from '../../lib/cli/session-text.js'
-import {decodeText} from '../../lib/pgwire/payload.js'
+import {decodeAs} from '../../lib/pgwire/client-encoding.js'
 
 const refreshMilliseconds = 2000
 /** Clears the terminal, and goes to its first line. */
@@ -41,7 +41,7 @@ export default class SessionsWatch extends BaseCommand {
       sid,
       () => openAdminConnection(choice, this.surroundings),
       async (chunks) => {
-        const events = readRecording(chunks, {decodeSql: decodeText, onFlaw: (flaw) => flaws.push(flaw)})
+        const events = readRecording(chunks, {decodeSql: decodeAs, onFlaw: (flaw) => flaws.push(flaw)})
         await pipeline(Readable.from(renderRecording(format, events, {atOnce: true})), process.stdout, {end: false})
       },
       {follow: true},

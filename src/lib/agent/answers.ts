@@ -14,6 +14,7 @@
 import type {SessionAudit} from '../audit/session-audit.js'
 import {Statement, type Fate} from '../audit/statement.js'
 import {trimText} from '../audit/trimming.js'
+import {clientEncoding, type ClientEncoding} from '../pgwire/client-encoding.js'
 import type {Payload} from '../pgwire/payload.js'
 import type {CommandTag, TransactionStatus} from '../pgwire/server-messages.js'
 import type {ServerError} from '../pgwire/server-error.js'
@@ -65,10 +66,22 @@ export class Answers {
     if (kind === 'describe' && subject instanceof Prepared) this.#names.described(subject, {types})
   }
 
+  /** Of the server's texts. */
+  get encoding(): ClientEncoding {
+    return this.#requests.encoding
+  }
+
+  /** The server has changed a setting that it tells of. */
+  parameterStatus(setting: {readonly name: string; readonly value: string} | undefined): void {
+    if (setting?.name !== 'client_encoding') return
+    this.#advance()
+    this.#requests.readAs(clientEncoding(setting.value))
+  }
+
   rowDescription(described: Payload): void {
     this.#advance()
     const {kind, subject} = this.#pipeline
-    const columns = this.#columns.read(described)
+    const columns = this.#columns.read(described, this.encoding.decode)
     if (kind === 'query' && subject instanceof Statement) subject.describe(columns)
     else if (kind === 'describe') {
       if (subject instanceof Prepared || subject instanceof Portal) this.#names.described(subject, {columns})
@@ -127,6 +140,7 @@ export class Answers {
 
   failed(error: ServerError, offset: number): void {
     this.#advance()
+    this.#requests.reread()
     this.#requests.copyOver(true)
     const {kind, subject} = this.#pipeline
     const code = error.code.slice(0, sqlStateLength)
@@ -220,6 +234,7 @@ export class Answers {
       } else if (kind !== 'copy-end') {
         return
       }
+      this.#requests.reread()
       const isNamed = subject instanceof Prepared || subject instanceof Portal
       if (isNamed && kind !== 'describe') this.#names.confirm(subject)
       this.#pipeline.shift()
@@ -230,6 +245,7 @@ export class Answers {
   #current(): Statement | undefined {
     this.#advance()
     const {kind, subject} = this.#pipeline
+    this.#requests.reread()
     if (kind === 'query' || kind === 'function') return statementOf(subject)
     if (kind !== 'execute' || !(subject instanceof Portal)) return undefined
     const portal = this.#requests.executed(subject)

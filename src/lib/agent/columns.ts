@@ -1,4 +1,4 @@
-import type {Payload} from '../pgwire/payload.js'
+import type {DecodeText, Payload} from '../pgwire/payload.js'
 import {decodeRowDescription, type Column} from '../pgwire/server-messages.js'
 import {typeName} from '../pgwire/type-names.js'
 
@@ -11,13 +11,15 @@ const nothing = Buffer.alloc(0)
 /** Names and types of result columns, as JSON. Programs ask for the same ones again and again. */
 export class Columns {
   #payload = nothing
+  #decode: DecodeText | undefined
   #json: string | undefined
 
-  /** What a RowDescription says; undefined when it contradicts itself. */
-  read(description: Payload): string | undefined {
+  /** What a RowDescription says; undefined when it contradicts itself. @param decode reads its names */
+  read(description: Payload, decode: DecodeText): string | undefined {
     const {payload, size} = description
-    if (this.#json !== undefined && this.#payload.equals(payload)) return this.#json
-    const columns = decodeRowDescription(description)
+    if (this.#json !== undefined && this.#decode === decode && this.#payload.equals(payload)) return this.#json
+    const columns = decodeRowDescription(description, decode)
+    this.#decode = decode
     this.#json = columns && describe(columns)
     this.#payload = size <= rememberedBytes ? Buffer.from(payload) : nothing
     return this.#json

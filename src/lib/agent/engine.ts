@@ -24,6 +24,7 @@ import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError, toPosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import type {StartupMessage} from '../pgwire/first-packet.js'
+import {clientEncoding} from '../pgwire/client-encoding.js'
 import {negotiateProtocol} from '../pgwire/protocol-version.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import {longestName} from '../resources/database-user.js'
@@ -251,6 +252,7 @@ export class Engine {
       audit,
       clock,
       longestName: longestName(type),
+      encoding: clientEncoding(signedIn.parameterStatus.findLast(([name]) => name === 'client_encoding')?.[1] ?? ''),
       cancel,
     })
     const session: RunningSession = {

@@ -3,12 +3,15 @@
  * the client sent before may fail, be skipped, or be SQL that gives the name to something else.
  */
 import type {Statement} from '../audit/statement.js'
+import type {ClientEncoding} from '../pgwire/client-encoding.js'
 import {decodeText} from '../pgwire/payload.js'
 import {NamedObjects} from './named-objects.js'
 import {Portal, Prepared} from './prepared.js'
 import {cursorName, preparedStatementName} from './statement-sql.js'
 
 export interface NamesOptions {
+  /** Of the client's texts. */
+  readonly encoding: () => ClientEncoding
   /** Bytes of names that the server tells apart. */
   readonly longestName: number
   /** A statement that was asked for turned out to be another one. */
@@ -74,7 +77,8 @@ export class Names {
     portal.unresolved = undefined
     if (!unresolved || !statement) return
     const prepared = this.#prepared.standing.get(unresolved.statementName)
-    if (prepared === portal.prepared) return
+    const isRead = unresolved.encoding === this.#options.encoding() && unresolved.sql === prepared?.sql
+    if (isRead && prepared === portal.prepared) return
     portal.prepared = prepared
     statement.subject = unresolved.describe(prepared)
     // The newer line counts.

@@ -3,6 +3,13 @@ export class Pipeline<Kind, Subject> {
   #kinds: Kind[] = []
   #subjects: Subject[] = []
   #first = 0
+  /** How many were pushed. */
+  pushed = 0
+
+  /** How many of them are answered. */
+  get answered(): number {
+    return this.pushed - this.length
+  }
 
   get length(): number {
     return this.#kinds.length - this.#first
@@ -18,6 +25,7 @@ export class Pipeline<Kind, Subject> {
   }
 
   push(kind: Kind, subject: Subject): void {
+    this.pushed += 1
     this.#kinds.push(kind)
     this.#subjects.push(subject)
   }
@@ -62,7 +70,9 @@ export class Pipeline<Kind, Subject> {
     const subjects = this.#subjects.filter(stays)
     this.#kinds = this.#kinds.filter(stays)
     this.#subjects = subjects
-    return length - subjects.length
+    const dropped = length - subjects.length
+    this.pushed -= dropped
+    return dropped
   }
 }
 

@@ -1,4 +1,5 @@
 import type {Statement} from '../audit/statement.js'
+import type {ClientEncoding} from '../pgwire/client-encoding.js'
 import type {NamedObject} from './named-objects.js'
 
 /** What an object takes beside its texts. */
@@ -13,7 +14,9 @@ export class Prepared implements NamedObject {
   weight: number
   readonly name: string
   /** Fields of an event that hold the SQL, as JSON without braces. */
-  readonly sql: string
+  sql: string
+  /** Reads it again, where it is not certain yet how the server will. */
+  reread: (() => string) | undefined
   readonly closed: boolean
 
   constructor(name: string, sql: string, types: readonly number[] = [], closed = false) {
@@ -37,6 +40,10 @@ export type Describe = (prepared: Prepared | undefined) => string
 interface Unresolved {
   readonly statementName: string
   readonly describe: Describe
+  /** By which it was read. */
+  readonly encoding: ClientEncoding
+  /** Of the prepared statement, as it was then. */
+  readonly sql: string | undefined
 }
 
 /** A prepared statement with parameters: what the client executes, at once or so many rows at a time. */

@@ -12,6 +12,7 @@ import type {SessionState} from '../api/live-session.js'
 import type {SessionAudit, SessionEnd} from '../audit/session-audit.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
+import type {ClientEncoding} from '../pgwire/client-encoding.js'
 import {ClientStream} from '../pgwire/client-stream.js'
 import type {Frame} from '../pgwire/frames.js'
 import {backend, frontend} from '../pgwire/message-types.js'
@@ -39,8 +40,6 @@ const unanswered = {most: 32_768, least: 24_576} as const
 /** An end of our own waits this long for a gap between the server's messages. */
 const gapMilliseconds = 1000
 
-const misplacedRequest = 'The client sent a request in the middle of COPY data.'
-
 const idleStates: Readonly<Record<string, SessionState>> = {
   T: 'idle in transaction',
   E: 'idle in failed transaction',
@@ -53,6 +52,8 @@ export interface RelayOptions {
   readonly clock: Clock
   /** Bytes of names that the server tells apart. */
   readonly longestName: number
+  /** Of the client's texts, as the server said it at sign-in. */
+  readonly encoding: ClientEncoding
   /** Asks the server to give up what it is doing. */
   readonly cancel: () => Promise<void>
 }
@@ -91,7 +92,7 @@ export class Relay {
       copiedIn: () => this.#fromClient.copyBytes,
     }
     const measurement = new Measurement(clock, passed)
-    this.#requests = new Requests(audit, measurement, options.longestName)
+    this.#requests = new Requests({...options, measurement})
     this.#answers = new Answers(audit, this.#requests, measurement, passed)
     audit.unrecorded = () => this.#requests.unrecorded()
     const turns = new Turns()
@@ -167,8 +168,8 @@ export class Relay {
       this.end(fatal(sqlStates.programLimitExceeded, reason, 'Close those that are not needed any more.'), reason)
       return
     }
-    if (this.#requests.misplaced) {
-      this.#violated(misplacedRequest)
+    if (this.#requests.misplaced !== undefined) {
+      this.#violated(this.#requests.misplaced)
       return
     }
     const end = malformed || terminated ? checked : safe
@@ -195,7 +196,7 @@ export class Relay {
     if (safe > 0 && client.writable) client.write(safe === chunk.length ? chunk : chunk.subarray(0, safe))
     audit.flushSoon(this.#onAuditFailure)
     if (violation) this.#violated(violation.reason)
-    else if (this.#requests.misplaced) this.#violated(misplacedRequest)
+    else if (this.#requests.misplaced !== undefined) this.#violated(this.#requests.misplaced)
     else if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
   }
 

@@ -4,6 +4,7 @@
  */
 import type {SessionAudit} from '../audit/session-audit.js'
 import {Statement} from '../audit/statement.js'
+import type {ClientEncoding} from '../pgwire/client-encoding.js'
 import type {Measurement} from './measurement.js'
 import {Names} from './names.js'
 import {Pipeline} from './pipeline.js'
@@ -17,10 +18,23 @@ export type Subject = Statement | Prepared | Portal | undefined
 /** Of a statement that nobody prepared on the wire. */
 export const unresolvedSql = '"db_query":"","unresolved":true'
 
+const misplacedInCopy = 'The client sent a request in the middle of COPY data.'
+const uncertainName =
+  'The client changed its encoding while requests were under way with names that another encoding makes others.'
+
 /** What a session may keep prepared: texts, parameters and names. */
 const maximumWeight = 16 * 1024 * 1024
 /** Statements that are prepared and not bound yet; with more of them their SQL is recorded at once. */
 const maximumUntold = 256
+
+interface RequestsOptions {
+  readonly audit: SessionAudit
+  readonly measurement: Measurement
+  /** Bytes of names that the server tells apart. */
+  readonly longestName: number
+  /** Of the client's texts, as the server said it at sign-in. */
+  readonly encoding: ClientEncoding
+}
 
 export class Requests {
   readonly names: Names
@@ -38,18 +52,23 @@ export class Requests {
   #syncsInCopy = 0
   /** Named statements with SQL that no record has: the server may run them all the same, for whoever sends EXECUTE. */
   readonly #untold = new Set<Prepared>()
-  /** The client has sent a request where nobody can say whether the server takes it. */
-  #misplaced = false
+  #misplaced: string | undefined
+  #encoding: ClientEncoding
+  /** The encoding was changed at least once. */
+  #rereads = false
+  /** Place in the pipeline of the last request behind another with a name that is not the same in every encoding. */
+  #uncertainName = -1
 
-  /** @param longestName bytes of names that the server tells apart */
-  constructor(audit: SessionAudit, measurement: Measurement, longestName: number) {
+  constructor({audit, measurement, longestName, encoding}: RequestsOptions) {
     this.#audit = audit
     this.#measurement = measurement
+    this.#encoding = encoding
     this.transactions = new Transactions((statement) => {
       this.#record(statement)
     }, couldCommitPartly)
     this.names = new Names({
       longestName,
+      encoding: () => this.#encoding,
       // The newer line counts.
       asked: (statement) => {
         audit.asked(statement)
@@ -65,8 +84,51 @@ export class Requests {
     return this.names.weight > maximumWeight
   }
 
-  /** Whether a request came in the middle of COPY data: the server ends such a session too, or nobody can say what it did. */
-  get misplaced(): boolean {
+  /** By which the client's texts are read. */
+  get encoding(): ClientEncoding {
+    return this.#encoding
+  }
+
+  /**
+   * The server reads all that the client sent behind what it works on by another encoding. It says so when it does, or
+   * before its next ReadyForQuery.
+   */
+  readAs(encoding: ClientEncoding): void {
+    if (encoding === this.#encoding) return
+    this.#encoding = encoding
+    this.#rereads = true
+    const {subject, answered} = this.pipeline
+    if (isRereadable(subject)) subject.reread = undefined
+    if (this.#uncertainName > answered) this.#misplaced = uncertainName
+  }
+
+  /** The server has come to what is next in order, and has read it by the encoding of now. */
+  reread(): void {
+    const {subject} = this.pipeline
+    if (!isRereadable(subject)) return
+    const {reread} = subject
+    subject.reread = undefined
+    if (!this.#rereads || !reread) return
+    if (subject instanceof Prepared) subject.sql = reread()
+    else {
+      subject.subject = reread()
+      // The newer line counts.
+      this.#audit.asked(subject)
+    }
+  }
+
+  /** A name in what the client sends now, as the server tells it from others. */
+  nameOf(text: string): string {
+    const isAscii = text === '' || Buffer.byteLength(text) === text.length
+    if (!isAscii && this.pipeline.length > 0) this.#uncertainName = this.pipeline.pushed
+    return this.names.of(text)
+  }
+
+  /**
+   * Why nobody can say what a request was, in one sentence: it came in the middle of COPY data, where the server ends a
+   * session too, or its names are no longer what they seemed.
+   */
+  get misplaced(): string | undefined {
     return this.#misplaced
   }
 
@@ -101,9 +163,11 @@ export class Requests {
     this.#ask('function', statement, size)
   }
 
-  parse(name: string, sql: string, types: readonly number[]): void {
+  /** @param reread the SQL, where what goes before is not answered */
+  parse(name: string, sql: string, types: readonly number[], reread?: () => string): void {
     if (this.#skips()) return
     const prepared = new Prepared(name, sql, types)
+    prepared.reread = reread
     this.names.put(prepared)
     this.pipeline.push('parse', prepared)
     if (name === '') return
@@ -122,7 +186,8 @@ export class Requests {
       return
     }
     const portal = new Portal(name, prepared, statement)
-    if (this.pipeline.length > 0) portal.unresolved = {statementName, describe}
+    if (this.pipeline.length > 0)
+      portal.unresolved = {statementName, describe, encoding: this.#encoding, sql: prepared?.sql}
     this.names.put(portal)
     this.pipeline.push('bind', portal)
   }
@@ -181,7 +246,8 @@ export class Requests {
     if (this.pipeline.kind !== 'query' && this.pipeline.kind !== 'execute') return
     const found = this.pipeline.indexOf('copy-end', 1)
     const end = found < 0 ? this.pipeline.length : found
-    for (let index = 1; index < end; index += 1) if (this.pipeline.at(index)?.kind !== 'sync') this.#misplaced = true
+    for (let index = 1; index < end; index += 1)
+      if (this.pipeline.at(index)?.kind !== 'sync') this.#misplaced = misplacedInCopy
     this.#inCopy = true
     this.#syncsInCopy += this.pipeline.drop('sync', end)
     if (found >= 0) this.pipeline.drop('copy-end', this.pipeline.indexOf('copy-end', 1) + 1)
@@ -207,7 +273,7 @@ export class Requests {
     if (this.#syncsInCopy > 0 && this.#hasRequestBeforeSync()) {
       // One of the Syncs in the COPY may be the next: then these are not skipped.
       this.pipeline.shift()
-      this.#misplaced = true
+      this.#misplaced = misplacedInCopy
       return
     }
     while (this.pipeline.kind !== undefined && this.pipeline.kind !== 'sync') this.skipOne()
@@ -233,7 +299,7 @@ export class Requests {
 
   /** Whether the server does not read what the client sends now. */
   #skips(): boolean {
-    if (this.#copying || (this.#skipping && this.#syncsInCopy > 0)) this.#misplaced = true
+    if (this.#copying || (this.#skipping && this.#syncsInCopy > 0)) this.#misplaced = misplacedInCopy
     return this.#skipping
   }
 
@@ -288,6 +354,11 @@ export class Requests {
     this.#measurement.begin(statement)
     this.#audit.asked(statement)
   }
+}
+
+/** Whether its text is read again when the encoding that the server takes it for turns out to be another. */
+function isRereadable(subject: Subject): subject is Statement | Prepared {
+  return subject !== undefined && !(subject instanceof Portal)
 }
 
 export function statementOf(subject: Subject): Statement | undefined {

@@ -54,8 +54,8 @@ export function parseHead(line: string): RecordingHead {
 }
 
 interface ReadingOptions {
-  /** Turns the bytes of SQL into text. */
-  readonly decodeSql: (bytes: Buffer) => string
+  /** Turns the bytes of SQL into text; `encoding` is PostgreSQL's name of theirs, where that is not UTF-8. */
+  readonly decodeSql: (bytes: Buffer, encoding: string | undefined) => string
   /** Hears, in one sentence each, what the recording lacks. */
   readonly onFlaw: (flaw: string) => void
 }
@@ -111,7 +111,7 @@ class LongSql {
   }
 
   /** The event with the whole of its SQL, if the pieces are that. */
-  complete(event: AuditEvent, decode: (bytes: Buffer) => string, onFlaw: (flaw: string) => void): AuditEvent {
+  complete(event: AuditEvent, decode: ReadingOptions['decodeSql'], onFlaw: (flaw: string) => void): AuditEvent {
     if (event.db_query_truncated !== true) return event
     const whole = Buffer.concat(this.#texts.get(event.db_query_parts) ?? [])
     if (createHash('sha256').update(whole).digest('hex') !== event.db_query_sha256) {
@@ -119,7 +119,8 @@ class LongSql {
       return event
     }
     const own = new Set(['db_query_truncated', 'db_query_parts'])
-    const complete = {...event, db_query: decode(whole)}
+    const {db_query_encoding: encoding} = event
+    const complete = {...event, db_query: decode(whole, typeof encoding === 'string' ? encoding : undefined)}
     return Object.fromEntries(Object.entries(complete).filter(([name]) => !own.has(name)))
   }
 }

@@ -169,7 +169,7 @@ export class SessionAudit implements OpenSession {
     this.#texts += 1
     const {text, sha256} = trimSql(sql)
     this.#newestSql = text
-    const field = `"db_query":${JSON.stringify(text)}`
+    const field = formatSql(text, sql.encoding)
     if (sha256 === undefined) return field
     if (!this.#isRecorded) return `${field},"db_query_truncated":true,"db_query_sha256":"${sha256}"`
     // With a hash of its own it was too long for a message to be kept, and its pieces are there already.
@@ -270,4 +270,10 @@ export class SessionAudit implements OpenSession {
     this.#pending = ''
     return lines
   }
+}
+
+/** The fields of SQL that an event takes whole. @param encoding PostgreSQL's name of the one it was in, where that was not UTF-8 */
+export function formatSql(text: string, encoding: string | undefined): string {
+  const field = `"db_query":${JSON.stringify(text)}`
+  return encoding === undefined ? field : `${field},"db_query_encoding":"${encoding}"`
 }

@@ -23,6 +23,8 @@ export class Statement {
   readonly number: number
   /** Fields of the event that say what was asked, as JSON without braces. */
   subject: string
+  /** Reads it again, where it is not certain yet how the server will. */
+  reread: (() => string) | undefined
   /** The client has asked for its execution, and the spool says so. */
   asked = false
   /** The server has more rows of it, for who asks again. */

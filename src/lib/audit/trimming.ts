@@ -5,6 +5,8 @@ export interface SqlText {
   readonly text: string
   /** The text as the client sent it; needed where it is not UTF-8. */
   readonly bytes?: Buffer | undefined
+  /** PostgreSQL's name of the encoding that the bytes are in, where that is not UTF-8. */
+  readonly encoding?: string | undefined
   /** Hex SHA-256 of the whole text when `text` is not the whole. */
   readonly sha256?: string | undefined
 }

@@ -1,9 +1,9 @@
 /** Values that hold values: arrays, ranges and multiranges (PostgreSQL's arrayfuncs.c, rangetypes.c, multirangetypes.c). */
-import {PayloadCursor} from './payload.js'
+import {PayloadCursor, type DecodeText} from './payload.js'
 import {typeIds as types} from './type-names.js'
 
-/** The text of an element; undefined for bytes that are no value of its type. */
-export type ElementText = (value: Buffer) => string | undefined
+/** The text of an element; undefined for bytes that are no value of its type. @param decode reads what is text in it */
+export type ElementText = (value: Buffer, decode: DecodeText) => string | undefined
 
 /** PostgreSQL's MAXDIM. */
 const maximumDimensions = 6
@@ -17,7 +17,12 @@ interface Dimension {
  * The number of dimensions, whether there is a NULL, the elements' type; of each dimension its length and lower bound; the
  * elements with their lengths, the last dimension's index running fastest.
  */
-export function arrayText(value: Buffer, elementType: number, element: ElementText | undefined): string | undefined {
+export function arrayText(
+  value: Buffer,
+  decode: DecodeText,
+  elementType: number,
+  element: ElementText | undefined,
+): string | undefined {
   const cursor = new PayloadCursor({payload: value, size: value.length})
   const count = cursor.int32()
   cursor.int32()
@@ -29,7 +34,10 @@ export function arrayText(value: Buffer, elementType: number, element: ElementTe
   const elements = dimensions.reduce((product, {length}) => product * length, 1)
   if (elements > value.length / 4) return undefined
   const delimiter = elementType === types.box ? ';' : ','
-  const text = nested(dimensions, 0, delimiter, () => readElement(cursor, element, delimiter))
+  const text = nested(dimensions, 0, delimiter, () => {
+    const text = readValue(cursor, decode, element)
+    return text === null ? 'NULL' : text === undefined ? undefined : quoteElement(text, delimiter)
+  })
   return text === undefined ? undefined : cursor.finish(boundsText(dimensions) + text)
 }
 
@@ -56,12 +64,12 @@ function nested(
   return `{${parts.join(delimiter)}}`
 }
 
-function readElement(cursor: PayloadCursor, element: ElementText, delimiter: string): string | undefined {
+/** A value after its length; null for NULL. */
+function readValue(cursor: PayloadCursor, decode: DecodeText, element: ElementText): string | null | undefined {
   const length = cursor.int32()
-  if (length === -1) return 'NULL'
+  if (length === -1) return null
   const bytes = cursor.bytes(length)
-  const text = cursor.stopped ? undefined : element(bytes)
-  return text === undefined ? undefined : quoteElement(text, delimiter)
+  return cursor.stopped ? undefined : element(bytes, decode)
 }
 
 function quoteElement(text: string, delimiter: string): string {
@@ -72,33 +80,33 @@ function quoteElement(text: string, delimiter: string): string {
 const rangeFlags = {empty: 1, lowerInclusive: 2, upperInclusive: 4, lowerInfinite: 8, upperInfinite: 16} as const
 
 /** A byte of flags, then the bounds that there are, with their lengths. */
-export function rangeText(value: Buffer, bound: ElementText): string | undefined {
+export function rangeText(value: Buffer, decode: DecodeText, bound: ElementText): string | undefined {
   const cursor = new PayloadCursor({payload: value, size: value.length})
   const flags = cursor.uint8()
   const has = (flag: keyof typeof rangeFlags): boolean => (flags & rangeFlags[flag]) !== 0
   if (has('empty')) return cursor.finish('empty')
-  const lower = has('lowerInfinite') ? '' : readBound(cursor, bound)
-  const upper = has('upperInfinite') ? '' : readBound(cursor, bound)
+  const lower = has('lowerInfinite') ? '' : readBound(cursor, decode, bound)
+  const upper = has('upperInfinite') ? '' : readBound(cursor, decode, bound)
   if (lower === undefined || upper === undefined) return undefined
   const open = has('lowerInclusive') && !has('lowerInfinite') ? '[' : '('
   const close = has('upperInclusive') && !has('upperInfinite') ? ']' : ')'
   return cursor.finish(`${open}${lower},${upper}${close}`)
 }
 
-function readBound(cursor: PayloadCursor, bound: ElementText): string | undefined {
+function readBound(cursor: PayloadCursor, decode: DecodeText, bound: ElementText): string | undefined {
   const bytes = cursor.bytes(cursor.int32())
-  const text = cursor.stopped ? undefined : bound(bytes)
+  const text = cursor.stopped ? undefined : bound(bytes, decode)
   return text?.includes(' ') === true ? `"${text}"` : text
 }
 
 /** The number of ranges, then the ranges with their lengths. */
-export function multirangeText(value: Buffer, range: ElementText): string | undefined {
+export function multirangeText(value: Buffer, decode: DecodeText, range: ElementText): string | undefined {
   const cursor = new PayloadCursor({payload: value, size: value.length})
   const count = cursor.uint32()
   const ranges: string[] = []
   while (ranges.length < count) {
     const bytes = cursor.bytes(cursor.int32())
-    const text = cursor.stopped ? undefined : range(bytes)
+    const text = cursor.stopped ? undefined : range(bytes, decode)
     if (text === undefined) return undefined
     ranges.push(text)
   }

@@ -1,5 +1,5 @@
 /** What text search looks at, and what it looks for (PostgreSQL's tsvector.c, tsquery.c). */
-import {decodeText, PayloadCursor} from './payload.js'
+import {PayloadCursor, type DecodeText} from './payload.js'
 
 /** A query of many operators is as deep as it is long. */
 const maximumDepth = 1000
@@ -10,13 +10,13 @@ const weightShift = 14
 const positionMask = 0x3fff
 
 /** The number of lexemes, then each: its text, the number of its positions, the positions with their weights. */
-export function tsvectorText(value: Buffer): string | undefined {
-  const cursor = new PayloadCursor({payload: value, size: value.length})
+export function tsvectorText(value: Buffer, decode: DecodeText): string | undefined {
+  const cursor = new PayloadCursor({payload: value, size: value.length}, decode)
   const count = cursor.int32()
   if (count < 0) return undefined
   const lexemes: string[] = []
   while (lexemes.length < count && !cursor.stopped) {
-    const text = quoteLexeme(decodeText(cursor.textBytes()))
+    const text = quoteLexeme(cursor.text())
     const positions = readPositions(cursor)
     lexemes.push(positions === '' ? text : `${text}:${positions}`)
   }
@@ -47,8 +47,8 @@ const priorities: Readonly<Record<number, number>> = {
 }
 
 /** The number of items, then these, an operator before what it works on, the right side first. */
-export function tsqueryText(value: Buffer): string | undefined {
-  const cursor = new PayloadCursor({payload: value, size: value.length})
+export function tsqueryText(value: Buffer, decode: DecodeText): string | undefined {
+  const cursor = new PayloadCursor({payload: value, size: value.length}, decode)
   cursor.uint32()
   const text = readItem(cursor, {parent: 0, isRight: false, depth: 0})
   return text === undefined ? undefined : cursor.finish(text)
@@ -75,7 +75,7 @@ const weightLetters = ['D', 'C', 'B', 'A'] as const
 function readOperand(cursor: PayloadCursor): string | undefined {
   const weight = cursor.uint8()
   const isPrefix = cursor.uint8() !== 0
-  const text = quoteLexeme(decodeText(cursor.textBytes()))
+  const text = quoteLexeme(cursor.text())
   const letters = [...weightLetters.keys()]
     .reverse()
     .map((bit) => (weight & (1 << bit) ? (weightLetters[bit] ?? '') : ''))

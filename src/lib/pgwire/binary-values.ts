@@ -9,31 +9,36 @@ import {circleText, lineText, pathText, pointsText, polygonText} from './binary-
 import {hardwareAddressText, networkText} from './binary-networks.js'
 import {float4Text, float8Text, numericText} from './binary-numbers.js'
 import {tsqueryText, tsvectorText} from './binary-text-search.js'
-import {decodeText} from './payload.js'
+import {decodeText, type DecodeText} from './payload.js'
 import {elementTypes, typeIds as types} from './type-names.js'
 
-/** The text of a value, undefined for a type that is not known and for bytes that are no value of it. */
-export function binaryText(type: number, value: Buffer): string | undefined {
+/**
+ * The text of a value, undefined for a type that is not known and for bytes that are no value of it.
+ * @param decode reads what is text in it, UTF-8 unless told otherwise
+ */
+export function binaryText(type: number, value: Buffer, decode: DecodeText = decodeText): string | undefined {
   const decoder = decoders.get(type)
-  if (decoder) return decoder(value)
+  if (decoder) return decoder(value, decode)
   const element = elementTypes.get(type)
-  return element === undefined ? undefined : arrayText(value, element, decoders.get(element))
+  return element === undefined ? undefined : arrayText(value, decode, element, decoders.get(element))
 }
 
 /** A decoder of values of one size only. */
 const sized =
   (size: number, read: ElementText): ElementText =>
-  (value) =>
-    value.length === size ? read(value) : undefined
+  (value, decode) =>
+    value.length === size ? read(value, decode) : undefined
+
+const text: ElementText = (value, decode) => decode(value)
 
 const uint4 = sized(4, (value) => String(value.readUInt32BE()))
 
 const range = (bound: ElementText): ElementText => {
-  return (value) => rangeText(value, bound)
+  return (value, decode) => rangeText(value, decode, bound)
 }
 
 const multirange = (bound: ElementText): ElementText => {
-  return (value) => multirangeText(value, range(bound))
+  return (value, decode) => multirangeText(value, decode, range(bound))
 }
 
 const int4 = sized(4, (value) => String(value.readInt32BE()))
@@ -56,10 +61,12 @@ const decoders: ReadonlyMap<number, ElementText> = new Map<number, ElementText>(
   [types.float4, sized(4, (value) => float4Text(value.readFloatBE()))],
   [types.float8, sized(8, (value) => float8Text(value.readDoubleBE()))],
   [types.numeric, numericText],
-  ...[types.text, types.varchar, types.bpchar, types.name, types.char, types.refcursor].map(withDecoder(decodeText)),
-  ...[types.json, types.xml, types.unknown].map(withDecoder(decodeText)),
+  ...[types.text, types.varchar, types.bpchar, types.name, types.refcursor].map(withDecoder(text)),
+  ...[types.json, types.xml, types.unknown].map(withDecoder(text)),
+  // A byte, whatever the encoding.
+  [types.char, (value) => decodeText(value)],
   ...[types.jsonb, types.jsonpath].map(
-    withDecoder((value) => (value[0] === 1 ? decodeText(value.subarray(1)) : undefined)),
+    withDecoder((value, decode) => (value[0] === 1 ? decode(value.subarray(1)) : undefined)),
   ),
   [types.uuid, sized(16, uuidText)],
   [types.tsvector, tsvectorText],

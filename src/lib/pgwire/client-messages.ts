@@ -1,10 +1,10 @@
 /**
  * What clients send, decoded for the audit (PostgreSQL documentation, "Message Formats"). Each decoder gives undefined when
- * the payload contradicts itself; of a cut payload it gives what was captured.
+ * the payload contradicts itself; of a cut payload it gives what was captured. Texts are UTF-8 unless told otherwise.
  */
 import {encodeMessage} from './message.js'
 import {frontend} from './message-types.js'
-import {decodeText, PayloadCursor, type Payload} from './payload.js'
+import {PayloadCursor, type DecodeText, type Payload} from './payload.js'
 
 export interface Query {
   readonly sql: string
@@ -30,6 +30,8 @@ export interface Bind {
   /** 0 text, 1 binary; none, one for all, or one per parameter. */
   readonly formats: readonly number[]
   readonly parameters: readonly ParameterValue[]
+  /** The last of these is not whole. */
+  readonly isCut?: boolean
   readonly resultFormats: readonly number[]
 }
 
@@ -49,45 +51,48 @@ export interface FunctionCall {
   readonly functionOid: number
   readonly formats: readonly number[]
   readonly parameters: readonly ParameterValue[]
+  /** The last of these is not whole. */
+  readonly isCut?: boolean
   readonly resultFormat: number
 }
 
 /** How a client says goodbye. */
 export const terminate = encodeMessage(frontend.terminate)
 
-export function decodeQuery(payload: Payload): Query | undefined {
-  const cursor = new PayloadCursor(payload)
+export function decodeQuery(payload: Payload, decode?: DecodeText): Query | undefined {
+  const cursor = new PayloadCursor(payload, decode)
   const sqlBytes = cursor.textBytes()
-  return cursor.finish({sql: decodeText(sqlBytes), sqlBytes})
+  return cursor.finish({sql: cursor.decoded(sqlBytes), sqlBytes})
 }
 
-export function decodeParse(payload: Payload): Parse | undefined {
-  const cursor = new PayloadCursor(payload)
+export function decodeParse(payload: Payload, decode?: DecodeText): Parse | undefined {
+  const cursor = new PayloadCursor(payload, decode)
   const statement = cursor.text()
   const sqlBytes = cursor.textBytes()
+  const sql = cursor.decoded(sqlBytes)
   const parameterTypes = readList(cursor, () => cursor.uint32())
-  return cursor.finish({statement, sql: decodeText(sqlBytes), sqlBytes, parameterTypes})
+  return cursor.finish({statement, sql, sqlBytes, parameterTypes})
 }
 
-export function decodeBind(payload: Payload): Bind | undefined {
-  const cursor = new PayloadCursor(payload)
+export function decodeBind(payload: Payload, decode?: DecodeText): Bind | undefined {
+  const cursor = new PayloadCursor(payload, decode)
   const portal = cursor.text()
   const statement = cursor.text()
-  const {formats, parameters} = readParameters(cursor)
+  const given = readParameters(cursor)
   const resultFormats = readList(cursor, () => cursor.uint16())
-  return cursor.finish({portal, statement, formats, parameters, resultFormats})
+  return cursor.finish({portal, statement, ...given, resultFormats})
 }
 
-export function decodeExecute(payload: Payload): Execute | undefined {
-  const cursor = new PayloadCursor(payload)
+export function decodeExecute(payload: Payload, decode?: DecodeText): Execute | undefined {
+  const cursor = new PayloadCursor(payload, decode)
   const portal = cursor.text()
   const maximumRows = Math.max(0, cursor.int32())
   return cursor.finish({portal, maximumRows})
 }
 
 /** Decodes Describe and Close, which look alike. */
-export function decodeTarget(payload: Payload): Target | undefined {
-  const cursor = new PayloadCursor(payload)
+export function decodeTarget(payload: Payload, decode?: DecodeText): Target | undefined {
+  const cursor = new PayloadCursor(payload, decode)
   const letter = String.fromCharCode(cursor.uint8())
   const name = cursor.text()
   if (letter === 'S') return cursor.finish({kind: 'statement', name})
@@ -97,9 +102,9 @@ export function decodeTarget(payload: Payload): Target | undefined {
 export function decodeFunctionCall(payload: Payload): FunctionCall | undefined {
   const cursor = new PayloadCursor(payload)
   const functionOid = cursor.uint32()
-  const {formats, parameters} = readParameters(cursor)
+  const given = readParameters(cursor)
   const resultFormat = cursor.uint16()
-  return cursor.finish({functionOid, formats, parameters, resultFormat})
+  return cursor.finish({functionOid, ...given, resultFormat})
 }
 
 /** An Int16 count and as many items. */
@@ -114,7 +119,7 @@ function readList<T>(cursor: PayloadCursor, read: () => T): T[] {
   return items
 }
 
-function readParameters(cursor: PayloadCursor): Pick<Bind, 'formats' | 'parameters'> {
+function readParameters(cursor: PayloadCursor): Pick<Bind, 'formats' | 'parameters' | 'isCut'> {
   const formats = readList(cursor, () => cursor.uint16())
   const count = cursor.uint16()
   // The server applies the same rule; without it we and the server could read different values.
@@ -125,5 +130,5 @@ function readParameters(cursor: PayloadCursor): Pick<Bind, 'formats' | 'paramete
     if (cursor.stopped) break
     parameters.push(length === -1 ? null : cursor.bytes(length))
   }
-  return {formats, parameters}
+  return cursor.stopped ? {formats, parameters, isCut: true} : {formats, parameters}
 }

@@ -7,12 +7,23 @@ export interface Payload {
   readonly size: number
 }
 
+/** Bytes as text. @param isCut the text goes on: an incomplete character at the end is left out */
+export type DecodeText = (bytes: Buffer, isCut?: boolean) => string
+
 /**
- * Bytes as text, so that different bytes never become the same text: in a value that is not UTF-8 each byte above 0x7f
- * becomes a lone surrogate (as in Python's PEP 383), which valid UTF-8 never decodes to. Statement names are compared by it.
+ * UTF-8 as text, so that different bytes never become the same text: what is not UTF-8 is kept byte for byte. Statement
+ * names are compared by it.
  */
-export function decodeText(bytes: Buffer): string {
-  if (isUtf8(bytes)) return bytes.toString('utf8')
+export const decodeText: DecodeText = (bytes, isCut = false) => {
+  const whole = isCut ? wholeCharacters(bytes) : bytes
+  return isUtf8(whole) ? whole.toString('utf8') : keepBytes(whole)
+}
+
+/**
+ * Bytes that are no text we can read: each one above 0x7f becomes a lone surrogate (as in Python's PEP 383), which no text
+ * decodes to.
+ */
+export function keepBytes(bytes: Buffer): string {
   return bytes
     .toString('latin1')
     .replace(/[\u0080-\u00ff]/g, (character) => String.fromCharCode(0xdc00 + character.charCodeAt(0)))
@@ -39,12 +50,15 @@ function wholeCharacters(bytes: Buffer): Buffer {
 export class PayloadCursor {
   readonly #bytes: Buffer
   readonly #cut: boolean
+  readonly #decode: DecodeText
   #offset = 0
   #stopped = false
   #lied = false
 
-  constructor({payload, size}: Payload) {
+  /** @param decode reads its texts */
+  constructor({payload, size}: Payload, decode = decodeText) {
     this.#bytes = payload
+    this.#decode = decode
     this.#cut = payload.length < size
   }
 
@@ -79,7 +93,12 @@ export class PayloadCursor {
 
   /** Text up to its NUL. */
   text(): string {
-    return decodeText(this.textBytes())
+    return this.decoded(this.textBytes())
+  }
+
+  /** The field that was just read, as text. */
+  decoded(bytes: Buffer): string {
+    return this.#decode(bytes, this.#stopped)
   }
 
   /** The bytes of a text up to its NUL. */
@@ -91,7 +110,7 @@ export class PayloadCursor {
       return bytes
     }
     this.#runOut()
-    return wholeCharacters(this.#leftover())
+    return this.#leftover()
   }
 
   /** For a value that no honest sender writes. */

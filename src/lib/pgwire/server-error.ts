@@ -1,6 +1,6 @@
 import {cstring, encodeMessage, endOfList} from './message.js'
 import {backend} from './message-types.js'
-import {PayloadCursor, type Payload} from './payload.js'
+import {PayloadCursor, type DecodeText, type Payload} from './payload.js'
 
 /** The fields of an ErrorResponse or NoticeResponse that people read. */
 export interface ServerError {
@@ -45,8 +45,8 @@ export function encodeNoticeResponse(notice: ServerError): Buffer {
 }
 
 /** Fields of an ErrorResponse or NoticeResponse. Whatever is missing or cut is filled in: an error must never be lost over its form. */
-export function decodeServerError(payload: Payload): ServerError {
-  const cursor = new PayloadCursor(payload)
+export function decodeServerError(payload: Payload, decode?: DecodeText): ServerError {
+  const cursor = new PayloadCursor(payload, decode)
   const fields = new Map<string, string>()
   while (!cursor.stopped) {
     const code = cursor.uint8()

@@ -4,7 +4,7 @@
  */
 import {cstring, encodeMessage, int32} from './message.js'
 import {backend} from './message-types.js'
-import {PayloadCursor, type Payload} from './payload.js'
+import {PayloadCursor, type DecodeText, type Payload} from './payload.js'
 
 /** Idle, in a transaction block, in a failed transaction block. */
 export type TransactionStatus = 'I' | 'T' | 'E'
@@ -93,8 +93,8 @@ export function decodeParameterDescription(payload: Payload): number[] | undefin
 }
 
 /** Also in the form that Redshift has for its own drivers: each column goes on with what is known of its table. */
-export function decodeRowDescription(payload: Payload): Column[] | undefined {
-  return readColumns(payload, () => undefined) ?? readColumns(payload, skipRedshiftColumn)
+export function decodeRowDescription(payload: Payload, decode?: DecodeText): Column[] | undefined {
+  return readColumns(payload, decode, () => undefined) ?? readColumns(payload, decode, skipRedshiftColumn)
 }
 
 /** Its schema, table, name there and catalog, and bits (QueryExecutorImpl.receiveFields of amazon-redshift-jdbc-driver). */
@@ -103,8 +103,12 @@ function skipRedshiftColumn(cursor: PayloadCursor): void {
   cursor.uint16()
 }
 
-function readColumns(payload: Payload, skipMore: (cursor: PayloadCursor) => void): Column[] | undefined {
-  const cursor = new PayloadCursor(payload)
+function readColumns(
+  payload: Payload,
+  decode: DecodeText | undefined,
+  skipMore: (cursor: PayloadCursor) => void,
+): Column[] | undefined {
+  const cursor = new PayloadCursor(payload, decode)
   const count = cursor.uint16()
   const columns: Column[] = []
   while (columns.length < count) {

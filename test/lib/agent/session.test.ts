@@ -30,7 +30,8 @@ beforeAll(async () => {
   plane = await Plane.create()
   postgres = await startPostgresFor(
     plane,
-    'CREATE ROLE alice LOGIN; CREATE TABLE products (id int); GRANT ALL ON products TO alice',
+    `CREATE ROLE alice LOGIN; CREATE TABLE products (id int); GRANT ALL ON products TO alice;
+     CREATE TABLE words (word text, number serial); GRANT ALL ON words, words_number_seq TO alice`,
   )
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
 })
@@ -309,6 +310,162 @@ describe('a session', () => {
     const {socket, opening} = await openSession(rig, guest, {database: 'alice'})
     expect(opening.at(-1)?.type).toBe('Z')
     socket.destroy()
+  })
+})
+
+describe('a client in another encoding', () => {
+  const told = (events: readonly Readonly<Record<string, unknown>>[]): unknown[][] =>
+    events
+      .filter(({event}) => event === 'db.session.query')
+      .map(({db_query: sql, db_query_encoding: encoding, db_query_parameters: parameters}) => [
+        sql,
+        encoding,
+        parameters,
+      ])
+
+  const bytesIn = async (encoding: string, text: string): Promise<Buffer> => {
+    const [row] = await postgres.execute(`select convert_to($$${text}$$, '${encoding}') as bytes`)
+    return row?.bytes as Buffer
+  }
+
+  const queryOf = (sql: Buffer): Buffer => encodeMessage(frontend.query, sql, Buffer.from([0]))
+
+  it.each([
+    ['LATIN1', 'für 1£'],
+    ['WIN1252', 'für 1€'],
+    ['WIN1251', 'привет'],
+    ['SJIS', '表示ソート'],
+    ['EUC_JP', '日本語'],
+    ['EUC_KR', '한국어'],
+    ['BIG5', '許功蓋'],
+    ['GB18030', '简体😀'],
+  ])('is audited as the server reads it: %s', async (encoding, text) => {
+    const name = `in ${encoding}`
+    const {socket, reader} = await openSession(rig, await rig.guest(), {
+      application_name: name,
+      client_encoding: encoding,
+    })
+    const sql = `insert into words values ('${text}') /* ${encoding} */`
+    const value = await bytesIn(encoding, text)
+    socket.write(queryOf(await bytesIn(encoding, sql)))
+    await reader.until('Z')
+    const insert = await bytesIn(encoding, `insert into words values ($1) /* ${text} */`)
+    socket.write(
+      Buffer.concat([
+        encodeMessage(frontend.parse, value, Buffer.from([0]), insert, Buffer.from([0, 0, 1]), int32(25)),
+        encodeMessage(
+          frontend.bind,
+          Buffer.from([0]),
+          value,
+          Buffer.from([0, 0, 1, 0, 1, 0, 1]),
+          int32(value.length),
+          value,
+          Buffer.from([0, 0]),
+        ),
+        ...[encodeMessage(frontend.execute, Buffer.from([0]), int32(0)), sync],
+      ]),
+    )
+    await reader.until('Z')
+    socket.write(queryOf(await bytesIn(encoding, `select 1 as "${text}"`)))
+    await reader.until('Z')
+    socket.write(queryOf(await bytesIn(encoding, `select "${text}"`)))
+    await reader.until('Z')
+    socket.write(terminate)
+    await closed(socket)
+
+    const events = await eventsOf(name)
+    expect(told(events)).toEqual([
+      [sql, encoding, undefined],
+      [`insert into words values ($1) /* ${text} */`, encoding, [text]],
+      [`select 1 as "${text}"`, encoding, undefined],
+      [`select "${text}"`, encoding, undefined],
+    ])
+    expect(events[2]).toMatchObject({statement_name: text})
+    expect(events[3]).toMatchObject({columns: [{name: text, type: 'int4'}]})
+    expect(events[4]?.error).toBe(`ERROR: column "${text}" does not exist (SQLSTATE 42703)`)
+    expect(await postgres.execute(`select count(*)::int as count from words where word = $$${text}$$`)).toEqual([
+      {count: 2},
+    ])
+  })
+
+  it('keeps bytes that its encoding does not have, and SQL in ASCII as it is', async () => {
+    const name = 'in bytes'
+    const {socket, reader} = await openSession(rig, await rig.guest(), {
+      application_name: name,
+      client_encoding: 'WIN1251',
+    })
+    for (const sql of ["select 'plain'", "select '\x98\xe9'"]) {
+      socket.write(queryOf(Buffer.from(sql, 'latin1')))
+      await reader.until('Z')
+    }
+    socket.write(terminate)
+    const events = await eventsOf(name)
+    expect(told(events)).toEqual([
+      ["select 'plain'", undefined, undefined],
+      ["select '\udc98й'", 'WIN1251', undefined],
+    ])
+    expect(events[2]).toMatchObject({success: false, sqlstate: '22P05'})
+  })
+
+  it('changes it: what the server reads from then on is read so, also when it was sent before', async () => {
+    const name = 'changing'
+    const {socket, reader} = await openSession(rig, await rig.guest(), {
+      application_name: name,
+      client_encoding: 'UTF8',
+    })
+    const word = (text: string): Buffer => queryOf(Buffer.from(`insert into words values ('${text}') /* changing */`))
+    const bound = Buffer.concat([
+      encodeMessage(
+        frontend.parse,
+        cstring(''),
+        cstring("insert into words values ($1 || 'ñ') /* changing */"),
+        Buffer.from([0, 0]),
+      ),
+      encodeMessage(frontend.bind, Buffer.from([0, 0, 0, 0, 0, 1]), int32(2), Buffer.from('ô'), Buffer.from([0, 0])),
+      ...[encodeMessage(frontend.execute, Buffer.from([0]), int32(0)), sync],
+    ])
+    // All at once: the server comes to most of it when the encoding is another one.
+    socket.write(
+      Buffer.concat([
+        ...[word('é'), query('set client_encoding to LATIN1'), word('è'), bound],
+        ...[
+          query("select set_config('client_encoding', 'WIN1251', false)"),
+          word('ê'),
+          bound,
+          query('reset client_encoding'),
+          word('ë'),
+        ],
+      ]),
+    )
+    for (let answers = 0; answers < 9; answers += 1) await reader.until('Z')
+    socket.write(word('ü'))
+    await reader.until('Z')
+    socket.write(terminate)
+
+    const events = await eventsOf(name)
+    const sent = told(events).filter(([sql]) => String(sql).includes('words'))
+    const sqlOf = (text: string): string => `insert into words values ('${text}') /* changing */`
+    const boundIn = (text: string): string => `insert into words values ($1 || '${text}') /* changing */`
+    expect(sent).toEqual([
+      [sqlOf('é'), undefined, undefined],
+      [sqlOf('Ã¨'), 'LATIN1', undefined],
+      [boundIn('Ã±'), 'LATIN1', ['Ã´']],
+      [sqlOf('ГЄ'), 'WIN1251', undefined],
+      [boundIn('Г±'), 'WIN1251', ['Гґ']],
+      [sqlOf('ë'), undefined, undefined],
+      [sqlOf('ü'), undefined, undefined],
+    ])
+    const words = await postgres.execute("select word from words where word ~ '^(é|Ã|Г|ë|ü)' order by number")
+    expect(words.map(({word: each}) => each)).toEqual(['é', 'Ã¨', 'Ã´Ã±', 'ГЄ', 'ГґГ±', 'ë', 'ü'])
+  })
+
+  it('may not change it while the names of prepared statements are under way that it makes others', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'renaming'})
+    const parse = encodeMessage(frontend.parse, cstring('é'), cstring('select 1'), Buffer.from([0, 0]))
+    socket.write(Buffer.concat([query('set client_encoding to LATIN1'), parse, sync]))
+    expect(await reader.error()).toMatchObject({code: '08P01', severity: 'FATAL'})
+    const events = await eventsOf('renaming')
+    expect(events.at(-1)?.reason).toMatch(/^The client changed its encoding while requests were under way/)
   })
 })
 

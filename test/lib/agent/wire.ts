@@ -6,6 +6,7 @@ import type {AuditEvent} from '../../../src/lib/audit/event.js'
 import {SessionAudit} from '../../../src/lib/audit/session-audit.js'
 import type {Spool} from '../../../src/lib/audit/spool.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
+import {utf8} from '../../../src/lib/pgwire/client-encoding.js'
 import {ClientStream} from '../../../src/lib/pgwire/client-stream.js'
 import {cstring, encodeMessage, int32} from '../../../src/lib/pgwire/message.js'
 import {backend, frontend} from '../../../src/lib/pgwire/message-types.js'
@@ -120,7 +121,7 @@ export class Wire {
       copiedIn: () => this.#client.copyBytes,
     }
     const measurement = new Measurement(systemClock, passed)
-    this.requests = new Requests(this.audit, measurement, 63)
+    this.requests = new Requests({audit: this.audit, measurement, longestName: 63, encoding: utf8})
     this.#answers = new Answers(this.audit, this.requests, measurement, passed)
   }
 

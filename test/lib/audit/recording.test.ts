@@ -22,7 +22,7 @@ async function read(text: string, step = 65_536): Promise<{events: AuditEvent[];
     }
   }
   const events: AuditEvent[] = []
-  const options = {decodeSql: decodeText, onFlaw: (flaw: string) => flaws.push(flaw)}
+  const options = {decodeSql: (bytes: Buffer) => decodeText(bytes), onFlaw: (flaw: string) => flaws.push(flaw)}
   for await (const event of readRecording(chunks(), options)) events.push(event)
   return {events, flaws}
 }
