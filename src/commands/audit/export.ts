@@ -1,9 +1,7 @@
-import {Readable} from 'node:stream'
-import {pipeline} from 'node:stream/promises'
 import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
-import {exportEvents, type ExportedPage} from '../../lib/cli/event-export.js'
+import {exportEvents, writePages} from '../../lib/cli/event-export.js'
 import {eventFlags, eventQuery} from '../../lib/cli/event-flags.js'
 import {adminFlags} from '../../lib/cli/flags.js'
 import {readOptionalFile, writePrivateFile} from '../../lib/config/private-file.js'
@@ -45,15 +43,9 @@ With --follow it goes on with what happens, and waits for a control plane that i
           this.say(`${reason} Trying again.`)
         },
       })
-      await pipeline(Readable.from(written(pages, file)), process.stdout, {end: false})
+      await writePages(pages, process.stdout, async (cursor) => {
+        if (file !== undefined) await writePrivateFile(file, `${cursor}\n`)
+      })
     })
-  }
-}
-
-/** The lines of pages; the cursor of each is kept when its lines are on their way. */
-async function* written(pages: AsyncIterable<ExportedPage>, file: string | undefined): AsyncGenerator<string> {
-  for await (const {lines, cursor} of pages) {
-    yield lines
-    if (file !== undefined) await writePrivateFile(file, `${cursor}\n`)
   }
 }

@@ -172,6 +172,8 @@ export interface EventsResponse {
   readonly older?: string
   /** Where to go on; absent when there is no more. */
   readonly cursor?: string
+  /** Behind the cursor that was given there is nothing else up to this one. */
+  readonly seen?: string
 }
 
 export const authorityTypes = ['host', 'user', 'db', 'db_client'] as const

@@ -93,12 +93,13 @@ export class AuditLog {
 
   /** @throws PosternError INVALID when the cursor is none of ours */
   async list(filter: EventFilter): Promise<EventsResponse> {
-    const {cursor, wait = 0} = filter
+    const {wait = 0} = filter
     const deadline = this.#clock.monotonic() + wait * 1000
-    for (;;) {
+    for (let {cursor} = filter; ;) {
       const appended = this.#nextAppend(Math.max(0, deadline - this.#clock.monotonic()))
-      const answer = await this.#list(filter)
+      const answer = await this.#list({...filter, cursor})
       if (cursor === undefined || answer.events.length > 0 || this.#clock.monotonic() >= deadline) return answer
+      cursor = answer.seen
       await appended
     }
   }
@@ -117,7 +118,7 @@ export class AuditLog {
     limit,
   }: EventFilter): Promise<EventsResponse> {
     const having = {db_service: db, code, success}
-    const {bodies, positions, next} = await this.#backend.listEvents({
+    const {bodies, positions, next, seen} = await this.#backend.listEvents({
       ...{user, sid, limit, events: event, having: withoutUndefined(having)},
       from: from === undefined ? undefined : Date.parse(from),
       to: to === undefined ? undefined : Date.parse(to),
@@ -129,6 +130,7 @@ export class AuditLog {
       events: bodies.map((body, index) => readBody(body, positions[index] ?? 0)),
       cursors: positions.map(String),
       ...(next === undefined ? {} : {cursor: String(next)}),
+      ...(seen === undefined ? {} : {seen: String(seen)}),
       ...(cursor === undefined && oldest !== undefined && bodies.length === limit ? {older: String(oldest)} : {}),
     }
   }

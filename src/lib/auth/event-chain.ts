@@ -4,6 +4,7 @@
  * each row, so that the row can be named: one that is forged to fit it still breaks the link.
  */
 import {createHash, hash} from 'node:crypto'
+import {setImmediate as othersTurn} from 'node:timers/promises'
 import {crc32} from 'node:zlib'
 import type {VerificationLine} from '../api/verification.js'
 import {isSignedBy, type SealingKey, type SealKeys} from '../audit/seal.js'
@@ -15,6 +16,7 @@ type Problem = Extract<VerificationLine, {type: 'problem'}>
 /** Hex, of each row. */
 const checksumCharacters = 8
 const pageSize = 500
+const rowsAtOnce = 200
 
 /** What seals events, with this key. */
 export function eventSealer(key: SealingKey): EventSealer {
@@ -255,7 +257,9 @@ class Rows {
 
   async #next(position: number): Promise<StoredEvent | undefined> {
     if (this.#ahead.length === 0) {
-      this.#ahead = (await this.#backend.storedEvents({after: this.#read, limit: pageSize})).reverse()
+      // The database answers in this thread, and a log is long: others have their turn between its pages.
+      await othersTurn()
+      this.#ahead = (await this.#backend.storedEvents({after: this.#read, limit: rowsAtOnce})).reverse()
       this.#read = this.#ahead[0]?.position ?? this.#read
     }
     return (this.#ahead.at(-1)?.position ?? Infinity) <= position ? this.#ahead.pop() : undefined

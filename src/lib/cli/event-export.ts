@@ -1,3 +1,4 @@
+import type {Writable} from 'node:stream'
 import {setTimeout as sleep} from 'node:timers/promises'
 import type {ApiClient} from '../api/client.js'
 import type {ListEventsQuery} from '../api/requests.js'
@@ -15,7 +16,7 @@ export interface ExportOptions {
 }
 
 export interface ExportedPage {
-  /** One event on each line, with its cursor. */
+  /** One event on each line, with its cursor; none where nothing fits the question. */
   readonly lines: string
   /** To go on behind them. */
   readonly cursor: string
@@ -32,10 +33,10 @@ export async function* exportEvents(options: ExportOptions): AsyncGenerator<Expo
   for (let failures = 0; ;) {
     try {
       const wait = follow ? {wait: waitSeconds} : {}
-      const {events, cursors, cursor: next} = await client.events({...query, cursor, limit: pageSize, ...wait})
+      const {events, cursors, cursor: next, seen} = await client.events({...query, cursor, limit: pageSize, ...wait})
       failures = 0
-      const last = cursors.at(-1)
-      if (last !== undefined) {
+      const last = seen ?? cursors.at(-1) ?? cursor
+      if (last !== cursor) {
         cursor = last
         yield {lines: events.map((event, index) => formatEvent(event, cursors[index] ?? '')).join(''), cursor}
       }
@@ -47,6 +48,23 @@ export async function* exportEvents(options: ExportOptions): AsyncGenerator<Expo
       failures += 1
       await sleep(full * (0.5 + Math.random() / 2))
     }
+  }
+}
+
+/** Writes pages, each when whoever reads has taken the one before. @param keep is told a cursor when all before it is out */
+export async function writePages(
+  pages: AsyncIterable<ExportedPage>,
+  output: Writable,
+  keep: (cursor: string) => Promise<void>,
+): Promise<void> {
+  for await (const {lines, cursor} of pages) {
+    await new Promise<void>((resolve, reject) => {
+      output.write(lines, (error) => {
+        if (error) reject(error)
+        else resolve()
+      })
+    })
+    await keep(cursor)
   }
 }
 

@@ -102,6 +102,8 @@ export interface EventPage {
   readonly positions: readonly number[]
   /** Position of the last event; absent when nothing is behind it. */
   readonly next?: number
+  /** Behind the position that was asked for nothing else matches up to this one; absent when the newest were asked for. */
+  readonly seen?: number
 }
 
 /** A session began or ended, as its agent told it. */

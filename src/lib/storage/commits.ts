@@ -67,6 +67,8 @@ export class Commits {
   async close(closeDatabase: () => Promise<void>): Promise<void> {
     clearInterval(this.#emptier)
     await this.#inOrder(closeDatabase)
+    // Who has committed and waits for the disk is answered first.
+    await this.#syncs.run().catch(() => undefined)
     await this.#journal.close()
   }
 

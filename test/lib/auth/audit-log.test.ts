@@ -1,10 +1,11 @@
 import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
-import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
+import {Writable} from 'node:stream'
+import {afterEach, beforeEach, describe, expect, it, jest} from '@jest/globals'
 import {SealingKey} from '../../../src/lib/audit/seal.js'
 import {AuditLog} from '../../../src/lib/auth/audit-log.js'
-import {exportEvents} from '../../../src/lib/cli/event-export.js'
+import {exportEvents, writePages} from '../../../src/lib/cli/event-export.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
 import {PosternError} from '../../../src/lib/core/errors.js'
 import type {Backend} from '../../../src/lib/storage/backend.js'
@@ -31,6 +32,8 @@ const client = {
     log.list({limit: 2, cursor, wait: wait === undefined ? 0 : 20}),
 }
 
+const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '')
+
 interface Exported {
   readonly event: string
   readonly name?: string
@@ -46,12 +49,7 @@ async function exported(count: number, options: Partial<Parameters<typeof export
     onTrouble: () => undefined,
     ...options,
   })) {
-    events.push(
-      ...lines
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Exported),
-    )
+    events.push(...linesOf(lines).map((line) => JSON.parse(line) as Exported))
     if (events.length >= count) break
   }
   return events
@@ -99,6 +97,69 @@ describe('exporting the audit log', () => {
     expect(troubles).toEqual(['The control plane is away.'])
     const denied = {events: () => Promise.reject(new PosternError('ACCESS_DENIED', 'No.'))}
     await expect(exported(1, {client: denied, follow: true})).rejects.toMatchObject({code: 'ACCESS_DENIED'})
+  })
+
+  it('does not look again at what it has seen, also when nothing of it was asked for', async () => {
+    for (const name of ['a', 'b', 'c']) await create(name)
+    const looked = jest.spyOn(backend, 'listEvents')
+    const question = {event: ['user.login'], limit: 2}
+    const answered = log.list({...question, cursor: '0', wait: 20})
+    const look = async (number: number): Promise<void> => {
+      while (looked.mock.results.length < number) await new Promise((resolve) => setImmediate(resolve))
+      await looked.mock.results[number - 1]?.value
+    }
+    await look(1)
+    await create('d')
+    await look(2)
+    await log.append('user.login', {user: 'alice'})
+    expect((await answered).events).toHaveLength(1)
+    expect(looked.mock.calls.map(([{after}]) => after)).toEqual([0, 3, 4])
+    expect(await log.list({...question, cursor: '5'})).toEqual({events: [], cursors: [], seen: '5'})
+    const asked: unknown[] = []
+    const filtered = {
+      events: ({cursor}: {cursor?: string | undefined}) => {
+        asked.push(cursor)
+        return log.list({event: ['user.*'], limit: 2, cursor})
+      },
+    }
+    await create('e')
+    expect(await exported(Infinity, {client: filtered})).toMatchObject([{event: 'user.login'}])
+    expect(await exported(Infinity, {client: filtered, cursor: '5'})).toEqual([])
+    const kept: string[] = []
+    const pages = exportEvents({
+      ...{client: filtered, query: {}, cursor: '5', follow: false},
+      onTrouble: () => undefined,
+    })
+    for await (const {cursor} of pages) kept.push(cursor)
+    expect(kept).toEqual(['6'])
+  })
+
+  it('keeps a cursor only when whoever reads has taken what is before it', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) await create(name)
+    const pages = exportEvents({...{client, query: {}, follow: false}, onTrouble: () => undefined})
+    const kept: string[] = []
+    const takers: ((error?: Error) => void)[] = []
+    const reader = new Writable({
+      write: (_chunk, _encoding, done) => {
+        takers.push(done)
+      },
+    })
+    reader.on('error', () => undefined)
+    const written = writePages(pages, reader, (cursor) => {
+      kept.push(cursor)
+      return Promise.resolve()
+    })
+    const taken = async (count: number): Promise<void> => {
+      while (takers.length < count) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await taken(1)
+    expect(kept).toEqual([])
+    takers[0]?.()
+    await taken(2)
+    expect(kept).toEqual(['2'])
+    takers[1]?.(new Error('gone'))
+    await expect(written).rejects.toThrow('gone')
+    expect(kept).toEqual(['2'])
   })
 
   it('pages back from the newest', async () => {

@@ -196,6 +196,21 @@ describe('the chain of the audit log', () => {
     expect(await problems()).toHaveLength(2)
   })
 
+  it('lets others have their turn while it walks a long log', async () => {
+    for (let index = 0; index < 5; index++) {
+      await log.appendForeign(Array.from({length: 100}, (_, ei) => foreign(ei, `s${index}`)))
+    }
+    let turns = 0
+    const turn = (): void => {
+      turns += 1
+      next = setImmediate(turn)
+    }
+    let next = setImmediate(turn)
+    expect(await verified()).toMatchObject({problems: [], events: 500})
+    clearImmediate(next)
+    expect(turns).toBeGreaterThan(1)
+  })
+
   it('begins behind the events of a version that sealed none', async () => {
     await fill()
     await tamper(

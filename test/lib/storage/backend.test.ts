@@ -197,4 +197,43 @@ describe('the log', () => {
     expect(await found({db_service: 'a"b\\', code: '100%'})).toEqual([2])
     expect(await found({db_service: 'a'})).toEqual([])
   })
+
+  it('is looked at in parts when it is long, which are no limits of a page, and others have their turn in between', async () => {
+    const count = 25_000
+    for (let index = 0; index < count; index += 1000) {
+      const events = Array.from({length: 1000}, (_, more) => {
+        const isRare = (index + more) % 6000 === 5
+        return record(index + more, {...(isRare && {event: 'rare.one'}), body: `{"rare":${isRare}}`})
+      })
+      await backend.appendEvents(events)
+    }
+    // Also what is stored between events has a position.
+    await backend.put('a', '1')
+    const rare = [6, 6006, 12_006, 18_006, 24_006]
+    const having = {rare: true}
+    let turns = 0
+    const turn = (): void => {
+      turns += 1
+      next = setImmediate(turn)
+    }
+    let next = setImmediate(turn)
+    const all = await backend.listEvents({having, limit: 10, after: 0})
+    clearImmediate(next)
+    expect(turns).toBeGreaterThan(1)
+    expect(all).toMatchObject({positions: rare, seen: count})
+    expect(all.next).toBeUndefined()
+    expect(await backend.listEvents({having, limit: 3, after: 6})).toMatchObject({
+      positions: rare.slice(1, 4),
+      next: rare[3],
+      seen: rare[3],
+    })
+    expect((await backend.listEvents({having, limit: 3})).positions).toEqual(rare.slice(-3))
+    expect((await backend.listEvents({having, limit: 3, before: 12_006})).positions).toEqual(rare.slice(0, 2))
+    expect((await backend.listEvents({events: ['rare.*'], limit: 9})).positions).toEqual(rare)
+    expect(await backend.listEvents({events: ['other.*'], limit: 9, after: 7})).toEqual({
+      bodies: [],
+      positions: [],
+      seen: count,
+    })
+  })
 })

@@ -68,6 +68,15 @@ describe('a file that could not be synced', () => {
 })
 
 describe('the journal', () => {
+  it('is closed when nobody waits for its sync any more', async () => {
+    for (let round = 0; round < 20; round++) {
+      const backend = await openSqlite({path, clock})
+      const writes = [backend.put('a', '1'), backend.put('b', '1')]
+      await backend.close()
+      expect((await Promise.all(writes)).every((revision) => revision > 0)).toBe(true)
+    }
+  })
+
   it('is synced as the file that SQLite has now, and by one descriptor as long as that is the same', async () => {
     await writeFile(path, '')
     await writeFile(`${path}-wal`, 'one')
