@@ -14,6 +14,8 @@ export class Flow {
   #queueFull = false
   #held = false
   #stopped = false
+  /** Nobody takes anything any more. */
+  #forgotten = false
 
   constructor(from: TLSSocket, to: TLSSocket, turns: Turns, onChunk: (chunk: Buffer) => void) {
     this.#from = from
@@ -27,7 +29,7 @@ export class Flow {
       if (this.#stopped) return
       this.bytes += chunk.length
       this.#onChunk(chunk)
-      if (this.#to.writableLength > maximumQueuedBytes) {
+      if (this.#to.writableLength > maximumQueuedBytes && !this.#forgotten) {
         this.#queueFull = true
         this.#from.pause()
       } else if (this.#turns.spend(chunk.length)) {
@@ -60,6 +62,13 @@ export class Flow {
   release(): void {
     if (!this.#held) return
     this.#held = false
+    this.#resume()
+  }
+
+  /** The other end is gone, and what comes is read for its own sake. */
+  forget(): void {
+    this.#forgotten = true
+    this.#queueFull = false
     this.#resume()
   }
 

@@ -11,7 +11,7 @@ export interface NamedObject {
  * what the client's messages make of a name until it has answered them is not: it may fail, or skip them.
  */
 export class NamedObjects<T extends NamedObject> {
-  /** Of all that is kept. */
+  /** Of what the server has; what it is still to make weighs on the pipeline. */
   weight = 0
   readonly #standing = new Map<string, T>()
   /** By name, the newest message that the server has not answered. */
@@ -31,29 +31,25 @@ export class NamedObjects<T extends NamedObject> {
   /** The client has sent the message. */
   put(object: T): void {
     this.#sent.set(object.name, object)
-    this.weight += object.weight
   }
 
   /** The server has not done it. */
   undo(object: T): void {
     this.#answered(object)
-    this.weight -= object.weight
   }
 
   /** The server has done it. @returns what had the name before */
   confirm(object: T): T | undefined {
     this.#answered(object)
     const previous = this.take(object.name)
-    if (object.closed) this.weight -= object.weight
-    else this.#standing.set(object.name, object)
+    if (!object.closed) this.#keep(object)
     return previous
   }
 
   /** The server has it, and no message of this kind made it. */
   add(object: T): void {
     this.take(object.name)
-    this.#standing.set(object.name, object)
-    this.weight += object.weight
+    this.#keep(object)
   }
 
   /** It takes so many bytes more, as long as the server has it. */
@@ -69,6 +65,11 @@ export class NamedObjects<T extends NamedObject> {
     this.#standing.delete(name)
     this.weight -= taken.weight
     return taken
+  }
+
+  #keep(object: T): void {
+    this.#standing.set(object.name, object)
+    this.weight += object.weight
   }
 
   /** Answers come in order: with the newest message all of the name are answered. */

@@ -1,7 +1,10 @@
-/** What a client has asked and the server has not answered, in order. Two arrays, so that a message costs no object. */
+/** What a client has asked and the server has not answered, in order. Arrays side by side, so that a message costs no object. */
 export class Pipeline<Kind, Subject> {
+  /** Bytes that all of it takes, about. */
+  weight = 0
   #kinds: Kind[] = []
   #subjects: Subject[] = []
+  #weights: number[] = []
   #first = 0
   /** How many were pushed. */
   pushed = 0
@@ -24,22 +27,28 @@ export class Pipeline<Kind, Subject> {
     return this.#subjects[this.#first]
   }
 
-  push(kind: Kind, subject: Subject): void {
+  /** @param weight bytes that are kept for it, about */
+  push(kind: Kind, subject: Subject, weight = 0): void {
     this.pushed += 1
     this.#kinds.push(kind)
     this.#subjects.push(subject)
+    this.#weights.push(weight)
+    this.weight += weight
   }
 
   /** The first one is answered. */
   shift(): void {
+    this.weight -= this.#weights[this.#first] ?? 0
     this.#first += 1
     if (this.#first < compactAt && this.#first < this.#kinds.length) return
     if (this.#first >= this.#kinds.length) {
       this.#kinds.length = 0
       this.#subjects.length = 0
+      this.#weights.length = 0
     } else {
       this.#kinds = this.#kinds.slice(this.#first)
       this.#subjects = this.#subjects.slice(this.#first)
+      this.#weights = this.#weights.slice(this.#first)
     }
     this.#first = 0
   }
@@ -62,12 +71,13 @@ export class Pipeline<Kind, Subject> {
     this.#subjects[this.#first] = subject
   }
 
-  /** Takes those before this place that are of this kind out of the order, the first one excepted. @returns how many */
+  /** Takes those before this place that are of this kind, and weigh nothing, out of the order, the first one excepted. @returns how many */
   drop(kind: Kind, before: number): number {
     const stays = (_each: unknown, place: number): boolean =>
       place <= this.#first || place >= this.#first + before || this.#kinds[place] !== kind
     const {length} = this.#kinds
     const subjects = this.#subjects.filter(stays)
+    this.#weights = this.#weights.filter(stays)
     this.#kinds = this.#kinds.filter(stays)
     this.#subjects = subjects
     const dropped = length - subjects.length

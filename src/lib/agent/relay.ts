@@ -40,6 +40,20 @@ const unanswered = {most: 32_768, least: 24_576} as const
 /** An end of our own waits this long for a gap between the server's messages. */
 const gapMilliseconds = 1000
 
+/** What takes more memory than a session may have. */
+const excesses = {
+  names: fatal(
+    sqlStates.programLimitExceeded,
+    'The session has prepared more statements and portals than an agent keeps.',
+    'Close those that are not needed any more.',
+  ),
+  requests: fatal(
+    sqlStates.programLimitExceeded,
+    'The session has sent more requests than an agent keeps until they are answered.',
+    'Send a Sync after fewer of them.',
+  ),
+} as const
+
 const idleStates: Readonly<Record<string, SessionState>> = {
   T: 'idle in transaction',
   E: 'idle in failed transaction',
@@ -163,9 +177,9 @@ export class Relay {
       this.#onAuditFailure(failure)
       return
     }
-    if (this.#requests.overloaded) {
-      const reason = 'The session has prepared more statements and portals than an agent keeps.'
-      this.end(fatal(sqlStates.programLimitExceeded, reason, 'Close those that are not needed any more.'), reason)
+    const excess = this.#requests.excess
+    if (excess) {
+      this.#endExcess(excess)
       return
     }
     if (this.#requests.misplaced !== undefined) {
@@ -197,7 +211,13 @@ export class Relay {
     audit.flushSoon(this.#onAuditFailure)
     if (violation) this.#violated(violation.reason)
     else if (this.#requests.misplaced !== undefined) this.#violated(this.#requests.misplaced)
-    else if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
+    else if (this.#requests.excess) this.#endExcess(this.#requests.excess)
+    if (this.#farewell && this.#fromServer.atBoundary) this.#sayFarewell()
+  }
+
+  #endExcess(excess: keyof typeof excesses): void {
+    const error = excesses[excess]
+    this.end(error, error.message)
   }
 
   /** Why the audit cannot be written; undefined when it is. */
@@ -272,7 +292,8 @@ export class Relay {
     if (isClient) {
       // The server never acts on a message that is not whole.
       if (!this.#fromClient.atBoundary) cause = `${sentence.slice(0, -1)}, in the middle of a message.`
-      this.#serverFlow.stop()
+      // What it asked for is done all the same, and the audit says what came of it.
+      this.#serverFlow.forget()
       database.end()
       linger(database, lingerMilliseconds)
     } else {

@@ -24,6 +24,13 @@ const uncertainName =
 
 /** What a session may keep prepared: texts, parameters and names. */
 const maximumWeight = 16 * 1024 * 1024
+/**
+ * The same of what the server has not answered. A server gathers 8 KiB of answers before it sends them, unless it is asked to:
+ * those to some 400 requests, each with parameters and SQL of 64 KiB, which nobody can be held back from sending.
+ */
+const maximumUnansweredWeight = 64 * 1024 * 1024
+/** What a request takes beside its texts. */
+const overhead = 256
 /** Statements that are prepared and not bound yet; with more of them their SQL is recorded at once. */
 const maximumUntold = 256
 
@@ -79,9 +86,10 @@ export class Requests {
     })
   }
 
-  /** Whether the session has prepared more than is kept; what it does then nobody could say any more. */
-  get overloaded(): boolean {
-    return this.names.weight > maximumWeight
+  /** What the session has more of than is kept; what it does then nobody could say any more. */
+  get excess(): 'names' | 'requests' | undefined {
+    if (this.names.weight > maximumWeight) return 'names'
+    return this.pipeline.weight > maximumUnansweredWeight ? 'requests' : undefined
   }
 
   /** By which the client's texts are read. */
@@ -169,7 +177,7 @@ export class Requests {
     const prepared = new Prepared(name, sql, types)
     prepared.reread = reread
     this.names.put(prepared)
-    this.pipeline.push('parse', prepared)
+    this.pipeline.push('parse', prepared, prepared.weight)
     if (name === '') return
     this.#untold.add(prepared)
     if (this.#untold.size > maximumUntold) this.tellPrepared()
@@ -189,7 +197,7 @@ export class Requests {
     if (this.pipeline.length > 0)
       portal.unresolved = {statementName, describe, encoding: this.#encoding, sql: prepared?.sql}
     this.names.put(portal)
-    this.pipeline.push('bind', portal)
+    this.pipeline.push('bind', portal, portal.weight)
   }
 
   execute(name: string, size: number): void {
@@ -211,7 +219,7 @@ export class Requests {
     if (prepared && this.#untold.has(prepared)) this.#tell(prepared)
     const closing = kind === 'statement' ? new Prepared(name, '', [], true) : new Portal(name)
     this.names.put(closing)
-    this.pipeline.push('close', closing)
+    this.pipeline.push('close', closing, closing.weight)
   }
 
   sync(): void {
@@ -329,7 +337,7 @@ export class Requests {
       return
     }
     this.#begin(statement, 0)
-    this.pipeline.push(kind, statement)
+    this.pipeline.push(kind, statement, overhead + statement.subject.length)
   }
 
   /** Records the SQL of what was prepared and not bound since. */

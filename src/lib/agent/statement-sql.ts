@@ -19,7 +19,7 @@ const nothingRan: ReadonlySet<string> = new Set(['26000', '34000'])
 export function rolledBack(statement: Statement): 'rollback' | 'unknown' | undefined {
   const sql = statementAt(statement, 'rollback')
   if (sql !== undefined) return isPartialRollback(sql) ? undefined : 'rollback'
-  return isCut(statement) || mayRollBackPartly(statement.subject) ? 'unknown' : 'rollback'
+  return readingOf(statement).mayRollBackPartly ? 'unknown' : 'rollback'
 }
 
 /** Whether a statement inside of a transaction could have ended it with a commit, as far as its SQL is known. */
@@ -50,10 +50,32 @@ export function cursorName(statement: Statement, word: 'declare' | 'close'): str
 
 /** The statement in the SQL whose command was completed last, when it begins with this word; undefined when that cannot be said. */
 function statementAt(statement: Statement, word: string): string | undefined {
-  const sql = sqlOf(statement)
-  if (isCut(statement) || hasUncertainEnds(sql)) return undefined
-  const found = splitStatements(sql)[statement.completed - 1]
+  const found = readingOf(statement).statements?.[statement.completed - 1]
   return found?.slice(0, word.length).toLowerCase() === word ? found : undefined
+}
+
+interface Reading {
+  readonly subject: string
+  /** In the SQL; undefined when that does not say where they end. */
+  readonly statements: readonly string[] | undefined
+  readonly mayRollBackPartly: boolean
+}
+
+/** A query may have thousands of statements, and a CommandComplete for each: it is read for the first of them. */
+const readings = new WeakMap<Statement, Reading>()
+
+function readingOf(statement: Statement): Reading {
+  const {subject} = statement
+  const known = readings.get(statement)
+  if (known?.subject === subject) return known
+  const sql = isCut(statement) ? undefined : sqlOf(statement)
+  const reading = {
+    subject,
+    statements: sql === undefined || hasUncertainEnds(sql) ? undefined : splitStatements(sql),
+    mayRollBackPartly: sql === undefined || mayRollBackPartly(subject),
+  }
+  readings.set(statement, reading)
+  return reading
 }
 
 /** Whether its SQL is not known, or not all of it. */

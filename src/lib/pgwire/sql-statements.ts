@@ -26,9 +26,12 @@ export function isPartialRollback(statement: string): boolean {
   return words(statement, 3).slice(1).includes('to')
 }
 
-/** Whether such a ROLLBACK could be somewhere in the SQL. */
+/** Whether such a ROLLBACK could be somewhere in the SQL. Takes time in proportion to it. */
 export function mayRollBackPartly(sql: string): boolean {
-  return /\brollback\b[^;]*\bto\b/i.test(sql)
+  return sql.split(';').some((each) => {
+    const at = each.search(/\brollback\b/i)
+    return at >= 0 && /\bto\b/i.test(each.slice(at))
+  })
 }
 
 /** Whether a statement, or a procedure that it calls, commits by itself: then a part of it can stand when it fails. */

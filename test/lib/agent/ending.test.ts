@@ -17,6 +17,7 @@ import {
   until,
   type Rig,
 } from './rig.js'
+import {ask} from './wire.js'
 
 let plane: Plane
 let postgres: PostgresServer
@@ -237,6 +238,29 @@ describe('the end of one side', () => {
     const sql = "select 1 from pg_stat_activity where application_name = 'vanished'"
     await until(async () => (await postgres.execute(sql)).length === 0, 'the database session is gone')
     await until(() => rig.agent.sessions() === 0, 'the agent counts it no more')
+  })
+
+  it('ends the other, and says what came of it: a client that vanishes after its last query', async () => {
+    await postgres.execute('create table last_words (word text); grant insert on last_words to alice')
+    const {socket} = await openSession(rig, await rig.guest(), {application_name: 'fire-and-forget'})
+    socket.write(query("select pg_sleep(0.1); insert into last_words values ('gone')"))
+    socket.end()
+    const events = await sessionEvents(plane, 'fire-and-forget')
+    expect(events).toMatchObject([
+      {code: 'TDB00I'},
+      {code: 'TDB02I', success: true, transaction_outcome: 'commit'},
+      {code: 'TDB01I', reason: 'The client closed the connection.'},
+    ])
+  })
+
+  it('ends the other: a client that prepares more than an agent keeps', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'hoarder'})
+    const prepare = (number: number): Buffer => ask.parse(`s${number}`, `select '${'x'.repeat(60_000)}'`)
+    for (let number = 0; number < 300 && socket.writable; number += 1) {
+      socket.write(Buffer.concat([prepare(number), ask.sync]))
+    }
+    expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '54000'})
+    expect((await sessionEvents(plane, 'hoarder')).at(-1)?.reason).toContain('more statements and portals')
   })
 
   it('ends the other: a client that contradicts itself', async () => {

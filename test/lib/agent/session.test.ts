@@ -21,6 +21,7 @@ import {
   until,
   type Rig,
 } from './rig.js'
+import {ask} from './wire.js'
 
 let plane: Plane
 let postgres: PostgresServer
@@ -263,6 +264,20 @@ describe('a session', () => {
     socket.write(query('select count(*) from products'))
     expect((await reader.until('Z'))[1]?.payload.toString('latin1')).toContain('20000')
     socket.destroy()
+  })
+
+  it('carries a pipeline of large parameters, one record for each, though the server answers only at its end', async () => {
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'large-batch'})
+    const count = 400
+    const insert = [ask.bind('', 's', ['x'.repeat(60_000)]), ask.execute('')]
+    socket.write(ask.parse('s', 'insert into products select 1 where $1::text is null'))
+    for (let index = 0; index < count; index += 1) socket.write(Buffer.concat(insert))
+    socket.write(ask.sync)
+    const answers = await reader.until('Z')
+    expect(answers.filter(({type}) => type === 'C')).toHaveLength(count)
+    socket.end()
+    const events = await eventsOf('large-batch')
+    expect(events.filter(({code}) => code === 'TDB02I')).toHaveLength(count)
   })
 
   it('gives the client a cancel secret of the agent, of 4 bytes in protocol 3.0 and of 32 in 3.2', async () => {

@@ -599,11 +599,44 @@ describe('a client that means no good', () => {
     const wire = new Wire()
     const sql = 'x'.repeat(60_000)
     let prepared = 0
-    for (; !wire.requests.overloaded && prepared < 1000; prepared += 1) {
+    for (; wire.requests.excess !== 'names' && prepared < 1000; prepared += 1) {
       wire.client(ask.parse(`s${prepared}`, sql), ask.sync).server(parsed, answer.ready())
     }
     expect(prepared).toBeGreaterThan(200)
     expect(prepared).toBeLessThan(300)
+  })
+
+  it('may send as many large parameters in one pipeline as a server takes before it answers, and is held to that', () => {
+    const wire = new Wire()
+    const insert = [ask.bind('', 's', ['x'.repeat(100_000)]), ask.describe('P', ''), ask.execute('')]
+    const inserted = [bound, answer.noData, answer.done('INSERT 0 1')]
+    const gathered = Math.ceil(8192 / Buffer.concat(inserted).length)
+    wire.client(ask.parse('s', 'insert into t values ($1)'))
+    wire.server(parsed)
+    for (let index = 0; index < gathered; index += 1) wire.client(...insert)
+    expect(wire.requests.excess).toBeUndefined()
+    for (let index = 0; index < gathered; index += 1) wire.server(...inserted)
+    wire.client(ask.sync).server(answer.ready())
+    expect(wire.statements).toHaveLength(gathered)
+    expect(wire.requests.pipeline.weight).toBe(0)
+
+    let asked = 0
+    for (; wire.requests.excess !== 'requests' && asked < 3000; asked += 1) wire.client(ask.query('x'.repeat(60_000)))
+    expect(asked).toBeGreaterThan(gathered)
+    expect(asked).toBeLessThan(1500)
+  })
+
+  it('costs time in proportion to the statements of one query, whatever they are', () => {
+    const began = performance.now()
+    const many = 7000
+    const certain = new Wire().client(ask.query('rollback;'.repeat(many)))
+    certain.server(...Array.from({length: many}, () => answer.done('ROLLBACK')), answer.ready())
+    const uncertain = new Wire().client(ask.query(`/*\\ ${'rollback '.repeat(6000)}*/ ${'rollback;'.repeat(1000)}`))
+    uncertain.server(...Array.from({length: 1000}, () => answer.done('ROLLBACK')), answer.ready())
+    expect(certain.statements).toMatchObject([{transaction_outcome: 'rollback', results_truncated: true}])
+    expect(uncertain.statements).toMatchObject([{transaction_outcome: 'rollback'}])
+    // Half a second on a quiet machine, and minutes if all of the SQL were read for each of them.
+    expect(performance.now() - began).toBeLessThan(15_000)
   })
 
   it('is held to so much that it has described', () => {
@@ -621,8 +654,8 @@ describe('a client that means no good', () => {
     for (let index = 0; index < 5000; index += 1) {
       wire.client(ask.describe('S', ''), ask.sync).server(...describeAgain)
     }
-    expect(wire.requests.overloaded).toBe(false)
-    for (; !wire.requests.overloaded && prepared < 1000; prepared += 1) describeOnce(`s${prepared}`)
+    expect(wire.requests.excess).toBeUndefined()
+    for (; wire.requests.excess !== 'names' && prepared < 1000; prepared += 1) describeOnce(`s${prepared}`)
     expect(prepared).toBeGreaterThan(100)
     expect(prepared).toBeLessThan(300)
     wire.client(ask.query('deallocate all')).server(answer.done('DEALLOCATE ALL'), answer.ready())
@@ -632,7 +665,7 @@ describe('a client that means no good', () => {
       wire.client(ask.close('S', 'x'), ask.sync).server(answer.closed, answer.ready())
     }
     let again = 0
-    for (; !wire.requests.overloaded && again < 1000; again += 1) describeOnce(`s${again}`)
+    for (; wire.requests.excess !== 'names' && again < 1000; again += 1) describeOnce(`s${again}`)
     expect(again).toBe(prepared)
   })
 
@@ -646,7 +679,7 @@ describe('a client that means no good', () => {
     for (let index = 0; index < 400; index += 1) {
       wire.client(ask.parse('x', sql), ask.parse('y', 'y'), ask.sync).server(answer.error('42601'), answer.ready())
     }
-    expect(wire.requests.overloaded).toBe(false)
+    expect(wire.requests.excess).toBeUndefined()
   })
 
   it('gets a record for each of twenty thousand portals that it leaves unread in one pipeline', () => {
