@@ -80,7 +80,11 @@ it('sessions ls says who, which database, since when, and what it does; kill end
   const since = session.statement_started ?? ''
   expect(Date.parse(since)).toBeGreaterThanOrEqual(Date.parse(session.started))
   expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
-  const table = await cli(['sessions', 'ls', ...hosts.admin])
+  // An agent that is held up is not heard at once.
+  const table = await until(async () => {
+    const text = await cli(['sessions', 'ls', ...hosts.admin])
+    return text.includes(session.sid) ? text : undefined
+  }, 'it is in the table')
   expect(table).toMatch(/^ID .* Running Since +Statement$/m)
   expect(table).toContain(since.replace(/\.\d+Z$/, 'Z'))
   expect(table).toMatch(new RegExp(`^${session.sid} +alice +aurora +alice +postgres +\\S+Z +active`, 'm'))

@@ -48,7 +48,7 @@ export class LiveSessions {
    */
   async kill(sid: string, {reason}: KillSessionRequest, caller: Caller): Promise<{ended: boolean}> {
     const {watches, stores, audit, clock} = this.#options
-    const {sessions} = await watches.sessions()
+    const {sessions, holders} = await watches.sessions()
     const session = sessions.find((each) => each.sid === sid)
     const isAllowed = session ? may(caller, 'delete', session) : mayCall(caller, resource, 'delete')
     if (!isAllowed) {
@@ -76,7 +76,8 @@ export class LiveSessions {
     for (let round = 0; round < confirmations; round += 1) {
       await sleep(confirmMilliseconds)
       const now = await watches.sessions(hostId)
-      if (now.silent.length === 0 && !now.sessions.some((each) => each.sid === sid)) return {ended: true}
+      // Its process may be away: the others know nothing of the session.
+      if (now.followers.has(holders.get(sid) ?? '') && !now.holders.has(sid)) return {ended: true}
     }
     return {ended: false}
   }

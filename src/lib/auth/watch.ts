@@ -48,6 +48,15 @@ export interface WatchesOptions {
 /** More than the processes of any host; of those that nobody reads any more some may be left. */
 const maximumStreamsOfHost = 100
 
+/** What the processes of agents tell of their sessions. */
+interface ToldSessions extends SessionsResponse {
+  readonly opening: ReadonlySet<string>
+  /** Processes that answered. */
+  readonly followers: ReadonlySet<string>
+  /** The process that told of a session, by the session's id. */
+  readonly holders: ReadonlyMap<string, string>
+}
+
 /** The open watch streams: one for each process of a host, whose newer one ends its older. */
 export class Watches {
   readonly #options: WatchesOptions
@@ -94,7 +103,7 @@ export class Watches {
   }
 
   /** Asks the agents for their sessions, all of them or one host's. */
-  async sessions(hostId?: string): Promise<SessionsResponse & {readonly opening: ReadonlySet<string>}> {
+  async sessions(hostId?: string): Promise<ToldSessions> {
     const asked = [...this.#streams.values()].filter(
       (watch) => watch.isAgent && (hostId ?? watch.hostId) === watch.hostId,
     )
@@ -114,7 +123,11 @@ export class Watches {
       })),
     )
     const opening = new Set(answers.flatMap((answer) => answer?.opening ?? []))
-    return {sessions, opening, silent: [...new Set(silent)]}
+    const followers = new Set(asked.flatMap(({follower}, index) => (answers[index] ? [follower] : [])))
+    const holders = new Map(
+      asked.flatMap(({follower}, index) => (answers[index]?.sessions ?? []).map(({sid}) => [sid, follower] as const)),
+    )
+    return {sessions, opening, silent: [...new Set(silent)], followers, holders}
   }
 
   /** An agent's answer. @throws PosternError NOT_FOUND */

@@ -218,6 +218,7 @@ describe('health checks', () => {
     // Of two the first by name counts: this one takes more passes than there will be.
     const never = {...often, healthy_threshold: 1_000_000}
     configure('a-first', {...never, match: {db_labels: [{name: 'env', values: ['dev']}]}})
+    await until(() => rig.plane.heard(), 'the agent knows it')
     target.accepted = 0
     await target.open()
     await until(() => target.accepted > 10, 'it is checked by the first')

@@ -24,12 +24,12 @@ const heard: WatchEvent[] = []
 const watches: WatchClient[] = []
 
 /** A process of an agent that ends what it is told to end. */
-async function follow(host: TestHost, sessions: () => readonly LiveSession[]): Promise<void> {
+async function follow({client}: Pick<TestHost, 'client'>, sessions: () => readonly LiveSession[]): Promise<void> {
   let ready: () => void = () => undefined
   const complete = new Promise<void>((resolve) => (ready = resolve))
   watches.push(
     new WatchClient({
-      client: host.client,
+      client,
       clock: systemClock,
       logger: silentLogger,
       sessions,
@@ -122,6 +122,40 @@ describe('live sessions', () => {
       {code: 'PSE00I', user: 'editor', session_user: 'bob', sid: theirs, reason: 'too slow', db_service: 'orders'},
       {user: 'bob', sid: own},
     ])
+  })
+
+  it('are not said to have ended while the process that has them is away, though another one of its agent answers', async () => {
+    const host = await plane.joinHost('Db')
+    const {transport} = host.client
+    const stream = transport.stream.bind(transport)
+    const cut = new AbortController()
+    let comeBack: () => void = () => undefined
+    const back = new Promise<void>((resolve) => (comeBack = resolve))
+    transport.stream = async (path, signal) => {
+      if (cut.signal.aborted) await back
+      else signal = AbortSignal.any([signal, cut.signal])
+      return stream(path, signal)
+    }
+    const sid = begin('bob')
+    const own = [...running.values()].filter((session) => session.sid === sid)
+    running.delete(sid)
+    let asked = 0
+    await follow(host, () => own)
+    await follow({client: plane.clientOf(host.credentials)}, () => {
+      asked += 1
+      return []
+    })
+    let answer: {ended: boolean} | undefined
+    const killing = plane.admin.killSession(sid, {}).then((result) => (answer = result))
+    const isTold = (): boolean => heard.some((event) => event.type === 'put' && event.name === sid)
+    await waitFor(() => isTold() || undefined)
+    cut.abort()
+    const before = asked
+    await waitFor(() => answer ?? (asked > before + 2 ? 'asked again' : undefined))
+    expect(answer).toBeUndefined()
+    own.length = 0
+    comeBack()
+    await killing
   })
 
   it('are told to the agent that has them, and to no other host', async () => {
