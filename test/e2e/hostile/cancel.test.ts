@@ -234,8 +234,12 @@ it('a cancel request for a session that is elsewhere is passed on, and one that 
     secret: secretText(elsewhere.secret),
   })
   const passedOn = plane.forwardedCancels.length
+  // Nobody hears of one while the stream is away.
+  const heard = (): Promise<void> => until(() => plane.heard(), 'the agent listens, and has heard everything')
+  await heard()
   plane.cancel({user: 'bob', pid: key.pid, secret: secretText(key.secret)})
   plane.cancel({user: 'alice', pid: key.pid, secret: secretText(elsewhere.secret)})
+  await heard()
   expect(await stateOf(key)).toBe('active')
   plane.cancel({user: 'alice', pid: key.pid, secret: secretText(key.secret)})
   expect(await reader.error()).toMatchObject({code: '57014'})
