@@ -13,17 +13,18 @@
  */
 import {randomUUID} from 'node:crypto'
 import {authorityTypes} from '../api/responses.js'
-import type {SessionsResponse} from '../api/live-session.js'
 import type {ReportSessionsRequest} from '../api/requests.js'
 import type {WatchEvent} from '../api/watch-event.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {afterRunning} from '../core/running-time.js'
+import {Absences} from './absences.js'
 import type {Authorities} from './authorities.js'
 import type {CallerVerifier, HostCaller} from './caller.js'
 import {LineStream, type LineSink} from './route.js'
 import type {Stores} from './stores.js'
+import {gatherSessions, type ToldSessions} from './told-sessions.js'
 import {watchedBy, type Projection} from './watched-items.js'
 
 /** Items read at once for the first part of a stream. */
@@ -48,22 +49,15 @@ export interface WatchesOptions {
 /** More than the processes of any host; of those that nobody reads any more some may be left. */
 const maximumStreamsOfHost = 100
 
-/** What the processes of agents tell of their sessions. */
-interface ToldSessions extends SessionsResponse {
-  readonly opening: ReadonlySet<string>
-  /** Processes that answered. */
-  readonly followers: ReadonlySet<string>
-  /** The process that told of a session, by the session's id. */
-  readonly holders: ReadonlyMap<string, string>
-}
-
 /** The open watch streams: one for each process of a host, whose newer one ends its older. */
 export class Watches {
   readonly #options: WatchesOptions
   readonly #streams = new Map<string, Watch>()
+  readonly #absences: Absences
 
   constructor(options: WatchesOptions) {
     this.#options = options
+    this.#absences = new Absences(options.clock)
   }
 
   get size(): number {
@@ -78,9 +72,14 @@ export class Watches {
       for (const older of own) if (older.follower === follower || tooMany.includes(older)) older.end()
       const watch = new Watch(sink, caller, follower, this.#options)
       this.#streams.set(watch.id, watch)
+      this.#absences.end(caller.hostId, follower)
       sink.onClose(() => {
         this.#streams.delete(watch.id)
         watch.stop()
+        const isBack = [...this.#streams.values()].some(
+          (other) => other.hostId === caller.hostId && other.follower === follower,
+        )
+        if (watch.isAgent && !isBack) this.#absences.begin(caller.hostId, follower)
       })
       watch.run().catch((error: unknown) => {
         const reason = messageOf(error)
@@ -102,8 +101,9 @@ export class Watches {
     for (const watch of this.#streams.values()) if (hostIds.has(watch.hostId)) watch.tell(event)
   }
 
-  /** Asks the agents for their sessions, all of them or one host's. */
+  /** Asks the agents for their sessions, all of them or one host's; waits a moment for those that are about to come back. */
   async sessions(hostId?: string): Promise<ToldSessions> {
+    await this.#absences.over(hostId)
     const asked = [...this.#streams.values()].filter(
       (watch) => watch.isAgent && (hostId ?? watch.hostId) === watch.hostId,
     )
@@ -111,23 +111,15 @@ export class Watches {
     const answers = await Promise.all(asked.map((watch) => watch.ask(ask, answerMilliseconds)))
     const unanswered = asked.filter((_watch, index) => answers[index] === undefined)
     for (const watch of unanswered) if (watch.isGone) watch.end()
-    const silent = unanswered.map((watch) => watch.hostId)
     const hostnames = new Map<string, string>()
     for (const {hostId: id} of asked)
       hostnames.set(id, (await this.#options.stores.hosts.get(id))?.value.hostname ?? '')
-    const sessions = asked.flatMap((watch, index) =>
-      (answers[index]?.sessions ?? []).map((session) => ({
-        ...session,
-        hostId: watch.hostId,
-        hostname: hostnames.get(watch.hostId) ?? '',
+    return gatherSessions(
+      asked.map(({hostId: id, follower}, index) => ({
+        ...{hostId: id, hostname: hostnames.get(id) ?? '', follower},
+        told: answers[index],
       })),
     )
-    const opening = new Set(answers.flatMap((answer) => answer?.opening ?? []))
-    const followers = new Set(asked.flatMap(({follower}, index) => (answers[index] ? [follower] : [])))
-    const holders = new Map(
-      asked.flatMap(({follower}, index) => (answers[index]?.sessions ?? []).map(({sid}) => [sid, follower] as const)),
-    )
-    return {sessions, opening, silent: [...new Set(silent)], followers, holders}
   }
 
   /** An agent's answer. @throws PosternError NOT_FOUND */

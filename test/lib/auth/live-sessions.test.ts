@@ -14,6 +14,8 @@ import {waitFor} from '../../helpers/psql.js'
 type Event = Record<string, unknown>
 
 let plane: TestAuth
+/** Where the control plane's monotonic clock stands still. */
+let stopped: number | undefined
 let agent: TestHost
 let alice: TestUser
 let bob: TestUser
@@ -44,6 +46,23 @@ async function follow({client}: Pick<TestHost, 'client'>, sessions: () => readon
   await complete
 }
 
+/** The connection over which a host follows: cut, it stays away until it is mended. */
+function breakable({client: {transport}}: TestHost): {cut: () => void; mend: () => void} {
+  const stream = transport.stream.bind(transport)
+  const broken = new AbortController()
+  let mend: () => void = () => undefined
+  const mended = new Promise<void>((resolve) => (mend = resolve))
+  transport.stream = async (path, signal) => {
+    if (!broken.signal.aborted) return stream(path, AbortSignal.any([signal, broken.signal]))
+    await mended
+    return stream(path, signal)
+  }
+  const cut = (): void => {
+    broken.abort()
+  }
+  return {cut, mend}
+}
+
 function begin(user: string): string {
   const sid = randomUUID()
   running.set(sid, {
@@ -54,7 +73,7 @@ function begin(user: string): string {
 }
 
 beforeAll(async () => {
-  plane = await startTestAuth()
+  plane = await startTestAuth({clock: {...systemClock, monotonic: () => stopped ?? systemClock.monotonic()}})
   agent = await plane.joinHost('Db')
   alice = await plane.addUser('alice', ['access'])
   bob = await plane.addUser('bob', ['access'])
@@ -124,18 +143,30 @@ describe('live sessions', () => {
     ])
   })
 
+  it('of a process that is away for a moment are waited for', async () => {
+    const host = await plane.joinHost('Db')
+    const line = breakable(host)
+    const sid = begin('bob')
+    const own = [...running.values()].filter((session) => session.sid === sid)
+    running.delete(sid)
+    await follow(host, () => own)
+    expect(await idsFor(editor)).toContain(sid)
+    // However long it takes here, for the control plane it is a moment.
+    stopped = systemClock.monotonic()
+    line.cut()
+    const listed = idsFor(editor)
+    const killed = bob.client.killSession(sid, {})
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    line.mend()
+    expect(await listed).toContain(sid)
+    own.length = 0
+    await killed
+    stopped = undefined
+  })
+
   it('are not said to have ended while the process that has them is away, though another one of its agent answers', async () => {
     const host = await plane.joinHost('Db')
-    const {transport} = host.client
-    const stream = transport.stream.bind(transport)
-    const cut = new AbortController()
-    let comeBack: () => void = () => undefined
-    const back = new Promise<void>((resolve) => (comeBack = resolve))
-    transport.stream = async (path, signal) => {
-      if (cut.signal.aborted) await back
-      else signal = AbortSignal.any([signal, cut.signal])
-      return stream(path, signal)
-    }
+    const line = breakable(host)
     const sid = begin('bob')
     const own = [...running.values()].filter((session) => session.sid === sid)
     running.delete(sid)
@@ -149,12 +180,12 @@ describe('live sessions', () => {
     const killing = plane.admin.killSession(sid, {}).then((result) => (answer = result))
     const isTold = (): boolean => heard.some((event) => event.type === 'put' && event.name === sid)
     await waitFor(() => isTold() || undefined)
-    cut.abort()
+    line.cut()
     const before = asked
     await waitFor(() => answer ?? (asked > before + 2 ? 'asked again' : undefined))
     expect(answer).toBeUndefined()
     own.length = 0
-    comeBack()
+    line.mend()
     await killing
   })
 

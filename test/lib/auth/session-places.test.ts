@@ -7,6 +7,7 @@ import {systemClock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import type {HostCaller} from '../../../src/lib/auth/caller.js'
 import {SessionPlaces} from '../../../src/lib/auth/session-places.js'
+import {gatherSessions} from '../../../src/lib/auth/told-sessions.js'
 import type {Watches} from '../../../src/lib/auth/watch.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 
@@ -115,7 +116,7 @@ describe('the sessions that a user may have at a time', () => {
   })
 
   it('of an agent that does not answer count as before', async () => {
-    let told: Awaited<ReturnType<Watches['sessions']>> = {sessions: [], opening: new Set(), silent: []}
+    let told: Awaited<ReturnType<Watches['sessions']>> = gatherSessions([])
     const places = new SessionPlaces({sessions: () => Promise.resolve(told)})
     const asks = (sid: string): Promise<{admitted: boolean}> =>
       places.admit({sid, user: 'alice', most: 1}, {hostId: 'one'} as HostCaller)
