@@ -1,6 +1,5 @@
 import type {Socket} from 'node:net'
 import type {TLSSocket} from 'node:tls'
-import type {Clock} from '../core/clock.js'
 import type {PulseTiming} from '../tunnel/control-channel.js'
 import {ControlChannel} from '../tunnel/control-channel.js'
 import {
@@ -24,7 +23,6 @@ export interface AgentLinkOptions {
   /** `<proxy>.<worker>`, which data connections name in their preamble. */
   readonly place: string
   readonly nonces: Nonces
-  readonly clock: Clock
   readonly pulse: PulseTiming
   /** Called at each ping: why the agent may no longer serve, if so. */
   readonly refusal: () => string | undefined
@@ -68,7 +66,6 @@ export class AgentLink {
     this.#channel = new ControlChannel<AgentMessage, ProxyMessage>({
       socket: options.socket,
       schema: agentMessageSchema,
-      clock: options.clock,
       ...options.pulse,
       onMessage: ({spares, recycle}) => {
         this.#wanted = spares

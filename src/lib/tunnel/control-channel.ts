@@ -1,6 +1,5 @@
 import type {TLSSocket} from 'node:tls'
 import type {z} from 'zod'
-import type {Clock} from '../core/clock.js'
 import {pulseSchema} from './control-messages.js'
 import {endSoon} from './farewell.js'
 import {Lines} from './lines.js'
@@ -13,7 +12,7 @@ const maximumQueuedBytes = 1024 * 1024
 export interface PulseTiming {
   /** Between two pings. */
   readonly pingMilliseconds: number
-  /** Age of the newest answered ping at which the other end counts as dead. */
+  /** Age of the newest answered ping at which the other end counts as dead; as many pings are sent in that time. */
   readonly deadMilliseconds: number
 }
 
@@ -22,7 +21,6 @@ export const defaultPulse: PulseTiming = {pingMilliseconds: 5000, deadMillisecon
 export interface ControlChannelOptions<Incoming> extends PulseTiming {
   readonly socket: TLSSocket
   readonly schema: z.ZodType<Incoming>
-  readonly clock: Clock
   readonly onMessage: (message: Incoming) => void
   /** Called once, with a reason for the log. */
   readonly onClose: (reason: string) => void
@@ -38,16 +36,15 @@ export class ControlChannel<Incoming, Outgoing> {
   readonly #options: ControlChannelOptions<Incoming>
   readonly #timer: NodeJS.Timeout
   readonly #lines = new Lines(maximumLineBytes)
+  /** The newest ping that was sent. */
   #pings = 0
-  /** Send times of pings that were not answered yet. */
-  readonly #unanswered = new Map<number, number>()
-  #answeredAt: number
+  /** And the newest one that was answered. */
+  #answered = 0
   #closed = false
 
   constructor(options: ControlChannelOptions<Incoming>) {
     this.#options = options
-    const {socket, clock} = options
-    this.#answeredAt = clock.monotonic()
+    const {socket} = options
     tuneSocket(socket)
     socket.on('data', (chunk: Buffer) => {
       this.#receive(chunk)
@@ -97,7 +94,9 @@ export class ControlChannel<Incoming, Outgoing> {
 
   #tick(): void {
     if (this.#closed) return
-    if (this.#options.clock.monotonic() - this.#answeredAt >= this.#options.deadMilliseconds) {
+    const {pingMilliseconds, deadMilliseconds} = this.#options
+    // Counted in pings, not by the clock: one that we were too busy to send nobody could answer.
+    if ((this.#pings - this.#answered + 1) * pingMilliseconds >= deadMilliseconds) {
       this.#abort('the other end no longer answers')
       return
     }
@@ -107,7 +106,6 @@ export class ControlChannel<Incoming, Outgoing> {
 
   #ping(): void {
     this.#pings += 1
-    this.#unanswered.set(this.#pings, this.#options.clock.monotonic())
     this.#write({ping: this.#pings})
   }
 
@@ -125,21 +123,12 @@ export class ControlChannel<Incoming, Outgoing> {
     const pulse = pulseSchema.safeParse(value)
     if (pulse.success) {
       if ('ping' in pulse.data) this.#write({pong: pulse.data.ping})
-      else this.#answered(pulse.data.pong)
+      else if (pulse.data.pong <= this.#pings) this.#answered = Math.max(this.#answered, pulse.data.pong)
       return
     }
     const message = this.#options.schema.safeParse(value)
     if (message.success) this.#options.onMessage(message.data)
     else this.#abort('it sent a message that makes no sense')
-  }
-
-  #answered(ping: number): void {
-    const sentAt = this.#unanswered.get(ping)
-    if (sentAt === undefined) return
-    this.#answeredAt = Math.max(this.#answeredAt, sentAt)
-    for (const earlier of this.#unanswered.keys()) {
-      if (earlier <= ping) this.#unanswered.delete(earlier)
-    }
   }
 }
 

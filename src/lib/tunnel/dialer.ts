@@ -145,7 +145,7 @@ class Dialer implements Tunnel {
   }
 
   #converse(socket: TLSSocket, onWelcome: () => void, onClose: (reason: string) => void): void {
-    const {clock, onConnection, proxyAddress, pulse} = this.#options
+    const {onConnection, proxyAddress, pulse} = this.#options
     const recycle = this.#recycleMilliseconds
     const data =
       this.#options.dataConnections?.(recycle) ?? new DataConnections(proxyAddress, recycle, onConnection, this.#logger)
@@ -153,7 +153,6 @@ class Dialer implements Tunnel {
     const channel = new ControlChannel<ProxyMessage, AgentMessage>({
       socket,
       schema: proxyMessageSchema,
-      clock,
       ...(pulse ?? defaultPulse),
       onMessage: (message) => {
         if ('welcome' in message) {

@@ -73,7 +73,9 @@ async function recordedBySession(application: string): Promise<readonly (readonl
   const sids = new Set(rig.plane.events.filter(({user_agent}) => user_agent === application).map(({sid}) => sid))
   const events = (): typeof rig.plane.events => rig.plane.events.filter(({sid}) => sids.has(sid))
   await until(() => events().filter(({code}) => code === 'TDB01I').length === sids.size, 'the audit is complete')
-  return [...sids].map((own) => recordedStatements(events().filter(({sid}) => sid === own)))
+  const bySession = new Map([...sids].map((sid) => [sid, [] as ReturnType<typeof events>]))
+  for (const event of events()) bySession.get(event.sid)?.push(event)
+  return [...bySession.values()].map(recordedStatements)
 }
 
 async function recordedOf(application: string): Promise<readonly string[]> {

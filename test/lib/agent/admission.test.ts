@@ -18,7 +18,6 @@ import {
   issueLeaf,
   MessageReader,
   openSession,
-  reached,
   refusal,
   role,
   serverCertificate,
@@ -64,7 +63,7 @@ const lock = (target: Lock['spec']['target'], message?: string): Lock => ({
 })
 
 async function greetingFor(credentials: Awaited<ReturnType<Rig['guest']>> | undefined): Promise<Greeting> {
-  const socket = await reached(() => rig.dial(credentials))
+  const socket = await rig.dial(credentials)
   const greeting = await greet(socket)
   socket.destroy()
   return greeting
@@ -381,7 +380,7 @@ describe('the decision', () => {
 describe('an agent that has lost touch with the control plane', () => {
   it('lets nobody in, however many bytes drip from the stream, and recovers', async () => {
     const guest = await rig.guest()
-    const spare = await reached(() => rig.dial(guest))
+    const spare = await rig.dial(guest)
     await greet(spare)
     plane.muted = true
     leap += 25_000
@@ -402,7 +401,7 @@ describe('an agent that has lost touch with the control plane', () => {
 
   it('keeps its sessions for a while, and ends them when it takes too long', async () => {
     const guest = await rig.guest()
-    const {socket, reader} = await reached(() => openSession(rig, guest))
+    const {socket, reader} = await openSession(rig, guest)
     plane.muted = true
     leap += 25_000
     socket.write(encodeMessage(frontend.query, cstring('select 1')))
@@ -419,7 +418,7 @@ describe('an agent that has lost touch with the control plane', () => {
 describe('a connection in reserve', () => {
   it('is judged again when it is used', async () => {
     const guest = await rig.guest()
-    const spare = await reached(() => rig.dial(guest))
+    const spare = await rig.dial(guest)
     expect(await greet(spare)).toEqual({ok: true})
     plane.put({kind: 'lock', name: 'l1', item: lock({user: 'alice'})})
     await greetingBecomes({ok: false})
@@ -430,7 +429,7 @@ describe('a connection in reserve', () => {
 
   it('can cancel nothing that it does not know', async () => {
     const guest = await rig.guest()
-    const socket = await reached(() => rig.dial(guest))
+    const socket = await rig.dial(guest)
     await greet(socket)
     socket.write(encodeCancel({pid: 1, secret: Buffer.alloc(4)}))
     expect(await new MessageReader(socket).next()).toBeUndefined()

@@ -8,17 +8,7 @@ import type {RecordingMode} from '../../../src/lib/resources/session-recording-c
 import {expectDocumented, psqlText} from '../../helpers/troubleshooting.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {Plane} from './plane.js'
-import {
-  accessRole,
-  openSession,
-  reached,
-  refusal,
-  sessionEvents,
-  startPostgresFor,
-  startRig,
-  until,
-  type Rig,
-} from './rig.js'
+import {accessRole, openSession, refusal, sessionEvents, startPostgresFor, startRig, until, type Rig} from './rig.js'
 import {ask} from './wire.js'
 
 const name = 'session-recording-config'
@@ -54,7 +44,7 @@ function record(mode: RecordingMode): void {
 }
 
 const session = async (application: string): ReturnType<typeof openSession> =>
-  reached(async () => openSession(rig, await rig.guest(), {application_name: application}))
+  openSession(rig, await rig.guest(), {application_name: application})
 
 /** The newest session with this application name. */
 const newest = (application: string): unknown =>
@@ -76,7 +66,7 @@ describe('a session of the mode node-sync', () => {
     expect(told).toMatchObject({severity: 'FATAL', code: '58030'})
     await expectDocumented('records-not-taken', psqlText({...told}).replace(/\d+ seconds/, '10 seconds'))
     // No session begins that nobody records, and the older one does not notice.
-    const refused = await reached(async () => refusal(rig, await rig.guest()))
+    const refused = await refusal(rig, await rig.guest())
     expect(refused).toMatchObject({code: '58030'})
     await expectDocumented('no-unrecorded-session', psqlText({...refused}))
     older.socket.write(ask.query('select 3'))

@@ -311,18 +311,6 @@ export async function until(condition: () => boolean | Promise<boolean>, what: s
   }
 }
 
-/** A leap of the agent's clock costs it the tunnel for a moment, at its next ping: the proxy knows no agent until it is back. */
-export async function reached<T>(dial: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await dial()
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-  }
-}
-
 /** A certificate and key for a PostgreSQL server. */
 export async function serverCertificate(plane: Plane, hosts: readonly string[] = ['127.0.0.1']): Promise<Credentials> {
   return issueLeaf(plane.db, undefined, {purposes: ['server'], hosts, commonName: 'server'})

@@ -138,6 +138,16 @@ describe('the tunnel route', () => {
     expect(rig.refusals()).toEqual(['no agent for it is connected'])
   })
 
+  it('keeps an agent, which keeps the proxy, when their processes are held up for longer than an answer may take', async () => {
+    const pulse = {pingMilliseconds: 50, deadMilliseconds: 500}
+    rig = await Rig.start({timing: {pulse}})
+    await rig.agent(firstHost, {pulse})
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500)
+    await new Promise((resolve) => setTimeout(resolve, 3 * pulse.pingMilliseconds))
+    expect(rig.lines).not.toContainEqual(expect.objectContaining({message: 'Agent disconnected.'}))
+    expect(rig.proxy.agents()).toEqual([firstHost])
+  })
+
   it('drops an agent that answers no pings, though it keeps sending', async () => {
     rig = await Rig.start({timing: {pulse: {...fast, deadMilliseconds: 200}}})
     const agent = rig.manualAgent(await issueAgent(rig.authority, firstHost))
