@@ -1,10 +1,10 @@
 import {createServer, type Server, type Socket} from 'node:net'
-import {setTimeout as sleep} from 'node:timers/promises'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import {Catalog} from '../../../src/lib/agent/catalog.js'
 import {isForbiddenAddress, resolveTarget} from '../../../src/lib/agent/target-address.js'
 import type {HeartbeatRequest} from '../../../src/lib/api/requests.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
+import {afterRunning} from '../../../src/lib/core/running-time.js'
 import type {TargetHealth} from '../../../src/lib/resources/database-server.js'
 import {freePort} from '../../helpers/cli.js'
 import {healthCheckConfig, Plane} from './plane.js'
@@ -155,10 +155,11 @@ describe('heartbeats', () => {
       },
     ])
     // Longer than changes are gathered: all of them are told.
-    await sleep(300)
+    const allTold = (): Promise<void> => new Promise((resolve) => afterRunning(500, resolve))
+    await allTold()
     const beats = rig.plane.heartbeats.length
     rig.plane.put({kind: 'db', name: 'ignored', item: databaseResource('ignored', uri())})
-    await sleep(300)
+    await allTold()
     expect(rig.plane.heartbeats).toHaveLength(beats)
   })
 

@@ -1,6 +1,7 @@
 import {once} from 'node:events'
 import tls from 'node:tls'
 import {afterEach, describe, expect, it} from '@jest/globals'
+import {afterRunning} from '../../../src/lib/core/running-time.js'
 import {newNonce} from '../../../src/lib/tunnel/preamble.js'
 import {handOver} from '../../../src/lib/tunnel/hand-over.js'
 import {cluster, issueAgent} from '../tunnel/certificates.js'
@@ -158,9 +159,10 @@ describe('a ClientHello that is not answered', () => {
     await rig.agent(firstHost, {
       onConnection: (socket) => {
         track(socket)
-        setTimeout(() => {
+        // By the clock of the proxy's deadlines.
+        afterRunning(5 * brief.answerMilliseconds, () => {
           handOver(socket, Buffer.alloc(0), server)
-        }, 5 * brief.answerMilliseconds)
+        })
       },
     })
     expect(await echo(rig.clientOf(firstHost), 'hello')).toBe('hello')
