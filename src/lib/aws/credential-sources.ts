@@ -3,6 +3,7 @@ import {request} from 'node:http'
 import {homedir} from 'node:os'
 import {join} from 'node:path'
 import {PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import type {AwsClients} from './clients.js'
 import {isMetadataDisabled, type AwsEnvironment} from './environment.js'
 import type {ClearCredentials} from './session.js'
@@ -108,48 +109,63 @@ async function readContainer({environment}: SourceContext): Promise<Attempt> {
 
 async function readMetadata({environment}: SourceContext): Promise<Attempt> {
   if (isMetadataDisabled(environment)) return {absent: 'switched off by AWS_EC2_METADATA_DISABLED'}
-  const {fromInstanceMetadata} = await import('@aws-sdk/credential-providers')
+  const endpoint = environment.AWS_EC2_METADATA_SERVICE_ENDPOINT ?? defaultMetadataEndpoint
   try {
-    const provider = fromInstanceMetadata({
-      timeout: metadataMilliseconds,
-      maxRetries: 0,
-      ec2MetadataV1Disabled: true,
-      logger: silent,
-    })
-    return {credentials: await provider()}
+    return {credentials: await askMetadata()}
   } catch (error) {
-    return {absent: await explainMetadata(error, environment)}
+    if (!isWithoutToken(error)) return {absent: explainMetadata(error, endpoint)}
   }
+  if (!(await answers(endpoint))) {
+    return {absent: `${endpoint} does not answer: this is no EC2 instance, or it is blocked`}
+  }
+  try {
+    // The token may only have been late, where this process or the service was held up.
+    return {credentials: await askMetadata()}
+  } catch (error) {
+    return {absent: explainMetadata(error, endpoint)}
+  }
+}
+
+async function askMetadata(): Promise<ClearCredentials> {
+  const {fromInstanceMetadata} = await import('@aws-sdk/credential-providers')
+  const provider = fromInstanceMetadata({
+    timeout: metadataMilliseconds,
+    maxRetries: 0,
+    ec2MetadataV1Disabled: true,
+    logger: silent,
+  })
+  return provider()
 }
 
 /** Whether the SDK made this error, and not AWS. */
 const isOwnError = (error: unknown): boolean => (error as {readonly tryNextLink?: boolean}).tryNextLink === true
 
 /** Without a token the SDK says no more than that it will not go on without one. */
-async function explainMetadata(error: unknown, environment: AwsEnvironment): Promise<string> {
-  const {name, message, statusCode} = error as Error & {readonly statusCode?: number}
-  const endpoint = environment.AWS_EC2_METADATA_SERVICE_ENDPOINT ?? defaultMetadataEndpoint
-  if (name !== 'InstanceMetadataV1FallbackError') {
-    if (statusCode === 404) return `${endpoint} answers that the instance has no role`
-    return `${endpoint} gives no credentials (${message}${statusCode === undefined ? '' : `, HTTP ${statusCode}`})`
+const isWithoutToken = (error: unknown): boolean => (error as Error).name === 'InstanceMetadataV1FallbackError'
+
+function explainMetadata(error: unknown, endpoint: string): string {
+  const {message, statusCode} = error as Error & {readonly statusCode?: number}
+  if (isWithoutToken(error)) {
+    return (
+      `${endpoint} answers, but gave no IMDSv2 token within ${metadataMilliseconds} ms: in a container the hop limit of ` +
+      'the instance (HttpPutResponseHopLimit) must be at least 2'
+    )
   }
-  if (!(await answers(endpoint))) return `${endpoint} does not answer: this is no EC2 instance, or it is blocked`
-  return (
-    `${endpoint} answers, but gave no IMDSv2 token within ${metadataMilliseconds} ms: in a container the hop limit of ` +
-    'the instance (HttpPutResponseHopLimit) must be at least 2'
-  )
+  if (statusCode === 404) return `${endpoint} answers that the instance has no role`
+  return `${endpoint} gives no credentials (${message}${statusCode === undefined ? '' : `, HTTP ${statusCode}`})`
 }
 
 /** Whether anything speaks HTTP there: requests other than for tokens are answered across any number of hops. */
 function answers(endpoint: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = request(new URL('/latest/meta-data/', endpoint), {timeout: probeMilliseconds}, (response) => {
+    const probe = request(new URL('/latest/meta-data/', endpoint), (response) => {
       response.resume()
       resolve(true)
     })
-    probe.on('timeout', () => probe.destroy())
+    const forget = afterRunning(probeMilliseconds, () => probe.destroy())
     probe.on('error', noop)
     probe.on('close', () => {
+      forget()
       resolve(false)
     })
     probe.end()

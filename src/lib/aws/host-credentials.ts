@@ -8,6 +8,7 @@
  */
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import {Secret} from '../core/secret.js'
 import type {AwsClients} from './clients.js'
 import {credentialSources, type SourceContext} from './credential-sources.js'
@@ -69,24 +70,13 @@ export class HostCredentials {
   }
 
   async #find(): Promise<AwsSession> {
-    const {clock, clients} = this.#options
-    const context: SourceContext = {...this.#options, region: await clients.defaultRegion()}
-    const deadline = clock.monotonic() + searchMilliseconds
-    const reasons: string[] = []
-    for (const source of credentialSources) {
-      let failure: string
-      try {
-        const attempt = await within(deadline - clock.monotonic(), source.read(context))
-        if ('credentials' in attempt) return this.#hold(attempt.credentials)
-        reasons.push(`${source.name}: ${attempt.absent}`)
-        continue
-      } catch (error) {
-        failure = describeAwsError(error)
-      }
-      reasons.push(`${source.name}: ${failure}`)
-      break
+    const context: SourceContext = {...this.#options, region: await this.#options.clients.defaultRegion()}
+    const {over, forget} = within(searchMilliseconds)
+    try {
+      return this.#hold(await findFirst(context, over))
+    } finally {
+      forget()
     }
-    throw noCredentials(reasons)
   }
 
   #hold(credentials: ClearCredentials): AwsSession {
@@ -102,6 +92,25 @@ export class HostCredentials {
   }
 }
 
+/** @param over fails when the search has taken too long */
+async function findFirst(context: SourceContext, over: Promise<never>): Promise<ClearCredentials> {
+  const reasons: string[] = []
+  for (const source of credentialSources) {
+    let failure: string
+    try {
+      const attempt = await Promise.race([source.read(context), over])
+      if ('credentials' in attempt) return attempt.credentials
+      reasons.push(`${source.name}: ${attempt.absent}`)
+      continue
+    } catch (error) {
+      failure = describeAwsError(error)
+    }
+    reasons.push(`${source.name}: ${failure}`)
+    break
+  }
+  throw noCredentials(reasons)
+}
+
 function noCredentials(reasons: readonly string[]): PosternError {
   const tried = reasons.map((reason) => reason.replace(/\.$/, '')).join('; ')
   return new PosternError(
@@ -111,20 +120,14 @@ function noCredentials(reasons: readonly string[]): PosternError {
   )
 }
 
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => {
-        reject(new Error('no answer in time'))
-      },
-      Math.max(1, milliseconds),
-    )
+/** A promise that fails when the time is over; nobody needs to listen to it. */
+function within(milliseconds: number): {readonly over: Promise<never>; readonly forget: () => void} {
+  let forget = (): void => undefined
+  const over = new Promise<never>((_, reject) => {
+    forget = afterRunning(milliseconds, () => {
+      reject(new Error('no answer in time'))
+    })
   })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-    work.catch(() => undefined)
-  }
+  over.catch(() => undefined)
+  return {over, forget}
 }

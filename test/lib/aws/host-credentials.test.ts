@@ -1,4 +1,7 @@
+import {once} from 'node:events'
 import {mkdtemp, rm, writeFile} from 'node:fs/promises'
+import {createServer, request as httpRequest} from 'node:http'
+import type {AddressInfo} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
@@ -96,6 +99,33 @@ describe('the credentials of the host come from', () => {
     const host = await start(onInstance)
     const arn = await whoAmI(host, await host.credentials.get())
     expect(arn).toBe(`arn:aws:sts::${home}:assumed-role/${agentRole}/i-0123456789abcdef0`)
+  })
+
+  it('the metadata service of the instance, also when its token comes late for once', async () => {
+    const host = await start(onInstance)
+    const service = process.env[metadataVariable] ?? ''
+    let requests = 0
+    const slow = createServer((request, response) => {
+      requests += 1
+      // Whoever is held up says nothing, and then goes on.
+      if (requests === 1) return
+      const {method = '', url, headers} = request
+      const onward = httpRequest(new URL(url ?? '', service), {method, headers}, (answer) => {
+        response.writeHead(answer.statusCode ?? 0, answer.headers)
+        answer.pipe(response)
+      })
+      request.pipe(onward)
+    })
+    await once(slow.listen(0, '127.0.0.1'), 'listening')
+    try {
+      process.env[metadataVariable] = `http://127.0.0.1:${(slow.address() as AddressInfo).port}`
+      const arn = await whoAmI(host, await host.credentials.get())
+      expect(arn).toBe(`arn:aws:sts::${home}:assumed-role/${agentRole}/i-0123456789abcdef0`)
+      expect(requests).toBeGreaterThan(2)
+    } finally {
+      slow.closeAllConnections()
+      slow.close()
+    }
   })
 })
 
