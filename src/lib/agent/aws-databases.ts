@@ -9,6 +9,7 @@ import {toAwsDatabase, type AwsDatabase, type RoleOverride} from '../aws/aws-dat
 import {describeAwsError, mayPass} from '../aws/failure.js'
 import type {AwsDescription} from '../aws/description.js'
 import {PosternError} from '../core/errors.js'
+import {matchesGlob} from '../core/glob.js'
 import type {Logger} from '../core/log.js'
 import {detectEndpoint} from '../resources/endpoint.js'
 import {retryDelay} from '../tunnel/backoff.js'
@@ -153,7 +154,7 @@ export class AwsDatabases {
     }
     const arn = spec.aws?.assume_role_arn
     const {allowedRoles} = this.#options.rules
-    if (arn === undefined || !allowedRoles || allowedRoles.some((allowed) => matches(allowed, arn))) return
+    if (arn === undefined || !allowedRoles || allowedRoles.some((allowed) => matchesGlob(allowed, arn))) return
     throw new PosternError('ACCESS_DENIED', `The agent may not assume ${arn} for the database "${name}".`, {
       hint: 'Add the role to db_service.allowed_assume_roles of the agent.',
     })
@@ -219,10 +220,4 @@ export class AwsDatabases {
       reason,
     })
   }
-}
-
-/** `*` stands for any text. */
-function matches(pattern: string, text: string): boolean {
-  const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, String.raw`\$&`))
-  return new RegExp(`^${parts.join('.*')}$`).test(text)
 }

@@ -8,11 +8,12 @@
  */
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
+import {Anteroom} from '../tunnel/anteroom.js'
 import {encodeGreeting} from '../tunnel/greeting.js'
 import {endSoon} from '../tunnel/farewell.js'
 import type {Guest} from './admission.js'
 import type {Served} from './catalog.js'
-import type {Arrival} from './entrance.js'
+import {addressOf, unprovenLimits, type Arrival} from './entrance.js'
 import {describeFailure, fatal} from './failure.js'
 import {readOpening} from './first-packet.js'
 import {greetingOf, type Gate} from './gate.js'
@@ -46,6 +47,8 @@ export class Door {
   readonly #options: DoorOptions
   /** Connections that have asked for nothing yet. */
   readonly #waiting = new Set<Arrival>()
+  /** Those of them on the direct route, whom nobody has judged: a TLS handshake needs no certificate. */
+  readonly #strangers = new Anteroom(unprovenLimits)
 
   constructor(options: DoorOptions) {
     this.#options = options
@@ -66,7 +69,9 @@ export class Door {
     if (wait === 0) return undefined
 
     this.#waiting.add(arrival)
+    if (arrival.route.kind === 'direct') this.#strangers.enter(attempt.sid, socket, addressOf(arrival))
     const opening = await readOpening(socket, wait).catch(ignoreError)
+    this.#strangers.leave(attempt.sid)
     this.#waiting.delete(arrival)
     if (!opening) return undefined
     if (opening.kind === 'cancel') {

@@ -40,8 +40,8 @@ export interface EntranceOptions {
 }
 
 const handshakeMilliseconds = 10_000
-/** Handshakes that are under way: anybody can begin one and let the agent wait for the rest (CVE-2026-7776). */
-const unfinishedLimits = {total: 1024, perAddress: 256} as const
+/** Of those who have proved nothing: anybody can begin a handshake and let the agent wait for the rest (CVE-2026-7776). */
+export const unprovenLimits = {total: 1024, perAddress: 256} as const
 const directProtocol = 'postgresql'
 
 /** Certificates shared between sessions. */
@@ -57,7 +57,7 @@ export class Entrance {
   readonly #unfinished = new Map<string, SessionSource>()
   /** By fingerprint. */
   readonly #certificates = new Map<string, X509Certificate>()
-  readonly #anteroom = new Anteroom(unfinishedLimits)
+  readonly #anteroom = new Anteroom(unprovenLimits)
   /** Of the direct route, by database. */
   readonly #contexts = new Map<string, SecureContext>()
 
@@ -192,7 +192,7 @@ class Door {
 const tlsOptions: TlsOptions = {minVersion: 'TLSv1.3', ca: []}
 
 /** The client's address without its port. */
-function addressOf({source}: SessionSource): string {
+export function addressOf({source}: SessionSource): string {
   return source.slice(0, source.lastIndexOf(':'))
 }
 

@@ -84,12 +84,8 @@ export class UnfinishedSessions {
 
   /** Reads one line; a damaged one says nothing. */
   read(line: string): void {
-    let record: AuditEvent
-    try {
-      record = JSON.parse(line) as AuditEvent
-    } catch {
-      return
-    }
+    const record = parse(line)
+    if (!record) return
     if (line.startsWith(linePrefix)) {
       this.numbering = (record.numbering as Numbering | undefined) ?? this.numbering
       for (const {sid, nextIndex, endFields} of record.open as OpenSession[]) {
@@ -115,6 +111,15 @@ export class UnfinishedSessions {
     session.asked.delete(Number(record.statement))
     session.nextIndex = Math.max(session.nextIndex, Number(record.ei) + 1)
     session.lastEvent = String(record.time)
+  }
+}
+
+function parse(line: string): AuditEvent | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? (value as AuditEvent) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -159,9 +159,9 @@ describe('Spool', () => {
     before.append('{"event":"first"}\n')
     await before.close()
     const [name = ''] = await readdir(directory)
-    await appendFile(join(directory, name), '\0\0\0\n{"event":"second"}\n{"event":"tor')
+    await appendFile(join(directory, name), '\0\0\0\nnull\n{"event":"second"}\n{"event":"tor')
     const batch = await (await openSpool()).read()
-    expect(batch?.lines.toString()).toBe('{"event":"first"}\n\0\0\0\n{"event":"second"}\n')
+    expect(batch?.lines.toString()).toBe('{"event":"first"}\n\0\0\0\nnull\n{"event":"second"}\n')
   })
 
   it('goes on when somebody cut a segment', async () => {
