@@ -4,14 +4,21 @@ import {calledAs} from '../lib/cli/calling-name.js'
 import {openAdminConnection, requireProfile, type AdminChoice} from '../lib/cli/connection.js'
 import {variablesInUse} from '../lib/cli/environment.js'
 import {adminFlags, formatFlag, type Format} from '../lib/cli/flags.js'
-import {profileData, renderCluster, renderProfile, type ProfileData} from '../lib/cli/status-text.js'
+import {
+  clusterData,
+  profileData,
+  renderCluster,
+  renderProfile,
+  type ClusterData,
+  type ProfileData,
+} from '../lib/cli/status-text.js'
 import {loginExpired} from '../lib/cli/user-login.js'
 import {ProfileStore, type Profile} from '../lib/config/profile.js'
 import {PosternError, type ErrorCode} from '../lib/core/errors.js'
 
 interface StatusData {
   /** What administrators may see. */
-  readonly cluster?: {readonly name: string; readonly version: string; readonly ca_pins: readonly string[]}
+  readonly cluster?: ClusterData
   readonly active: ProfileData | null
   readonly profiles: readonly ProfileData[]
   readonly environment: Readonly<Record<string, string>>
@@ -20,7 +27,7 @@ interface StatusData {
 export default class Status extends BaseCommand {
   static override summary = 'Show the login, and to administrators the cluster.'
   static override description =
-    'Exit code 3 when there is no login, or the one in use has expired. The CA pin is what first logins and new hosts know the cluster by.'
+    'Exit code 3 when there is no login, or the one in use has expired. The CA pin is what first logins and new hosts know the cluster by. How long events and recordings are kept is said where that is not for ever.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --format=json',
@@ -36,11 +43,12 @@ export default class Status extends BaseCommand {
     const profiles = await store.list()
     if (alias === 'tsh' && profiles.length === 0) await requireProfile(store, flags)
     const statuses = await Promise.all(profiles.map((profile) => describeProfile(store, profile)))
-    const cluster = alias === 'tsh' ? undefined : await this.askCluster(flags, profiles.length > 0)
+    const status = alias === 'tsh' ? undefined : await this.askCluster(flags, profiles.length > 0)
+    const cluster = status && clusterData(status)
     const [first] = profiles
     const active = first && (await store.isCurrent(first)) ? statuses[0] : undefined
     const data: StatusData = {
-      ...(cluster && {cluster: clusterData(cluster)}),
+      ...(cluster && {cluster}),
       active: active ?? null,
       profiles: statuses.filter((status) => status !== active),
       environment: variablesInUse(),
@@ -57,9 +65,9 @@ export default class Status extends BaseCommand {
   /** The cluster and nothing else. */
   private async showCluster({format, ...choice}: AdminChoice & {readonly format: Format}): Promise<StatusData> {
     const connection = await openAdminConnection(choice, this.surroundings)
-    const cluster = await connection.ask((client) => client.status())
-    await this.show(format, clusterData(cluster), () => renderCluster(cluster))
-    return {cluster: clusterData(cluster), active: null, profiles: [], environment: variablesInUse()}
+    const cluster = clusterData(await connection.ask((client) => client.status()))
+    await this.show(format, cluster, () => renderCluster(cluster))
+    return {cluster, active: null, profiles: [], environment: variablesInUse()}
   }
 
   /** What administrators may see; that others may not is no failure, and neither is being offline with a login to show. */
@@ -74,12 +82,6 @@ export default class Status extends BaseCommand {
     }
   }
 }
-
-const clusterData = ({cluster, version, caPins}: StatusResponse): NonNullable<StatusData['cluster']> => ({
-  name: cluster,
-  version,
-  ca_pins: caPins,
-})
 
 /** The block about the login says it already, or there is nothing to say. */
 const quiet: readonly ErrorCode[] = ['ACCESS_DENIED', 'EXPIRED', 'NOT_LOGGED_IN']

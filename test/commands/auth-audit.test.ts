@@ -104,10 +104,14 @@ describe('audit ls', () => {
 })
 
 describe('status', () => {
-  it('on the control plane prints the cluster as the guides do', async () => {
+  it('on the control plane prints the cluster as the guides do, and how long it keeps the audit', async () => {
     const {code, stdout, stderr} = await cluster.admin(['status'])
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
-    expect(stdout).toBe(`Cluster  example.com\nVersion  0.1.0\nCA pin   ${cluster.caPin}\n`)
+    expect(stdout).toBe(`Cluster  example.com\nVersion  0.1.0\nCA pin   ${cluster.caPin}\n${cluster.retention}\n`)
+    const {stdout: json} = await cluster.admin(['status', '--format=json'])
+    expect(JSON.parse(json)).toMatchObject({
+      cluster: {name: 'example.com', retention: {events: '400d', recordings: '90d'}},
+    })
   })
 
   it('for a configuration that was named and is not there says so', async () => {

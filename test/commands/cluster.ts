@@ -14,6 +14,8 @@ export interface TestCluster {
   readonly authServer: string
   readonly configFile: string
   readonly caPin: string
+  /** What `status` says of it in the end. */
+  readonly retention: string
   /** A command of the administrator of this host. */
   admin(words: readonly string[], options?: CliOptions): Promise<Finished>
   /** A command of somebody with a home of their own. */
@@ -35,7 +37,12 @@ export async function startTestCluster(): Promise<TestCluster> {
     configFile,
     `version: v3
 postern: {data_dir: '${directory}/data'}
-auth_service: {enabled: yes, cluster_name: example.com, listen_addr: '${authServer}', public_addr: '${proxy}'}
+auth_service:
+  enabled: yes
+  cluster_name: example.com
+  listen_addr: '${authServer}'
+  public_addr: '${proxy}'
+  retention: {events: 400d, recordings: 90d}
 proxy_service: {enabled: yes, web_listen_addr: '${proxy}', public_addr: '${proxy}'}
 `,
   )
@@ -52,6 +59,7 @@ proxy_service: {enabled: yes, web_listen_addr: '${proxy}', public_addr: '${proxy
     authServer,
     configFile,
     caPin,
+    retention: 'Audit    events are kept for 400d, recordings are kept for 90d',
     admin,
     as,
     addUser: async (name, flags) => {

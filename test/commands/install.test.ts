@@ -148,7 +148,7 @@ describe('with a cluster', () => {
     const {version} = JSON.parse(await readFile('package.json', 'utf8')) as {version: string}
     expect(await asTyped('tctl status', admin)).toEqual({
       code: 0,
-      stdout: `Cluster  example.com\nVersion  ${version}\nCA pin   ${cluster.caPin}\n`,
+      stdout: `Cluster  example.com\nVersion  ${version}\nCA pin   ${cluster.caPin}\n${cluster.retention}\n`,
       stderr: '',
     })
   })

@@ -30,7 +30,7 @@ describe('status', () => {
     await cluster.logIn('alice')
     const {stdout} = await cluster.as('alice', ['status'])
     expect(stdout).toMatch(
-      /^Cluster {2}example\.com\nVersion {2}0\.1\.0\nCA pin {3}sha256:[0-9a-f]{64}\n\n> Profile URL:/,
+      /^Cluster {2}example\.com\nVersion {2}0\.1\.0\nCA pin {3}sha256:[0-9a-f]{64}\nAudit {4}events are kept for 400d, .*\n\n> Profile URL:/,
     )
   })
 

@@ -116,6 +116,8 @@ export interface StatusResponse {
   readonly cluster: string
   readonly version: string
   readonly caPins: readonly string[]
+  /** Milliseconds for which the audit log and the recordings are kept, null for ever; older control planes do not say. */
+  readonly retention?: {readonly events: number | null; readonly recordings: number | null}
   /** Who the caller is to the control plane. */
   readonly identity: {readonly kind: 'user' | 'host'; readonly name: string; readonly roles: readonly string[]}
 }

@@ -88,9 +88,10 @@ export async function openServices(options: AuthOptions, backend: Backend, count
   const files = await RecordingFiles.open(join(options.dataDir, recordingsDirectory), sealing)
   const chain = new SessionChain({backend, sealing, audit, logger})
   const recordings = new Recordings({files, cluster, audit, chain, stores, verifier})
+  const periods = options.retention ?? {}
   const retention = new Retention({
     ...{backend, files, audit, chain, sealing, clock, logger},
-    periods: options.retention ?? {},
+    periods,
   })
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const cancels = new Cancels({stores, watches, clock})
@@ -106,6 +107,7 @@ export async function openServices(options: AuthOptions, backend: Backend, count
       watches,
       cancels,
       audit,
+      retention: periods,
       userCertificates: new UserCertificates({
         stores,
         authorities,

@@ -12,6 +12,7 @@ import type {DatabaseCertificates} from './database-certificates.js'
 import type {Joining} from './joining.js'
 import type {LiveSessions} from './live-sessions.js'
 import type {Recordings} from './recordings.js'
+import type {RetentionPeriods} from './retention.js'
 import {memberRoute, permittedRoute, readQuery, streamOf, userRoute, type Route} from './route.js'
 import type {Sealing} from './sealing.js'
 import type {UserCertificates} from './user-certificates.js'
@@ -27,6 +28,8 @@ export interface UserRouteOptions {
   readonly databaseCertificates: DatabaseCertificates
   readonly recordings: Recordings
   readonly liveSessions: LiveSessions
+  /** How long events and recordings are kept. */
+  readonly retention: RetentionPeriods
   readonly sealing: Sealing
   readonly verification: AuditVerification
   readonly audit: AuditLog
@@ -35,13 +38,14 @@ export interface UserRouteOptions {
 /** What people call: their own certificates and databases, and what their roles let them administer and look into. */
 export function createUserRoutes(options: UserRouteOptions): Route[] {
   const {accounts, audit, authorities, databaseAccess, databaseCertificates, joining, userCertificates} = options
-  const {liveSessions, recordings} = options
+  const {liveSessions, recordings, retention} = options
   return [
     memberRoute('GET', '/v1/status', {}, ({caller}): StatusResponse => {
       return {
         cluster: options.cluster,
         version: options.version,
         caPins: authorities.pins(),
+        retention: {events: retention.events ?? null, recordings: retention.recordings ?? null},
         identity: {
           kind: caller.kind,
           name: actorFields(caller).user,

@@ -1,11 +1,13 @@
 import type {SessionsResponse, SessionState} from '../api/live-session.js'
-import {fitColumn, renderTable} from './table.js'
+import {dropColumns, fitColumn, renderTable} from './table.js'
 
 const head = [
   ...['ID', 'User', 'Database', 'DB User', 'DB Name', 'Since', 'State', 'Agent'],
   ...['Running Since', 'Statement'],
-] as const
-const statementColumn = head.indexOf('Statement')
+]
+const statement = 'Statement'
+/** What a narrow terminal does without, the first of them first. */
+const missable = ['Agent', 'Running Since', 'DB Name', 'DB User', 'Since', statement]
 
 /** A session as `sessions ls --format json` shows it. */
 export interface SessionData {
@@ -36,7 +38,7 @@ export const sessionsData = ({sessions}: SessionsResponse): SessionData[] =>
     host_id: hostId,
   }))
 
-/** Sessions as a table, the oldest first. @param width of the terminal; undefined cuts nothing */
+/** Sessions as a table, the oldest first. @param width of the terminal; undefined cuts and leaves out nothing */
 export function renderSessions(sessions: readonly SessionData[], width?: number): Promise<string> {
   const rows = [...sessions]
     .sort((one, other) => (one.started < other.started ? -1 : 1))
@@ -52,7 +54,13 @@ export function renderSessions(sessions: readonly SessionData[], width?: number)
       withoutFraction(session.statement_started ?? ''),
       (session.statement ?? '').replace(/\s+/g, ' ').trim(),
     ])
-  return renderTable(head, width === undefined ? rows : fitColumn(rows, {column: statementColumn, width, head}))
+  if (width === undefined) return renderTable(head, rows)
+  const fitting = dropColumns({head, rows}, {cut: statement, missable, width})
+  const column = fitting.head.indexOf(statement)
+  return renderTable(
+    fitting.head,
+    column < 0 ? fitting.rows : fitColumn(fitting.rows, {column, width, head: fitting.head}),
+  )
 }
 
 const withoutFraction = (moment: string): string => moment.replace(/\.\d+Z$/, 'Z')

@@ -63,6 +63,7 @@ export function renderProfile(
 }
 
 const minute = 60_000
+const day = 86_400_000
 
 /** `2026-11-21 10:00:00 +0000 UTC [valid for 12h0m0s]` */
 function renderExpiry(expires: number, now: number): string {
@@ -76,13 +77,38 @@ function renderExpiry(expires: number, now: number): string {
   return `${moment} [valid for ${rounded < minute ? '<1m' : formatDuration(rounded)}]`
 }
 
-/** What administrators see of the cluster. */
-export function renderCluster({cluster, version, caPins}: StatusResponse): Promise<string> {
+/** The cluster as `status --format json` shows it. */
+export interface ClusterData {
+  readonly name: string
+  readonly version: string
+  readonly ca_pins: readonly string[]
+  /** Days like `400d`, null for ever; control planes of an earlier version do not say. */
+  readonly retention?: {readonly events: string | null; readonly recordings: string | null}
+}
+
+export function clusterData({cluster, version, caPins, retention}: StatusResponse): ClusterData {
+  const inDays = (milliseconds: number | null): string | null =>
+    milliseconds === null ? null : `${milliseconds / day}d`
+  return {
+    name: cluster,
+    version,
+    ca_pins: caPins,
+    ...(retention && {retention: {events: inDays(retention.events), recordings: inDays(retention.recordings)}}),
+  }
+}
+
+/** What administrators see of the cluster; of retention only where there is one. */
+export function renderCluster({name, version, ca_pins, retention}: ClusterData): Promise<string> {
   const label = (text: string): string => text.padEnd(clusterLabel)
+  const kept = (what: string, days: string | null): string =>
+    `${what} are kept ${days === null ? 'for ever' : `for ${days}`}`
   return renderColumns([
-    [label('Cluster'), cluster],
+    [label('Cluster'), name],
     [label('Version'), version],
-    ...caPins.map((pin) => [label('CA pin'), pin]),
+    ...ca_pins.map((pin) => [label('CA pin'), pin]),
+    ...(retention?.events || retention?.recordings
+      ? [[label('Audit'), `${kept('events', retention.events)}, ${kept('recordings', retention.recordings)}`]]
+      : []),
   ])
 }
 

@@ -44,6 +44,38 @@ async function layOut(rows: readonly (readonly string[])[]): Promise<{lines: str
   return {lines: lines.map((line) => line.trimEnd()), widths}
 }
 
+interface Sheet {
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+/** What a terminal leaves for one column. */
+function roomFor(column: number, width: number, {head, rows}: Sheet): number {
+  const others = head.map((title, index) =>
+    index === column
+      ? 0
+      : Math.max(...[title, ...rows.map((row) => printable(row[index] ?? ''))].map(({length}) => length)),
+  )
+  return width - others.reduce((sum, other) => sum + other + 1, 0)
+}
+
+/**
+ * A table without columns for which a terminal has no room, so that enough is left for the one that is to be cut.
+ * @param missable titles of those that may go, the first of them first
+ */
+export function dropColumns(
+  {head, rows}: Sheet,
+  {cut, missable, width}: {readonly cut: string; readonly missable: readonly string[]; readonly width: number},
+): Sheet {
+  const [title, ...others] = missable
+  // Behind the last column there is no space.
+  const least = head.includes(cut) ? narrowest : -1
+  if (title === undefined || roomFor(head.indexOf(cut), width, {head, rows}) >= least) return {head, rows}
+  const place = head.indexOf(title)
+  const without = (cells: readonly string[]): string[] => cells.filter((_, index) => index !== place)
+  return dropColumns({head: without(head), rows: rows.map(without)}, {cut, missable: others, width})
+}
+
 const ellipsis = '...'
 /** A column is not cut below this, even where the terminal is too narrow. */
 const narrowest = 12
@@ -53,12 +85,7 @@ export function fitColumn(
   rows: readonly (readonly string[])[],
   {column, width, head}: {readonly column: number; readonly width: number; readonly head: readonly string[]},
 ): string[][] {
-  const others = head.map((title, index) =>
-    index === column
-      ? 0
-      : Math.max(...[title, ...rows.map((row) => printable(row[index] ?? ''))].map(({length}) => length)),
-  )
-  const room = Math.max(width - others.reduce((sum, other) => sum + other + 1, 0), narrowest)
+  const room = Math.max(roomFor(column, width, {head, rows}), narrowest)
   return rows.map((row) =>
     row.map((cell, index) =>
       index === column && cell.length > room ? `${cell.slice(0, room - ellipsis.length)}${ellipsis}` : cell,

@@ -9,7 +9,8 @@ import {formatData} from '../../../src/lib/cli/output.js'
 import {readPassword} from '../../../src/lib/cli/prompt.js'
 import {candidateAddresses, parseProxyAddress} from '../../../src/lib/cli/proxy-address.js'
 import {describeResource, hideSecrets, renderResources, renderYaml} from '../../../src/lib/cli/resource-text.js'
-import {profileData, renderCluster, renderProfile} from '../../../src/lib/cli/status-text.js'
+import {renderSessions} from '../../../src/lib/cli/session-text.js'
+import {clusterData, profileData, renderCluster, renderProfile} from '../../../src/lib/cli/status-text.js'
 import {parseJoinRoles, renderJoinInstructions, renderTokens} from '../../../src/lib/cli/token-text.js'
 import {checkVersion} from '../../../src/lib/cli/version.js'
 import type {FindResponse} from '../../../src/lib/api/responses.js'
@@ -61,7 +62,16 @@ describe('status', () => {
       caPins: ['sha256:abdc'],
       identity: {kind: 'user', name: 'alice', roles: []},
     } as const
-    expect(await renderCluster(status)).toBe('Cluster  teleport.example.com\nVersion  18.7.3\nCA pin   sha256:abdc')
+    const lines = 'Cluster  teleport.example.com\nVersion  18.7.3\nCA pin   sha256:abdc'
+    expect(await renderCluster(clusterData(status))).toBe(lines)
+    const forEver = clusterData({...status, retention: {events: null, recordings: null}})
+    expect(forEver.retention).toEqual({events: null, recordings: null})
+    expect(await renderCluster(forEver)).toBe(lines)
+    const limited = clusterData({...status, retention: {events: null, recordings: 90 * 86_400_000}})
+    expect(limited.retention).toEqual({events: null, recordings: '90d'})
+    expect(await renderCluster(limited)).toBe(
+      `${lines}\nAudit    events are kept for ever, recordings are kept for 90d`,
+    )
   })
 })
 
@@ -409,4 +419,40 @@ it.each([
   ['1h30m', 5400],
 ])('--ttl=%s is %d seconds', (text, seconds) => {
   expect(parseTtl(text)).toBe(seconds)
+})
+
+describe('sessions ls', () => {
+  const session = {
+    ...{sid: '307b49d6-56c7-4d20-8cf0-5bc5348a7101', user: 'alice', database: 'orders', db_user: 'alice_rw'},
+    ...{db_name: 'postgres', source: '127.0.0.1:50000', state: 'active', host_id: 'e5e6', hostname: 'db-host'},
+    ...{started: '2026-11-20T10:00:00.123Z', statement_started: '2026-11-20T10:05:00.123Z'},
+    statement: 'select *\n from lines where something is something else altogether',
+  } as const
+  const lines = async (width?: number, changes = {}): Promise<string[]> =>
+    (await renderSessions([{...session, ...changes}], width)).split('\n')
+
+  it('shows all where it is not a terminal', async () => {
+    const [head, , row] = await lines()
+    expect(head).toMatch(/^ID +User +Database +DB User +DB Name +Since +State +Agent +Running Since +Statement$/)
+    expect(row).toMatch(/ db-host 2026-11-20T10:05:00Z select \* from lines .* altogether$/)
+  })
+
+  it.each([
+    [200, /^ID +User +Database +DB User +DB Name +Since +State +Agent +Running Since +Statement$/],
+    [130, /^ID +User +Database +DB User +DB Name +Since +State +Statement$/],
+    [105, /^ID +User +Database +DB User +Since +State +Statement$/],
+    [100, /^ID +User +Database +Since +State +Statement$/],
+    [80, /^ID +User +Database +State +Statement$/],
+  ])('fits a terminal of %d columns', async (width, titles) => {
+    const shown = await lines(width)
+    expect(shown[0]).toMatch(titles)
+    for (const line of shown) expect(line.length).toBeLessThanOrEqual(width)
+    expect(shown[2]).toContain('select * ')
+  })
+
+  it('does without the statement before it does without who and where', async () => {
+    const shown = await lines(80, {state: 'idle in transaction'})
+    expect(shown[0]).toMatch(/^ID +User +Database +State$/)
+    expect(shown[2]).toBe(`${session.sid} alice orders   idle in transaction`)
+  })
 })
