@@ -2,6 +2,7 @@ import {isDeepStrictEqual} from 'node:util'
 import {singletonKinds} from '../resources/kinds.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
 import type {Role} from '../resources/role.js'
+import type {Change} from '../storage/backend.js'
 import {noExpiry, type AuditLog} from './audit-log.js'
 import type {Stores} from './stores.js'
 
@@ -93,9 +94,9 @@ const healthCheckPreset: HealthCheckConfig = {
   },
 }
 
-/** Makes the presets at a cluster's first start. Later they are the administrators' to change or to remove. */
-export async function createPresets(stores: Stores): Promise<void> {
-  for (const role of presets) await stores.roles.create(role.metadata.name, role)
+/** What a cluster gets at its first start. Later the presets are the administrators' to change or to remove. */
+export function createPresets({roles}: Stores): Change[] {
+  return presets.map((role) => roles.putting(role.metadata.name, role))
 }
 
 /** A preset that is exactly what an earlier version made, and so nobody's decision, becomes what this version makes. */

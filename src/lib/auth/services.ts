@@ -156,8 +156,8 @@ async function settleCluster(stores: Stores, cluster: string): Promise<void> {
   const known = new Records<string>(stores.backend, 'cluster/')
   const name = (await known.get('name'))?.value
   if (name === undefined) {
-    await createPresets(stores)
-    await known.create('name', cluster)
+    // In one write: whoever finds no name has to find no presets either.
+    await stores.backend.write([...createPresets(stores), known.putting('name', cluster)])
   } else if (name !== cluster) {
     throw new PosternError('INVALID', `This data directory belongs to the cluster "${name}", not to "${cluster}".`, {
       hint: 'A cluster cannot be renamed: its name is in every certificate. Set auth_service.cluster_name back.',

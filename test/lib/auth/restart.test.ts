@@ -5,6 +5,7 @@ import {mkdtemp, readFile, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {startAuth} from '../../../src/lib/auth/auth.js'
+import {openServices} from '../../../src/lib/auth/services.js'
 import type {Auth, AuthOptions} from '../../../src/lib/auth/options.js'
 import {Records} from '../../../src/lib/auth/records.js'
 import type {HostRecord} from '../../../src/lib/auth/stores.js'
@@ -24,6 +25,7 @@ import {authServerName} from '../../../src/lib/resources/route.js'
 import type {Resource} from '../../../src/lib/resources/resource.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import type {JoinRole} from '../../../src/lib/resources/token.js'
+import type {Backend} from '../../../src/lib/storage/backend.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
 import {formatEvents} from '../../helpers/event-lines.js'
 import {patience} from '../../helpers/patience.js'
@@ -344,4 +346,40 @@ it('leaves no secret on disk that opens anything from outside', async () => {
   const bytes = await readFile(join(options.dataDir, 'backend.sqlite'), 'latin1')
   expect(bytes).not.toContain('a marker in a password')
   expect(bytes).not.toContain(secret)
+})
+
+/** As the process ends: from some write on nothing is written any more. */
+function endingAt(backend: Backend, write: number): Backend {
+  let writes = 0
+  return new Proxy(backend, {
+    get: (target, name: keyof Backend) => {
+      const method = target[name].bind(target) as (...values: unknown[]) => unknown
+      if (!['write', 'create', 'put', 'compareAndSwap', 'appendEvents'].includes(name)) return method
+      return (...values: unknown[]) => (++writes < write ? method(...values) : Promise.reject(new Error('ended')))
+    },
+  })
+}
+
+it('a first start that ends at any of its writes is made up for by the next', async () => {
+  for (let write = 1; ; write++) {
+    const options = await newOptions()
+    const path = join(options.dataDir, 'backend.sqlite')
+    const backend = await openSqlite({path, clock: systemClock})
+    const counters = {requests: 0, refused: 0, logins: 0, failedLogins: 0, joins: 0, failedJoins: 0}
+    const end = await openServices(options, endingAt(backend, write), counters).then(
+      () => undefined,
+      (error: unknown) => error as Error,
+    )
+    await backend.close()
+    if (!end) {
+      // Fewer writes than that are no cluster.
+      expect(write).toBeGreaterThan(5)
+      return
+    }
+    expect(end.message).toBe('ended')
+    const auth = await start(options)
+    const admin = await adminOf(auth)
+    const {items} = await admin.listResources('role')
+    expect(items.map(({metadata}) => metadata.name)).toEqual(['access', 'auditor', 'editor', 'requester', 'reviewer'])
+  }
 })
