@@ -64,7 +64,6 @@ exec ${quoted(process.execPath)} -- ${quoted(program)} "$@"
 `
 }
 
-/** For a POSIX shell. */
 function unwritable(directory: string, cause: unknown): PosternError {
   const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
   const hint = ['EACCES', 'EPERM'].includes(code) ? 'Run the command with sudo, or choose another --dir.' : undefined

@@ -76,5 +76,3 @@ function explain(path: string, cause: unknown): PosternError {
       })
     : new PosternError('FAILED', `${path} cannot be written (${code}).`, {cause})
 }
-
-/** For a POSIX shell. */
