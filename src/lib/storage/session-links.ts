@@ -1,3 +1,4 @@
+import {setImmediate as othersTurn} from 'node:timers/promises'
 import type {Kysely, Selectable, Transaction} from 'kysely'
 import type {
   Backend,
@@ -64,20 +65,32 @@ export async function appendSplices(db: Database, splices: readonly Splice[]): P
     .execute()
 }
 
-export async function strangeSplices(db: Database, {before, moreThan, after, limit}: SpliceQuery): Promise<Splice[]> {
-  let query = db
-    .selectFrom('splices')
-    .selectAll()
-    .where('ended', '<', before)
-    .where((eb) => eb.or([eb('to_agent', '>', moreThan), eb('to_client', '>', moreThan)]))
-    .where((eb) => {
-      const named = eb.selectFrom('session_links').select('position').whereRef('connection', '=', 'splices.id')
-      return eb.not(eb.exists(named))
-    })
-    .orderBy('id')
-    .limit(limit)
-  if (after !== undefined) query = query.where('id', '>', after)
-  return (await query.execute()).map(toSplice)
+/** Looked at in one statement: the database answers in this thread. */
+const splicesAtOnce = 5000
+
+export async function strangeSplices(
+  db: Database,
+  {before, moreThan, after = '', limit}: SpliceQuery,
+): Promise<Splice[]> {
+  const found: Splice[] = []
+  for (let from = after; ;) {
+    const rest = db.selectFrom('splices').where('id', '>', from).orderBy('id')
+    const end = (await rest.select('id').offset(splicesAtOnce).limit(1).executeTakeFirst())?.id
+    let query = rest
+      .selectAll()
+      .where('ended', '<', before)
+      .where((eb) => eb.or([eb('to_agent', '>', moreThan), eb('to_client', '>', moreThan)]))
+      .where((eb) => {
+        const named = eb.selectFrom('session_links').select('position').whereRef('connection', '=', 'splices.id')
+        return eb.not(eb.exists(named))
+      })
+      .limit(limit - found.length)
+    if (end !== undefined) query = query.where('id', '<=', end)
+    found.push(...(await query.execute()).map(toSplice))
+    if (found.length >= limit || end === undefined) return found
+    from = end
+    await othersTurn()
+  }
 }
 
 export async function findSplice(db: Database, id: string): Promise<Splice | undefined> {

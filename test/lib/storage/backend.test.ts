@@ -237,3 +237,24 @@ describe('the log', () => {
     })
   })
 })
+
+describe('connections of the proxies', () => {
+  it('that no session names are found among many, page by page, and others have their turn meanwhile', async () => {
+    const count = 11_000
+    const idOf = (index: number): string => index.toString(16).padStart(32, '0')
+    const splices = Array.from({length: count}, (_, index) => {
+      const isStrange = index % 5000 === 1
+      return {id: idOf(index), host: 'h', opened: 1, ended: 2, toAgent: isStrange ? 1000 : 10, toClient: 10}
+    })
+    for (let index = 0; index < count; index += 1000) await backend.appendSplices(splices.slice(index, index + 1000))
+    let hasTurned = false
+    setImmediate(() => (hasTurned = true))
+    const strange = async (more: object): Promise<string[]> =>
+      (await backend.strangeSplices({before: 3, moreThan: 100, limit: 10, ...more})).map(({id}) => id)
+    expect(await strange({})).toEqual([1, 5001, 10_001].map(idOf))
+    expect(hasTurned).toBe(true)
+    expect(await strange({limit: 2})).toEqual([1, 5001].map(idOf))
+    expect(await strange({after: idOf(5001)})).toEqual([idOf(10_001)])
+    expect(await strange({before: 2})).toEqual([])
+  })
+})
