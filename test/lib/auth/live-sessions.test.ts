@@ -94,6 +94,11 @@ const complete = ({client}: {client: ApiClient}): Promise<readonly LiveSession[]
     const {sessions, silent} = await client.liveSessions()
     return silent.length === 0 ? sessions : undefined
   })
+/** Its end is asked of its agent. */
+const isTold = (sid: string): Promise<true> =>
+  waitFor(
+    () => heard.some((event) => event.type === 'put' && event.kind === 'ending' && event.name === sid) || undefined,
+  )
 const idsFor = async (who: {client: ApiClient}): Promise<string[]> => (await complete(who)).map(({sid}) => sid)
 
 describe('live sessions', () => {
@@ -159,6 +164,7 @@ describe('live sessions', () => {
     await new Promise((resolve) => setTimeout(resolve, 500))
     line.mend()
     expect(await listed).toContain(sid)
+    await isTold(sid)
     own.length = 0
     await killed
     stopped = undefined
@@ -178,8 +184,7 @@ describe('live sessions', () => {
     })
     let answer: {ended: boolean} | undefined
     const killing = plane.admin.killSession(sid, {}).then((result) => (answer = result))
-    const isTold = (): boolean => heard.some((event) => event.type === 'put' && event.name === sid)
-    await waitFor(() => isTold() || undefined)
+    await isTold(sid)
     line.cut()
     const before = asked
     await waitFor(() => answer ?? (asked > before + 2 ? 'asked again' : undefined))
