@@ -2,6 +2,7 @@ import {expect, it} from '@jest/globals'
 import {once} from 'node:events'
 import {connect, createServer, type AddressInfo} from 'node:net'
 import {cli, runCli} from '../helpers/cli.js'
+import {waitFor} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts} from '../helpers/three-hosts.js'
 
 /** Forwards a port and keeps every byte that passes, in either direction. */
@@ -31,20 +32,13 @@ it('what passes the proxy holds no password, no user name and no SQL', async () 
     await cli(['create', ...hosts.admin], {input: guideRole})
     await hosts.postgres.execute('CREATE ROLE markeduser LOGIN')
     const person = await addPerson(hosts, 'markedperson', {password: 'marked-password-4711'})
-    const {stdout} = await runCli(
-      [
-        'db',
-        'connect',
-        '--db-user=markeduser',
-        '--db-name=postgres',
-        'aurora',
-        '--',
-        '-At',
-        '-c',
-        "select 'marked' || '-statement'",
-      ],
-      {environment: person},
-    )
+    const account = ['--db-user=markeduser', '--db-name=postgres', 'aurora']
+    const words = ['db', 'connect', ...account, '--', '-At', '-c', "select 'marked' || '-statement'"]
+    // The agent hears of the person a moment after the control plane does.
+    const {stdout} = await waitFor(async () => {
+      const finished = await runCli(words, {environment: person})
+      return finished.code === 0 ? finished : undefined
+    })
     expect(stdout).toBe('marked-statement\n')
     const all = Buffer.concat(seen)
     // The tap does see the traffic: the route is in the clear.

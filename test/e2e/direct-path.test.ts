@@ -27,12 +27,12 @@ afterAll(async () => {
 it('psql reaches it, also when the proxy is gone', async () => {
   const account = ['--db-user=alice', '--db-name=postgres', 'aurora']
   const connect = ['db', 'connect', '--timings', ...account, '--', '-Atc', 'select count(*) from products']
-  // On a machine that is held up the way through the proxy may win.
-  await waitFor(async () => {
-    const first = await runCli(connect, {environment: alice})
-    expect(first).toMatchObject({code: 0, stdout: '10\n'})
-    return /^ {2}direct +[\d.]+ ms/m.test(first.stderr) || undefined
+  // On a machine that is held up the way through the proxy may win, and the agent hears of alice a moment later.
+  const first = await waitFor(async () => {
+    const finished = await runCli(connect, {environment: alice})
+    return /^ {2}direct +[\d.]+ ms/m.test(finished.stderr) && finished.code === 0 ? finished : undefined
   })
+  expect(first.stdout).toBe('10\n')
 
   await hosts.services.proxy.stop('SIGKILL')
   expect(await runCli(connect, {environment: alice})).toMatchObject({code: 0, stdout: '10\n'})

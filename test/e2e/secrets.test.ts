@@ -82,8 +82,11 @@ beforeAll(async () => {
   expect(await watched(runProcess(login, {environment, input: `${nextPassword}\n`}))).toMatchObject({code: 0})
   const account = ['--db-user=alice', '--db-name=postgres', 'aurora']
   const connect = ['db', 'connect', ...account, '--', '-At', '-c', 'select pg_sleep(1)']
-  // Again, if all of that second was too short to look.
-  while (!hasSeenPsql()) await watched(cli(connect, {environment}))
+  // Again, if all of that second was too short to look, or the agent had not heard of alice.
+  await waitFor(async () => {
+    const {code} = await watched(runCli(connect, {environment}))
+    return (code === 0 && hasSeenPsql()) || undefined
+  })
   await cli(['db', 'login', ...account], {environment})
   const local = await watched(openLocalPort(environment))
   await watched(psqlOn(local, ['-c', 'select 1']).finished)

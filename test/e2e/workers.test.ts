@@ -23,6 +23,7 @@ beforeAll(async () => {
   await cli(['create', ...hosts.admin], {input: guideRole})
   alice = await addPerson(hosts, 'alice')
   localPort = await openLocalPort(alice)
+  await everyWorkerLetsIn('first')
 })
 
 afterAll(async () => {

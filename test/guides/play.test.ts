@@ -28,7 +28,9 @@ const connect = ['db', 'connect', ...account]
 /** Runs psql, or another program, in a session of its own; the id, when its recording is there. */
 async function session(words: readonly string[], input = '', command = ['db', 'connect']): Promise<string> {
   const before = new Set(await endedSessions())
-  await runCli([...command, ...account, ...words], {environment: alice, input})
+  // psql ends so when it is not let in: the agent hears of alice a moment after the control plane does.
+  const notConnected = 2
+  while ((await runCli([...command, ...account, ...words], {environment: alice, input})).code === notConnected);
   return (await newSessions(before, 1))[0] ?? ''
 }
 

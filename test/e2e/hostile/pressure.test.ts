@@ -35,6 +35,8 @@ beforeAll(async () => {
   proxyPort = Number(hosts.proxy.split(':').at(-1))
   await cli(['create', ...hosts.admin], {input: guideRole})
   port = await openLocalPort(await addPerson(hosts, 'alice'))
+  // The agent hears of her a moment after the control plane does.
+  await waitFor(async () => (await psqlOn(port, ['-c', 'select 1']).finished).code === 0 || undefined)
   const servers = JSON.parse(await cli(['get', 'db_server', '--format=json', ...hosts.admin])) as {
     spec: {host_id: string}
   }[]
