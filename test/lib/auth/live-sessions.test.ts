@@ -26,7 +26,11 @@ const heard: WatchEvent[] = []
 const watches: WatchClient[] = []
 
 /** A process of an agent that ends what it is told to end. */
-async function follow({client}: Pick<TestHost, 'client'>, sessions: () => readonly LiveSession[]): Promise<void> {
+async function follow(
+  {client}: Pick<TestHost, 'client'>,
+  sessions: () => readonly LiveSession[],
+  hears = heard,
+): Promise<void> {
   let ready: () => void = () => undefined
   const complete = new Promise<void>((resolve) => (ready = resolve))
   watches.push(
@@ -37,7 +41,7 @@ async function follow({client}: Pick<TestHost, 'client'>, sessions: () => readon
       sessions,
       onStart: () => undefined,
       onEvent: (event) => {
-        heard.push(event)
+        hears.push(event)
         if (event.type === 'ready') ready()
         if (event.type === 'put' && event.kind === 'ending') running.delete(event.name)
       },
@@ -196,9 +200,9 @@ describe('live sessions', () => {
 
   it('are told to the agent that has them, and to no other host', async () => {
     const other = await plane.joinHost('Db')
-    const before = heard.length
-    await follow(other, () => [])
-    expect(heard.slice(before).filter((event) => event.type === 'put' && event.kind === 'ending')).toEqual([])
+    const told: WatchEvent[] = []
+    await follow(other, () => [], told)
+    expect(told.filter((event) => event.type === 'put' && event.kind === 'ending')).toEqual([])
   })
 })
 
