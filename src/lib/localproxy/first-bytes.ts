@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 import {PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 
 /**
  * Collects bytes of a stream until `judge` has seen enough to answer, and leaves the stream paused with what is left over
@@ -14,7 +15,7 @@ export function readUntil<T>(
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0)
     const release = (): void => {
-      clearTimeout(timer)
+      forget?.()
       stream.off('readable', onReadable).off('error', onEnd).off('end', onEnd).off('close', onEnd)
     }
     const fail = (why: string): void => {
@@ -41,12 +42,12 @@ export function readUntil<T>(
         }
       }
     }
-    const timer =
+    const forget =
       limits.milliseconds === undefined
         ? undefined
-        : setTimeout(() => {
+        : afterRunning(limits.milliseconds, () => {
             fail('was silent for too long')
-          }, limits.milliseconds)
+          })
     stream.on('readable', onReadable).on('error', onEnd).on('end', onEnd).on('close', onEnd)
     onReadable()
   })
