@@ -17,6 +17,7 @@ import type {AwsDatabase} from '../aws/aws-database.js'
 import type {AwsEnvironment} from '../aws/environment.js'
 import type {Clock} from '../core/clock.js'
 import type {Logger} from '../core/log.js'
+import {lookWhileRunning} from '../core/running-time.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import type {Credentials} from '../pki/credentials.js'
 import type {HealthCheckConfig} from '../resources/health-check-config.js'
@@ -191,11 +192,11 @@ export class SessionServer {
       this.#endStale()
     }, staleCheckMilliseconds)
     this.#staleCheck.unref()
-    this.#limitCheck = setInterval(() => {
+    this.#limitCheck = lookWhileRunning(limitCheckMilliseconds, clock, () => {
       const stale = this.#cache.staleness() > options.cacheTtlMilliseconds
       const unrecorded = this.#shipper.stalledMilliseconds
       this.#sessions.checkLimits({now: clock.now(), monotonic: clock.monotonic(), stale, unrecorded})
-    }, limitCheckMilliseconds)
+    })
     this.#limitCheck.unref()
   }
 

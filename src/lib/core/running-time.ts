@@ -1,3 +1,5 @@
+import type {Clock} from './clock.js'
+
 /** A time during which the process was held up counts for no more than one of so many parts. */
 const parts = 10
 
@@ -19,4 +21,22 @@ export function afterRunning(milliseconds: number, call: () => void): () => void
   return () => {
     clearTimeout(timer)
   }
+}
+
+/** A look that is so many intervals late is one of a process that was held up. */
+const lateIntervals = 4
+
+/**
+ * Looks again and again. A process that was held up leaves one look out, so that it hears first what came meanwhile; one
+ * that is always late looks at every other time.
+ */
+export function lookWhileRunning(milliseconds: number, clock: Clock, look: () => void): NodeJS.Timeout {
+  let lastAt = clock.monotonic()
+  let leftOut = false
+  return setInterval(() => {
+    const now = clock.monotonic()
+    leftOut = !leftOut && now - lastAt > milliseconds * lateIntervals
+    lastAt = now
+    if (!leftOut) look()
+  }, milliseconds)
 }

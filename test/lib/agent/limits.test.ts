@@ -1,3 +1,4 @@
+import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
 import {combineOptions, readClusterLimits, type SessionOptions} from '../../../src/lib/access/session-options.js'
 import type {Guest} from '../../../src/lib/agent/admission.js'
@@ -120,11 +121,13 @@ describe('what a role limits', () => {
   let rig: Rig
   /** Milliseconds that the agent's clock is ahead. */
   let ahead = 0
+  /** And what it has not lived through of its monotonic time. */
+  let missed = 0
 
   beforeAll(async () => {
     plane = await Plane.create()
     postgres = await startPostgresFor(plane, 'CREATE ROLE alice LOGIN REPLICATION', {wal_level: 'logical'})
-    const clock = {...systemClock, now: () => systemClock.now() + ahead}
+    const clock = {now: () => systemClock.now() + ahead, monotonic: () => systemClock.monotonic() + missed}
     rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`, agent: {clock}})
   })
 
@@ -161,6 +164,24 @@ describe('what a role limits', () => {
       {event: 'db.session.end', reason},
     ])
     expect(events.map(({ei}) => ei)).toEqual([0, 1, 2, 3])
+  })
+
+  it('a session is not idle when its client has spoken while the agent was held up', async () => {
+    allow({client_idle_timeout: '1m'}, {})
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'held up'})
+    // It has been looked at.
+    await sleep(500)
+    socket.write(ask.query('select 1'))
+    missed += 61_000
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+    expect((await reader.until('Z')).map(({type}) => type).join('')).toBe('TDCZ')
+    socket.destroy()
+    const letsIn = async (): Promise<boolean> => {
+      const again = await openSession(rig, await rig.guest()).catch(() => undefined)
+      again?.socket.destroy()
+      return again !== undefined
+    }
+    await until(letsIn, 'the agent is in touch again')
   })
 
   it('the idle timeout of the cluster ends sessions too, as soon as it is there', async () => {

@@ -1,6 +1,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises'
 import {describe, expect, it} from '@jest/globals'
-import {afterRunning} from '../../../src/lib/core/running-time.js'
+import {systemClock} from '../../../src/lib/core/clock.js'
+import {afterRunning, lookWhileRunning} from '../../../src/lib/core/running-time.js'
 
 function holdUp(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
@@ -30,5 +31,33 @@ describe('the time that a process runs', () => {
     forget()
     await new Promise<void>((resolve) => afterRunning(200, resolve))
     expect(ends).toBe(1)
+  })
+})
+
+describe('looks again and again', () => {
+  it('leave one out after the process was held up', async () => {
+    let ahead = 0
+    const clock = {...systemClock, monotonic: () => systemClock.monotonic() + ahead}
+    let looks = 0
+    const looking = lookWhileRunning(20, clock, () => void (looks += 1))
+    try {
+      while (looks < 2) await nextTurn()
+      looks = 0
+      ahead = 1000
+      holdUp(100)
+      await nextTurn()
+      expect(looks).toBe(0)
+      while (looks < 2) await nextTurn()
+    } finally {
+      clearInterval(looking)
+    }
+  })
+
+  it('go on in a process that is always late', async () => {
+    let now = 0
+    let looks = 0
+    const looking = lookWhileRunning(1, {...systemClock, monotonic: () => (now += 1000)}, () => void (looks += 1))
+    while (looks < 3) await nextTurn()
+    clearInterval(looking)
   })
 })
