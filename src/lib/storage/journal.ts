@@ -35,7 +35,7 @@ export class Journal implements DatabaseJournal {
     return new Journal(path, await open(path, 'r'))
   }
 
-  /** Not to be called again while it is under way. @throws PosternError FAILED */
+  /** Not to be called again while it is under way. @throws PosternError INTERNAL */
   async sync(): Promise<void> {
     try {
       await (await this.#openLog())?.datasync()
@@ -56,7 +56,7 @@ export class Journal implements DatabaseJournal {
     })
   }
 
-  /** @throws PosternError FAILED */
+  /** @throws PosternError INTERNAL */
   async settle(): Promise<void> {
     try {
       await this.#file.datasync()
@@ -84,10 +84,11 @@ export class Journal implements DatabaseJournal {
     return this.#log
   }
 
+  /** For the log: it names a place on this host. */
   #failure(error: unknown): PosternError {
-    return new PosternError('FAILED', `The storage ${this.#path} cannot be synced to the disk: ${messageOf(error)}.`, {
+    const what = `The storage ${this.#path} cannot be synced to the disk: ${messageOf(error)}.`
+    return new PosternError('INTERNAL', `${what} It takes no changes until the Auth Service is restarted.`, {
       cause: error,
-      hint: 'Check the disk, then restart the Auth Service: until then it takes no changes.',
     })
   }
 }

@@ -1,18 +1,20 @@
-import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
+import {afterAll, afterEach, beforeAll, describe, expect, it, jest} from '@jest/globals'
 import {X509Certificate} from 'node:crypto'
 import {once} from 'node:events'
 import {connect as connectTcp, createServer, type AddressInfo, type Server, type Socket} from 'node:net'
+import {join} from 'node:path'
 import {connect, type TLSSocket} from 'node:tls'
 import {ApiClient} from '../../../src/lib/api/client.js'
 import {createHttpApp} from '../../../src/lib/auth/http-app.js'
 import {publicRoute, type Route} from '../../../src/lib/auth/route.js'
-import {silentLogger} from '../../../src/lib/core/log.js'
+import {silentLogger, type Logger} from '../../../src/lib/core/log.js'
 import {createAuthority, issueCertificate, type Authority} from '../../../src/lib/pki/issuing.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
 import type {Credentials} from '../../../src/lib/pki/credentials.js'
 import {peek} from '../../../src/lib/tunnel/peek.js'
 import {reportedHealth, startTestAuth, testCluster, testPassword, type TestAuth} from '../../helpers/auth.js'
 import {patience} from '../../helpers/patience.js'
+import {inodeOf, onSync} from '../../helpers/syncs.js'
 
 const hour = 3_600_000
 
@@ -227,6 +229,38 @@ describe('the table of routes', () => {
       message: 'The route GET /open does not say who may call it.',
     })
   })
+})
+
+it('a disk that fails is for the log of the control plane, and no place on its host for strangers', async () => {
+  const reasons: unknown[] = []
+  const logger: Logger = {
+    ...silentLogger,
+    with: () => logger,
+    error: (_message, fields) => reasons.push(fields?.reason),
+  }
+  const failing = await startTestAuth({logger})
+  const journal = await inodeOf(join(failing.options.dataDir, 'backend.sqlite-wal'))
+  let failures = 0
+  await onSync((inode) => {
+    if (inode === journal && failures++ === 0) throw new Error('i/o error')
+  })
+  const stranger = failing.clientOf()
+  try {
+    const logIn = async (): Promise<unknown> => {
+      const {publicKey} = await generateKeys()
+      return stranger.login({user: 'nobody', password: testPassword, publicKey})
+    }
+    const answer = {code: 'INTERNAL', message: 'The control plane failed to answer; its log says why.'}
+    await expect(logIn()).rejects.toMatchObject(answer)
+    // Also when the disk says no more that it failed.
+    await expect(logIn()).rejects.toMatchObject(answer)
+    const reason = /^The storage \/.+ cannot be synced to the disk: i\/o error\. It takes no changes until/
+    expect(reasons).toEqual([expect.stringMatching(reason), expect.stringMatching(reason)])
+  } finally {
+    jest.restoreAllMocks()
+    await stranger.close()
+    await failing.stop()
+  }
 })
 
 it('the first contact pins the host authority that the service signs with', async () => {

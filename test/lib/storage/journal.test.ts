@@ -1,11 +1,12 @@
 import {afterEach, beforeEach, describe, expect, it, jest} from '@jest/globals'
-import {copyFile, mkdtemp, open, readdir, rm, stat, writeFile, type FileHandle} from 'node:fs/promises'
+import {copyFile, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {systemClock as clock} from '../../../src/lib/core/clock.js'
 import {Journal} from '../../../src/lib/storage/journal.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
+import {inodeOf, onSync} from '../../helpers/syncs.js'
 
 let directory: string
 let path: string
@@ -19,20 +20,6 @@ afterEach(async () => {
   jest.restoreAllMocks()
   await rm(directory, {recursive: true, force: true})
 })
-
-/** Hears of each sync by the number of its file, and may fail it. */
-async function onSync(hear: (inode: number) => void): Promise<void> {
-  const handle = await open(directory)
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
-  const datasync = Object.getOwnPropertyDescriptor(prototype, 'datasync')?.value as () => Promise<void>
-  jest.spyOn(prototype, 'datasync').mockImplementation(async function (this: FileHandle) {
-    hear((await this.stat()).ino)
-    await datasync.call(this)
-  })
-}
-
-const inodeOf = async (file: string): Promise<number> => (await stat(file)).ino
 
 describe('a file that could not be synced', () => {
   it('gets what it lacks from the journal, also when the database was closed meanwhile', async () => {

@@ -1,8 +1,9 @@
-import {appendFile, mkdtemp, open, readdir, readFile, rm, stat, truncate, type FileHandle} from 'node:fs/promises'
+import {appendFile, mkdtemp, readdir, readFile, rm, stat, truncate} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {afterEach, beforeEach, describe, expect, it, jest} from '@jest/globals'
 import {RecordingFiles, type RecordLine, type Sealer} from '../../../src/lib/storage/recording-files.js'
+import {onSync} from '../../helpers/syncs.js'
 
 const session = '307b49d6-56c7-4d20-8cf0-5bc5348a7101'
 const head = '{"recording":1,"server_id":"a"}'
@@ -21,7 +22,10 @@ beforeEach(async () => {
   files = await RecordingFiles.open(directory, sealer)
 })
 
-afterEach(() => rm(join(directory, '..'), {recursive: true}))
+afterEach(async () => {
+  jest.restoreAllMocks()
+  await rm(join(directory, '..'), {recursive: true})
+})
 
 const record = (ei: number, text = 'x'): RecordLine => ({ei, line: JSON.stringify({ei, text})})
 const records = (...indexes: number[]): RecordLine[] => indexes.map((ei) => record(ei))
@@ -82,21 +86,22 @@ describe('RecordingFiles', () => {
   })
 
   it('writes what could not be synced once more, since the disk may have forgotten it', async () => {
-    const handle = await open(join(directory, '..'))
-    const failing = jest.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'datasync')
-    await handle.close()
-    failing.mockRejectedValueOnce(new Error('i/o error'))
+    let fails = true
+    await onSync(() => {
+      if (fails) throw new Error('i/o error')
+    })
     await expect(files.append(session, head, records(0))).rejects.toThrow('i/o error')
     expect((await stat(path())).size).toBe(0)
+    fails = false
     await files.append(session, head, records(0, 1))
     const whole = await everything()
-    failing.mockRejectedValueOnce(new Error('i/o error'))
+    fails = true
     await expect(files.append(session, head, records(2))).rejects.toThrow('i/o error')
     expect(await everything()).toEqual(whole)
+    fails = false
     await files.append(session, head, records(2, 3))
     expect(await written()).toEqual(lines(0, 1, 2, 3))
     expect(await seals()).toEqual(['seal 2', 'seal 4'])
-    failing.mockRestore()
   })
 
   it('belongs to whoever began it', async () => {
