@@ -73,14 +73,17 @@ export class Pipeline<Kind, Subject> {
 
   /** Takes those before this place that are of this kind, and weigh nothing, out of the order, the first one excepted. @returns how many */
   drop(kind: Kind, before: number): number {
-    const stays = (_each: unknown, place: number): boolean =>
-      place <= this.#first || place >= this.#first + before || this.#kinds[place] !== kind
-    const {length} = this.#kinds
-    const subjects = this.#subjects.filter(stays)
-    this.#weights = this.#weights.filter(stays)
-    this.#kinds = this.#kinds.filter(stays)
-    this.#subjects = subjects
-    const dropped = length - subjects.length
+    const end = this.#first + before
+    let kept = this.#first + 1
+    for (let place = kept; place < end; place += 1) {
+      if (this.#kinds[place] === kind) continue
+      this.#kinds[kept] = this.#kinds[place] as Kind
+      this.#subjects[kept] = this.#subjects[place] as Subject
+      this.#weights[kept] = this.#weights[place] ?? 0
+      kept += 1
+    }
+    const dropped = Math.max(0, end - kept)
+    for (const list of [this.#kinds, this.#subjects, this.#weights]) list.splice(kept, dropped)
     this.pushed -= dropped
     return dropped
   }
