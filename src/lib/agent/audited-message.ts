@@ -53,6 +53,7 @@ const smallMessage = maximumParameterBytes / 6
 export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: Requests): boolean {
   const {decode} = requests.encoding
   const size = frame.size + headerBytes
+  requests.measurement.copied = frame.copyBytes ?? 0
   if (frame.sqlPiece) audit.sqlPart(frame.sqlPiece)
   switch (frame.type) {
     case frontend.query: {

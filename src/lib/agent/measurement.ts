@@ -13,12 +13,16 @@ export interface Passed {
 
 /** How long a statement takes and what it moves: the server answers one after the other, so what passes belongs to one. */
 export class Measurement {
+  /** Bytes of COPY data before the client's message that is read now. */
+  copied = 0
   readonly #clock: Clock
   readonly #passed: Passed
   /** The server's bytes and rows up to here belong to statements that are done with. */
   #bytes = 0
   #rows = 0
   #copiedOutBefore = 0
+  /** What the client asked for last: COPY data that it sends now is for that. */
+  #newest: Statement | undefined
 
   constructor(clock: Clock, passed: Passed) {
     this.#clock = clock
@@ -32,12 +36,15 @@ export class Measurement {
 
   begin(statement: Statement): void {
     statement.startedAt = this.#clock.monotonic()
-    statement.copiedBefore = this.#passed.copiedIn()
+    if (this.#newest) this.#newest.copiedAfter = this.copied
+    this.#newest = statement
+    statement.copiedBefore = this.copied
   }
 
   copyBegan(statement: Statement | undefined, direction: NonNullable<Statement['copy']>): void {
-    if (statement) statement.copy = direction
-    this.#copiedOutBefore = this.#passed.copiedOut()
+    // A query can have several, in either direction.
+    if (statement?.copy === undefined) this.#copiedOutBefore = this.#passed.copiedOut()
+    if (statement) statement.copy = (statement.copy ?? direction) === direction ? direction : 'both'
   }
 
   /** An answer to the statement. @param offset of its end among all bytes of the server */
@@ -46,7 +53,8 @@ export class Measurement {
     statement.bytesFromServer += offset - this.#bytes
     this.passOver(offset)
     if (statement.copy === undefined) return
-    const copiedIn = statement.copy === 'out' ? 0 : this.#passed.copiedIn() - statement.copiedBefore
+    const {copiedBefore, copiedAfter = this.#passed.copiedIn()} = statement
+    const copiedIn = statement.copy === 'out' ? 0 : copiedAfter - copiedBefore
     const copiedOut = statement.copy === 'in' ? 0 : this.#passed.copiedOut() - this.#copiedOutBefore
     statement.copyBytes = copiedIn + copiedOut
   }

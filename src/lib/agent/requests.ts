@@ -48,7 +48,7 @@ export class Requests {
   readonly pipeline = new Pipeline<Kind, Subject>()
   readonly transactions: Transactions
   readonly #audit: SessionAudit
-  readonly #measurement: Measurement
+  readonly measurement: Measurement
   /** After an error, before the client's Sync. */
   #skipping = false
   /** The server takes COPY data. */
@@ -68,7 +68,7 @@ export class Requests {
 
   constructor({audit, measurement, longestName, encoding}: RequestsOptions) {
     this.#audit = audit
-    this.#measurement = measurement
+    this.measurement = measurement
     this.#encoding = encoding
     this.transactions = new Transactions((statement) => {
       this.#record(statement)
@@ -359,7 +359,7 @@ export class Requests {
     statement.bytesFromClient += size
     if (statement.asked) return
     statement.asked = true
-    this.#measurement.begin(statement)
+    this.measurement.begin(statement)
     this.#audit.asked(statement)
   }
 }

@@ -48,6 +48,8 @@ export class Statement {
   copyBytes = 0
   /** Bytes of COPY data that the client had sent when it asked. */
   copiedBefore = 0
+  /** The same when it asked for what comes next. */
+  copiedAfter: number | undefined
   /** `ERROR: … (SQLSTATE 42501)` */
   error: string | undefined
   sqlState: string | undefined

@@ -32,6 +32,8 @@ const rules: ReadonlyMap<number, FrameRule> = new Map([
 ])
 
 export interface ClientFrame extends Frame {
+  /** Bytes of COPY data before it, of the whole stream; absent for none. */
+  readonly copyBytes?: number
   /** Hex SHA-256 of the SQL of a Query or Parse whose payload was too large to be kept whole. */
   readonly sqlSha256?: string | undefined
   /** Of such SQL, the last piece; earlier ones came with earlier chunks. */
@@ -82,7 +84,9 @@ export class ClientStream {
     const frames: ClientFrame[] = []
     const walked = this.#walker.walk(chunk, (frame) => {
       const cut = frame.payload.length > 0 && frame.payload.length < frame.size
-      frames.push(cut ? {...frame, sqlSha256: this.#digest.finish(), sqlPiece: this.#takePiece()} : frame)
+      const {copyBytes} = this
+      const counted = copyBytes === 0 ? frame : {...frame, copyBytes}
+      frames.push(cut ? {...counted, sqlSha256: this.#digest.finish(), sqlPiece: this.#takePiece()} : counted)
     })
     return {...walked, frames, sqlPiece: this.#takePiece()}
   }

@@ -326,6 +326,25 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     expect(JSON.stringify(wire.events)).not.toContain('22\\n')
   })
 
+  it('counts the bytes of every COPY in a query', () => {
+    const wire = new Wire(step)
+    const out = (text: string): Buffer[] => [answer.copyOut, answer.copyData(text), copyDone, answer.done('COPY 1')]
+    wire.client(ask.query('copy t to stdout; copy u to stdout')).server(...out('1\n'), ...out('22\n'), answer.ready())
+    wire.client(ask.query('copy t from stdin; copy t to stdout; copy t from stdin')).server(answer.copyIn)
+    wire.client(ask.copyData('1\n'), ask.copyDone).server(answer.done('COPY 1'), ...out('333\n'), answer.copyIn)
+    wire.client(ask.copyData('4444\n'), ask.copyDone).server(answer.done('COPY 1'), answer.ready())
+    expect(wire.statements).toMatchObject([
+      {copy: 'out', copy_bytes: 5, affected_records: 2},
+      {copy: 'both', copy_bytes: 11, affected_records: 3},
+    ])
+    const pipelined = new Wire(step)
+    pipelined.client(ask.query('copy t from stdin'), ask.copyData('1\n'), ask.copyDone)
+    pipelined.client(ask.query('copy u from stdin'), ask.copyData('22\n'), ask.copyDone)
+    const copied = [answer.copyIn, answer.done('COPY 1'), answer.ready()]
+    pipelined.server(...copied, ...copied)
+    expect(pipelined.statements).toMatchObject([{copy_bytes: 2}, {copy_bytes: 3}])
+  })
+
   it('B08: a COPY that fails, on either side, and what came behind it', () => {
     const wire = new Wire(step)
     wire.client(ask.query('copy t from stdin')).server(answer.copyIn)
