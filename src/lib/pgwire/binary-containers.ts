@@ -1,4 +1,7 @@
-/** Values that hold values: arrays, ranges and multiranges (PostgreSQL's arrayfuncs.c, rangetypes.c, multirangetypes.c). */
+/**
+ * Values that hold values: arrays, ranges, multiranges and composites (PostgreSQL's arrayfuncs.c, rangetypes.c,
+ * multirangetypes.c, rowtypes.c).
+ */
 import {PayloadCursor, type DecodeText} from './payload.js'
 import {typeIds as types} from './type-names.js'
 
@@ -111,4 +114,27 @@ export function multirangeText(value: Buffer, decode: DecodeText, range: Element
     ranges.push(text)
   }
   return cursor.finish(`{${ranges.join(',')}}`)
+}
+
+/** The number of fields, then of each the type and the value with its length. @param fieldOf decodes a value of a type */
+export function compositeText(
+  value: Buffer,
+  decode: DecodeText,
+  fieldOf: (type: number) => ElementText,
+): string | undefined {
+  const cursor = new PayloadCursor({payload: value, size: value.length})
+  const count = cursor.int32()
+  const fields: string[] = []
+  while (fields.length < count) {
+    const text = readValue(cursor, decode, fieldOf(cursor.uint32()))
+    if (text === undefined || cursor.stopped) return undefined
+    fields.push(text === null ? '' : quoteField(text))
+  }
+  return count > 0 ? cursor.finish(`(${fields.join(',')})`) : undefined
+}
+
+/** NULL is nothing at all. */
+function quoteField(text: string): string {
+  const plain = text !== '' && !/["\\(), \t\n\r\v\f]/.test(text)
+  return plain ? text : `"${text.replace(/["\\]/g, '$&$&')}"`
 }

@@ -3,7 +3,7 @@
  * types' `send` functions (src/backend/utils/adt). The bytes come from whoever sent them, and a value may not become a text
  * that is out of proportion to them.
  */
-import {arrayText, multirangeText, rangeText, type ElementText} from './binary-containers.js'
+import {arrayText, compositeText, multirangeText, rangeText, type ElementText} from './binary-containers.js'
 import {dateText, intervalText, timestampText, timeText, timeWithZoneText} from './binary-dates.js'
 import {circleText, lineText, pathText, pointsText, polygonText} from './binary-geometry.js'
 import {hardwareAddressText, networkText} from './binary-networks.js'
@@ -17,10 +17,22 @@ import {elementTypes, typeIds as types} from './type-names.js'
  * @param decode reads what is text in it, UTF-8 unless told otherwise
  */
 export function binaryText(type: number, value: Buffer, decode: DecodeText = decodeText): string | undefined {
+  return textOf(type, value, decode, maximumLevels)
+}
+
+/** Composites inside of one another; deeper ones are not decoded. */
+const maximumLevels = 8
+/** Types of users have higher object ids (FirstNormalObjectId). */
+const lastOwnType = 16_383
+
+/** Of a type that users have made the value itself says whether it is a composite: its fields and their types are in it. */
+function textOf(type: number, value: Buffer, decode: DecodeText, levels: number): string | undefined {
   const decoder = decoders.get(type)
   if (decoder) return decoder(value, decode)
   const element = elementTypes.get(type)
-  return element === undefined ? undefined : arrayText(value, decode, element, decoders.get(element))
+  if (element !== undefined) return arrayText(value, decode, element, decoders.get(element))
+  if (levels === 0 || (type <= lastOwnType && type !== types.record)) return undefined
+  return compositeText(value, decode, (field) => (bytes) => textOf(field, bytes, decode, levels - 1))
 }
 
 /** A decoder of values of one size only. */

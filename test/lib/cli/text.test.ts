@@ -424,8 +424,9 @@ it.each([
 describe('sessions ls', () => {
   const session = {
     ...{sid: '307b49d6-56c7-4d20-8cf0-5bc5348a7101', user: 'alice', database: 'orders', db_user: 'alice_rw'},
-    ...{db_name: 'postgres', source: '127.0.0.1:50000', state: 'active', host_id: 'e5e6', hostname: 'db-host'},
+    ...{db_name: 'postgres', source: '127.0.0.1:50000', host_id: 'e5e6', hostname: 'db-host'},
     ...{started: '2026-11-20T10:00:00.123Z', statement_started: '2026-11-20T10:05:00.123Z'},
+    state: 'active',
     statement: 'select *\n from lines where something is something else altogether',
   } as const
   const lines = async (width?: number, changes = {}): Promise<string[]> =>

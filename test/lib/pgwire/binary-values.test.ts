@@ -187,6 +187,43 @@ describe('a binary value is the text that PostgreSQL reads in it', () => {
     }
   })
 
+  it('composites, with others in them and of whatever type', async () => {
+    await client.query(`
+      create type pair as (number int, word text);
+      create type entry as (id uuid, what pair, words text[], at timestamptz, price numeric(8, 2));
+      create domain label as text;
+      create type labelled as (label label, pair pair)`)
+    const rows = [
+      ...["row(7, 'a')::pair", "row(null, '')::pair", "row(1, 'with space')::pair", `row(1, 'a,"b"(c)\\')::pair`],
+      "row('6a4a7f5e-7c1f-4f0e-9f43-0a8a1f0a4e11', row(1, null), array['x', 'y z'], '2026-11-21 12:34:56+00', 1.5)::entry",
+      "row('x'::text, row(row(1, 2), 'y'::text))",
+    ]
+    for (const row of rows) {
+      const {rows: found} = await client.query<{text: string; bytes: Buffer; type: number}>(
+        `select format('%s', ${row}) as text, record_send(${row}) as bytes, pg_typeof(${row})::oid::int as type`,
+      )
+      const [{text, bytes, type} = {text: '', bytes: Buffer.alloc(0), type: 0}] = found
+      expect([row, binaryText(type, bytes)]).toEqual([row, text])
+    }
+    expect(await select("encode(record_send(row('x'::label, null)::labelled), 'hex')")).toMatch(/^00000002/)
+  })
+
+  it('is left alone where a type of users is no composite', async () => {
+    await client.query(`create type mood as enum ('sad', 'ok'); create domain small as int8; create domain id as uuid`)
+    const values = [
+      "enum_send('sad'::mood)",
+      'int8send(4294967297::small)',
+      'uuid_send(gen_random_uuid()::id)',
+      "textsend('0000 some text')",
+    ]
+    for (const value of values) {
+      const bytes = Buffer.from(await select(`encode(${value}, 'hex')`), 'hex')
+      expect([value, binaryText(20_000, bytes)]).toEqual([value, undefined])
+    }
+    const money = Buffer.from(await select("encode(cash_send('1.50'::money), 'hex')"), 'hex')
+    expect(binaryText(typeIds.money, money)).toBeUndefined()
+  })
+
   it('and its type has the name and the elements that PostgreSQL gives it', async () => {
     const {rows} = await client.query<{oid: number; name: string; element: number}>(
       `select oid::int, case typelem when 0 then typname else (select typname || '[]' from pg_type e where e.oid = t.typelem) end as name,
@@ -214,6 +251,11 @@ describe('bytes that are no value of their type', () => {
     const bytes = Buffer.alloc(4 * numbers.length)
     numbers.forEach((number, index) => bytes.writeInt32BE(number, 4 * index))
     return bytes
+  }
+  /** With one field each; the innermost has a number. */
+  const nestedComposite = (levels: number): Buffer => {
+    const inner = levels === 1 ? int4Array(7) : nestedComposite(levels - 1)
+    return Buffer.concat([int4Array(1, levels === 1 ? typeIds.int4 : 20_000, inner.length), inner])
   }
   const array = typeOf('int4[]')
   const {numeric, inet, interval, varbit, tsrange, int4multirange, polygon, timetz, tsquery, tsvector} = typeIds
@@ -250,6 +292,13 @@ describe('bytes that are no value of their type', () => {
     ['a search that lacks its left side', tsquery, Buffer.from('00000003' + '0202' + '01000061' + '00', 'hex')],
     ['a search with something behind it', tsquery, Buffer.from('00000001' + '0100006100' + '01', 'hex')],
     ['nothing', interval, Buffer.alloc(0)],
+    ['a composite of no fields', 20_000, int4Array(0)],
+    ['a composite of -1 fields', 20_000, int4Array(-1)],
+    ['a composite of 2^31-1 fields', 20_000, int4Array(0x7fff_ffff, 23, 4, 7)],
+    ['a composite with a field that is longer than it is', 20_000, int4Array(1, 23, 8, 7)],
+    ['a composite with something behind it', 20_000, int4Array(1, 23, 4, 7, 7)],
+    ['a composite with a field of a type that is not known', 20_000, int4Array(1, 790, 4, 7)],
+    ['a composite in a composite, and so on', 20_000, nestedComposite(9)],
     ['an unknown type', 4_000_000_000, Buffer.from('00', 'hex')],
   ])('are shown in base64: %s', (_, type, bytes) => {
     expect(binaryText(type, bytes)).toBeUndefined()
