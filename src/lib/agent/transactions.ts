@@ -8,6 +8,11 @@ const maximumWaiting = 128
  * Which transaction a statement ran in, and what became of it. A statement outside of a block waits for the ReadyForQuery
  * that ends its transaction; one inside is recorded as soon as the server is ready, and the statement that ends the block
  * says for all of the same number what became of them.
+ *
+ * A simple query behind an Execute without a Sync between them does not end the transaction that the Execute began: the
+ * server is ready inside of it, as in a block (start_xact_command in postgres.c). No statement may come to say what became
+ * of it, so the last one waits. A Sync that comes next ends it in name only: PostgreSQL 18 says that it is idle, and commits
+ * with whatever runs next, if that does not fail.
  */
 export class Transactions {
   status: TransactionStatus = 'I'
@@ -17,6 +22,12 @@ export class Transactions {
   /** Something ran in the transaction with this number. */
   #used = false
   #failed = false
+  /** What began the block that the transaction is, `earlier` for one that began with it; without one a Sync ends it. */
+  #block: Statement | 'earlier' | undefined
+  /** Something ran since the server was ready. */
+  #ran = false
+  /** A statement outside of a block that is recorded could have committed something. */
+  #partly = false
   #waiting: Statement[] = []
 
   /** @param couldCommitPartly says whether a statement outside of a block could have committed something and failed then */
@@ -45,6 +56,7 @@ export class Transactions {
     rollback: (statement: Statement) => 'rollback' | 'unknown' | undefined,
   ): void {
     this.#enter(statement)
+    if (command === 'BEGIN' || command === 'START TRANSACTION') this.#block ??= statement
     const fate =
       command === 'COMMIT'
         ? 'commit'
@@ -87,11 +99,16 @@ export class Transactions {
   }
 
   ready(status: TransactionStatus): void {
-    const inBlock = this.status !== 'I'
+    const isEndedInName = this.status === 'T' && this.#block === undefined && !this.#ran
     this.status = status
-    if (status === 'I' && this.#used) this.#end(this.#failed ? 'rollback' : 'commit', inBlock)
+    this.#ran = false
+    if (status === 'I') {
+      if (this.#used) this.#end(this.#failed ? 'rollback' : isEndedInName ? 'unknown' : 'commit')
+      this.#block = undefined
+    } else if (!this.#used || status === 'E') this.#block ??= 'earlier'
     this.#failed = false
-    this.#recordWaiting()
+    const last = this.#block ? undefined : this.#waiting.findLast(({transaction}) => transaction === this.#number)
+    this.#recordWaiting((each) => each === last)
   }
 
   /** The session is over. */
@@ -102,6 +119,7 @@ export class Transactions {
 
   #enter(statement: Statement): void {
     this.#used = true
+    this.#ran = true
     statement.transaction = this.#number
     this.#wait(statement)
   }
@@ -115,13 +133,23 @@ export class Transactions {
     this.#recordWaiting((each) => each === statement || !(each.finished || each.suspended))
   }
 
-  #end(fate: Fate, inBlock = true): void {
+  #end(fate: Fate): void {
     const ended = this.#waiting.filter(({transaction}) => transaction === this.#number)
-    const doubtful = fate === 'rollback' && !inBlock ? ended.findLastIndex(this.#couldCommitPartly) : -1
+    const doubtful = fate === 'rollback' ? this.#lastDoubtful(ended) : -1
     for (const [index, statement] of ended.entries()) statement.end(index <= doubtful ? 'unknown' : fate)
     this.#number += 1
     this.#used = false
     this.#failed = false
+    this.#block = undefined
+    this.#partly = false
+  }
+
+  /** The place of the last one that could have committed something, all before it included; -1 for none. */
+  #lastDoubtful(ended: readonly Statement[]): number {
+    if (this.#partly) return ended.length - 1
+    if (this.#block === 'earlier') return -1
+    const outside = this.#block ? ended.slice(0, Math.max(0, ended.indexOf(this.#block))) : ended
+    return outside.findLastIndex(this.#couldCommitPartly)
   }
 
   /** One that is suspended comes again when more is asked of it, or with the end of its portal. */
@@ -132,6 +160,8 @@ export class Transactions {
     for (const statement of waiting) {
       if (stays(statement)) continue
       statement.waiting = false
+      const isOutside = statement.transaction === this.#number && this.#block === undefined
+      if (isOutside && this.#couldCommitPartly(statement)) this.#partly = true
       if (statement.finished || !statement.suspended) this.#record(statement)
     }
   }

@@ -105,7 +105,8 @@ export class SessionAudit implements OpenSession {
 
   /** What the server works on, and since when; when it waits, the SQL that came last. As far as an event has it. */
   get current(): CurrentStatement {
-    for (const {subject, startedAt} of this.unrecorded()) {
+    for (const {subject, startedAt, finished} of this.unrecorded()) {
+      if (finished) continue
       const {db_query: sql} = JSON.parse(`{${subject}}`) as AuditEvent
       if (typeof sql === 'string') return {sql, since: this.#clock.now() - (this.#clock.monotonic() - startedAt)}
     }

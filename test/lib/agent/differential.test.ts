@@ -36,6 +36,7 @@ beforeAll(async () => {
     insert into late values (0);
     create procedure half(int) language plpgsql as
       $$ begin insert into t values ($1); commit; insert into t values (-$1); perform 1 / 0; end $$;
+    create procedure kept(int) language plpgsql as $$ begin insert into t values ($1); commit; end $$;
     grant all on t, late to alice`)
   rig = await startRig({plane, uri: `127.0.0.1:${postgres.port}`})
   guest = await rig.guest()
@@ -71,6 +72,7 @@ function makeUp(seed: number, random: () => number): Buffer[] {
     ...[insert, insert, () => 'begin', () => 'commit', () => 'rollback', () => 'savepoint s', () => 'rollback to s'],
     ...[() => 'select 1/0', () => 'selec', () => 'select 1 from generate_series(1, 3)', () => ';'],
     ...[() => 'insert into late values (0)', () => 'commit and chain', (own: number) => `call half(${own})`],
+    ...[(own: number) => `call kept(${own})`, (own: number) => `call kept(${own}); select 1/0`],
     ...[(own: number) => `begin; ${insert(own)}; commit`, (own: number) => `${insert(own)}; select 1/0`],
     ...[() => 'deallocate a', () => 'deallocate all', () => 'discard all', () => 'close all', () => 'close a'],
     ...[(own: number) => `prepare a as ${insert(own)}`, () => 'prepare a as select 1', () => 'deallocate b'],
@@ -79,6 +81,7 @@ function makeUp(seed: number, random: () => number): Buffer[] {
   const preparedKinds: readonly ((own: number) => string)[] = [
     ...[insert, insert, () => 'select 1 from generate_series(1, 5)', () => 'select 1/0', () => 'selec'],
     ...[() => 'insert into late values (0)', () => 'begin', () => 'commit', () => 'rollback', () => 'deallocate a'],
+    ...[(own: number) => `call half(${own})`, (own: number) => `call kept(${own})`],
   ]
   const simple = (): Buffer => ask.query(marked(pick(...simpleKinds)))
   const prepared = (): string => marked(pick(...preparedKinds))
@@ -96,6 +99,8 @@ function makeUp(seed: number, random: () => number): Buffer[] {
         () => all(),
         () => [ask.parse(name, prepared()), ask.sync],
         () => [ask.bind(portal, name), ask.execute(portal)],
+        // Without a Sync between: the query ends what the Executes began.
+        () => [...all(), simple(), ...all(), simple()],
       ],
       ...[() => [ask.execute(portal, rows), ask.sync], () => [ask.close('P', portal)], () => [ask.close('S', name)]],
       ...[() => [ask.describe('P', portal)], () => [ask.describe('S', name)], () => [ask.sync], () => [ask.flush]],
@@ -110,7 +115,8 @@ function makeUp(seed: number, random: () => number): Buffer[] {
 /** Runs one session to its end. @returns its audit */
 async function run(name: string, seed: number): Promise<Event[]> {
   const random = randomFrom(seed)
-  const {socket} = await openSession(rig, guest, {application_name: name})
+  const {socket, opening} = await openSession(rig, guest, {application_name: name})
+  expect(opening.at(-1)?.type).toBe('Z')
   for (const part of makeUp(seed, random)) {
     const step = random() < 0.3 ? 7 : part.length
     for (let offset = 0; offset < part.length; offset += step) socket.write(part.subarray(offset, offset + step))
@@ -169,7 +175,12 @@ function differences(events: readonly Event[], log: readonly Event[], inTable: R
     const mark = markOf(record.db_query)
     if (mark === undefined) continue
     if (record.success === true && didRun(record) && !ran.has(mark)) found.push(`#${mark} never ran`)
-    if (/insert into t |half/.test(String(record.db_query))) byMark.set(mark, [...(byMark.get(mark) ?? []), record])
+    if (/insert into t |half|kept/.test(String(record.db_query)))
+      byMark.set(mark, [...(byMark.get(mark) ?? []), record])
+  }
+  for (const {transaction, statement} of records) {
+    if (transaction !== undefined && !fates.has(transaction))
+      found.push(`nobody says what became of the transaction of statement ${String(statement)}`)
   }
   for (const [mark, own] of byMark) {
     // What it prepares inserts whenever it is executed.

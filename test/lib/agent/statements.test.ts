@@ -531,6 +531,52 @@ describe('the fate of a transaction', () => {
     ])
   })
 
+  it('is said by the last statement when a query comes behind an Execute without a Sync', () => {
+    const started = (): Wire => {
+      const wire = new Wire()
+      wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.query('select 1'))
+      wire.server(parsed, bound, answer.done('INSERT 0 1'), answer.done('SELECT 1'), answer.ready('T'))
+      expect(fates(wire)).toEqual([[1, undefined]])
+      return wire
+    }
+    const synced = started()
+    synced.client(ask.sync).server(answer.ready('I'))
+    run(synced, 'select 2', 'SELECT 1', 'I')
+    expect(fates(synced)).toEqual([
+      [1, undefined],
+      [1, 'unknown'],
+      [2, 'commit'],
+    ])
+    const failed = started()
+    failed.client(ask.bind('', 'unknown'), ask.sync).server(answer.error('26000'), answer.ready('I'))
+    expect(fates(failed).slice(0, 2)).toEqual([
+      [1, undefined],
+      [1, 'rollback'],
+    ])
+    const longer = started()
+    longer.client(ask.bind('', ''), ask.execute(''), ask.sync)
+    longer.server(bound, answer.done('INSERT 0 1'), answer.ready('I'))
+    expect(fates(longer)).toEqual([
+      [1, undefined],
+      [1, 'commit'],
+      [1, 'commit'],
+    ])
+    const left = started()
+    expect(left.end()).toEqual({transaction: 1, fate: 'rollback'})
+    expect(fates(left).at(-1)).toEqual([1, 'rollback'])
+  })
+
+  it('is unknown when a CALL may have committed something before a query behind it, and all of it failed', () => {
+    const wire = new Wire()
+    wire.client(ask.parse('', 'call p()'), ask.bind('', ''), ask.execute(''), ask.query('select 1'))
+    wire.server(parsed, bound, answer.done('CALL'), answer.done('SELECT 1'), answer.ready('T'))
+    wire.client(ask.bind('', 'unknown'), ask.sync).server(answer.error('26000'), answer.ready('I'))
+    expect(fates(wire).slice(0, 2)).toEqual([
+      [1, undefined],
+      [1, 'unknown'],
+    ])
+  })
+
   it('is a rollback when the error is that of no statement', () => {
     const wire = new Wire()
     wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.describe('P', 'unknown'), ask.sync)
