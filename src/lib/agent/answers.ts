@@ -61,7 +61,7 @@ export class Answers {
   }
 
   parameterDescription(types: readonly number[]): void {
-    this.#advance()
+    this.advance()
     const {kind, subject} = this.#pipeline
     if (kind === 'describe' && subject instanceof Prepared) this.#names.described(subject, {types})
   }
@@ -74,12 +74,12 @@ export class Answers {
   /** The server has changed a setting that it tells of. */
   parameterStatus(setting: {readonly name: string; readonly value: string} | undefined): void {
     if (setting?.name !== 'client_encoding') return
-    this.#advance()
+    this.advance()
     this.#requests.readAs(clientEncoding(setting.value))
   }
 
   rowDescription(described: Payload): void {
-    this.#advance()
+    this.advance()
     const {kind, subject} = this.#pipeline
     const columns = this.#columns.read(described, this.encoding.decode)
     if (kind === 'query' && subject instanceof Statement) subject.describe(columns)
@@ -139,7 +139,7 @@ export class Answers {
   }
 
   failed(error: ServerError, offset: number): void {
-    this.#advance()
+    this.advance()
     this.#requests.reread()
     this.#requests.copyOver(true)
     const {kind, subject} = this.#pipeline
@@ -162,7 +162,7 @@ export class Answers {
 
   /** ReadyForQuery. */
   ready(status: TransactionStatus | undefined, offset: number): void {
-    this.#advance()
+    this.advance()
     const {kind, subject} = this.#pipeline
     const isAnswered = kind === 'sync' || (subject instanceof Statement && subject.endedAt > 0)
     if (isAnswered || !this.#requests.takesSyncOfCopy()) this.#finishRequest(offset)
@@ -215,7 +215,7 @@ export class Answers {
   }
 
   /** Takes what the counted messages answer. */
-  #advance(): void {
+  advance(): void {
     const passed = this.#passed
     for (;;) {
       const {kind, subject} = this.#pipeline
@@ -243,7 +243,7 @@ export class Answers {
 
   /** The statement that the server works on. */
   #current(): Statement | undefined {
-    this.#advance()
+    this.advance()
     const {kind, subject} = this.#pipeline
     this.#requests.reread()
     if (kind === 'query' || kind === 'function') return statementOf(subject)

@@ -128,13 +128,18 @@ export class Relay {
    */
   get clientActivity(): number | undefined {
     const takes = this.#serverFlow.blocked
-    if (this.#requests.busy && !takes) return undefined
+    if (this.#isServerBusy && !takes) return undefined
     return this.#clientFlow.bytes + (takes ? this.#serverFlow.bytes - this.#options.client.writableLength : 0)
   }
 
   get state(): SessionState {
-    if (this.#requests.busy) return 'active'
+    if (this.#isServerBusy) return 'active'
     return idleStates[String.fromCharCode(this.#transaction)] ?? 'idle'
+  }
+
+  get #isServerBusy(): boolean {
+    this.#answers.advance()
+    return this.#requests.busy
   }
 
   /** Ends the session with an error for the client. */

@@ -209,6 +209,14 @@ describe('what a role limits', () => {
     })
   })
 
+  it('a session is idle also when its client has flushed the answers and never says Sync', async () => {
+    allow({client_idle_timeout: '1s'}, {})
+    const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'without Sync'})
+    socket.write(Buffer.concat([ask.parse('s', 'select 1'), ask.bind('', 's'), ask.close('S', 's'), ask.flush]))
+    expect((await reader.until('3')).map(({type}) => type).join('')).toBe('123')
+    expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '57P05'})
+  })
+
   it('a session ends with its certificate', async () => {
     allow({disconnect_expired_cert: true}, {})
     const {reader} = await openSession(rig, await rig.guest(), {application_name: 'expiring'})
