@@ -76,18 +76,45 @@ export interface LineSink {
   onClose(listener: () => void): void
 }
 
+/** Sooner than clients take an answer that does not begin for none. */
+const pulseMilliseconds = 5000
+
 /**
- * Items as newline-delimited JSON, as fast as they are read. The first one, or the error before it, decides about the
- * status; later errors break the answer off.
+ * Items as newline-delimited JSON, as fast as they are read, with empty lines while there is none for long. The first one, or
+ * the error before it, decides about the status if it comes soon; later errors break the answer off.
  */
-export async function streamOf(items: AsyncGenerator): Promise<Answer> {
-  const first = await items.next()
+export async function streamOf(items: AsyncGenerator, pulse = pulseMilliseconds): Promise<Answer> {
+  let next = items.next()
+  await soon(next, pulse)
   async function* lines(): AsyncGenerator<string> {
-    if (first.done) return
-    yield `${JSON.stringify(first.value)}\n`
-    for await (const item of items) yield `${JSON.stringify(item)}\n`
+    try {
+      for (;;) {
+        const item = await soon(next, pulse)
+        if (item?.done) return
+        yield item ? `${JSON.stringify(item.value)}\n` : '\n'
+        if (item) next = items.next()
+      }
+    } finally {
+      // Whoever asked may be gone.
+      items.return(undefined).catch(() => undefined)
+    }
   }
   return new Answer(200, {'content-type': 'application/x-ndjson', 'cache-control': 'no-store'}, Readable.from(lines()))
+}
+
+/** Undefined when it takes longer. */
+async function soon<T>(value: Promise<T>, milliseconds: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(undefined)
+    }, milliseconds)
+  })
+  try {
+    return await Promise.race([value, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The parameters behind the question mark. @throws PosternError INVALID */

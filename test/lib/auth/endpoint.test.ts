@@ -3,10 +3,13 @@ import {X509Certificate} from 'node:crypto'
 import {once} from 'node:events'
 import {connect as connectTcp, createServer, type AddressInfo, type Server, type Socket} from 'node:net'
 import {join} from 'node:path'
+import {Readable} from 'node:stream'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {connect, type TLSSocket} from 'node:tls'
 import {ApiClient} from '../../../src/lib/api/client.js'
 import {createHttpApp} from '../../../src/lib/auth/http-app.js'
-import {publicRoute, type Route} from '../../../src/lib/auth/route.js'
+import {publicRoute, streamOf, type Route} from '../../../src/lib/auth/route.js'
+import {readJsonLines} from '../../../src/lib/cli/json-lines.js'
 import {silentLogger, type Logger} from '../../../src/lib/core/log.js'
 import {createAuthority, issueCertificate, type Authority} from '../../../src/lib/pki/issuing.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
@@ -228,6 +231,52 @@ describe('the table of routes', () => {
       code: 'INTERNAL',
       message: 'The route GET /open does not say who may call it.',
     })
+  })
+})
+
+describe('an answer of many lines', () => {
+  const read = async (items: AsyncGenerator): Promise<{text: string; values: unknown[]}> => {
+    const {body} = await streamOf(items, 10)
+    const chunks: Buffer[] = []
+    for await (const chunk of body as AsyncIterable<string>) chunks.push(Buffer.from(chunk))
+    const values: unknown[] = []
+    for await (const value of readJsonLines(Readable.from(chunks))) values.push(value)
+    return {text: Buffer.concat(chunks).toString(), values}
+  }
+
+  it('begins and goes on while its lines take long, so that nobody gives it up', async () => {
+    async function* slow(): AsyncGenerator {
+      await sleep(50)
+      yield {line: 1}
+      yield {line: 2}
+      await sleep(50)
+      yield {line: 3}
+    }
+    const {text, values} = await read(slow())
+    expect(text).toMatch(/^\n+{"line":1}\n{"line":2}\n\n+{"line":3}\n$/)
+    expect(values).toEqual([{line: 1}, {line: 2}, {line: 3}])
+  })
+
+  it('is an error when that comes first, breaks off when it comes later, and ends what nobody reads', async () => {
+    const ends: unknown[] = []
+    async function* failing(before: readonly number[]): AsyncGenerator {
+      try {
+        await Promise.resolve()
+        yield* before
+        throw new Error('no more')
+      } finally {
+        ends.push(before)
+      }
+    }
+    await expect(streamOf(failing([]))).rejects.toThrow('no more')
+    await expect(read(failing([1]))).rejects.toThrow('no more')
+    const {body} = await streamOf(failing([1, 2, 3]))
+    for await (const chunk of body as AsyncIterable<string>) {
+      expect(chunk).toBe('1\n')
+      break
+    }
+    while (ends.length < 3) await sleep(1)
+    expect(ends).toEqual([[], [1], [1, 2, 3]])
   })
 })
 
