@@ -166,7 +166,7 @@ export class Answers {
     const {kind, subject} = this.#pipeline
     const isAnswered = kind === 'sync' || (subject instanceof Statement && subject.endedAt > 0)
     if (isAnswered || !this.#requests.takesSyncOfCopy()) this.#finishRequest(offset)
-    this.#measurement.passOver(offset)
+    this.#measurement.ready(offset)
     if (status === 'I') this.#names.leavePortals()
     this.#transactions.ready(status ?? 'I')
   }

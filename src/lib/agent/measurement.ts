@@ -51,7 +51,7 @@ export class Measurement {
   answered(statement: Statement, offset: number): void {
     statement.endedAt = this.#clock.monotonic()
     statement.bytesFromServer += offset - this.#bytes
-    this.passOver(offset)
+    this.#passOver(offset)
     if (statement.copy === undefined) return
     const {copiedBefore, copiedAfter = this.#passed.copiedIn()} = statement
     const copiedIn = statement.copy === 'out' ? 0 : copiedAfter - copiedBefore
@@ -59,8 +59,14 @@ export class Measurement {
     statement.copyBytes = copiedIn + copiedOut
   }
 
+  /** The server waits for the client: nothing more comes for what it has answered, and idle sessions keep no statement. */
+  ready(offset: number): void {
+    this.#passOver(offset)
+    if (this.#newest && this.#newest.endedAt > 0) this.#newest = undefined
+  }
+
   /** What came up to here belongs to no statement to come. */
-  passOver(offset: number): void {
+  #passOver(offset: number): void {
     this.#bytes = offset
     this.#rows = this.#passed.count(counters.dataRow)
   }
