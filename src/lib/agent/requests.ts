@@ -113,10 +113,10 @@ export class Requests {
   /** The server has come to what is next in order, and has read it by the encoding of now. */
   reread(): void {
     const {subject} = this.pipeline
-    if (!isRereadable(subject)) return
+    if (!isRereadable(subject) || subject.reread === undefined) return
     const {reread} = subject
     subject.reread = undefined
-    if (!this.#rereads || !reread) return
+    if (!this.#rereads) return
     if (subject instanceof Prepared) subject.sql = reread()
     else {
       subject.subject = reread()

@@ -107,8 +107,11 @@ export class Transactions {
       this.#block = undefined
     } else if (!this.#used || status === 'E') this.#block ??= 'earlier'
     this.#failed = false
-    const last = this.#block ? undefined : this.#waiting.findLast(({transaction}) => transaction === this.#number)
-    this.#recordWaiting((each) => each === last)
+    if (status === 'I' || this.#block !== undefined) this.#recordWaiting()
+    else {
+      const last = this.#waiting.findLast(({transaction}) => transaction === this.#number)
+      this.#recordWaiting((each) => each === last)
+    }
   }
 
   /** The session is over. */

@@ -31,7 +31,7 @@ export interface Bind {
   readonly formats: readonly number[]
   readonly parameters: readonly ParameterValue[]
   /** The last of these is not whole. */
-  readonly isCut?: boolean
+  readonly isCut?: boolean | undefined
   readonly resultFormats: readonly number[]
 }
 
@@ -52,7 +52,7 @@ export interface FunctionCall {
   readonly formats: readonly number[]
   readonly parameters: readonly ParameterValue[]
   /** The last of these is not whole. */
-  readonly isCut?: boolean
+  readonly isCut?: boolean | undefined
   readonly resultFormat: number
 }
 
@@ -78,9 +78,9 @@ export function decodeBind(payload: Payload, decode?: DecodeText): Bind | undefi
   const cursor = new PayloadCursor(payload, decode)
   const portal = cursor.text()
   const statement = cursor.text()
-  const given = readParameters(cursor)
+  const {formats, parameters, isCut} = readParameters(cursor)
   const resultFormats = readList(cursor, () => cursor.uint16())
-  return cursor.finish({portal, statement, ...given, resultFormats})
+  return cursor.finish({portal, statement, formats, parameters, isCut, resultFormats})
 }
 
 export function decodeExecute(payload: Payload, decode?: DecodeText): Execute | undefined {
@@ -102,9 +102,9 @@ export function decodeTarget(payload: Payload, decode?: DecodeText): Target | un
 export function decodeFunctionCall(payload: Payload): FunctionCall | undefined {
   const cursor = new PayloadCursor(payload)
   const functionOid = cursor.uint32()
-  const given = readParameters(cursor)
+  const {formats, parameters, isCut} = readParameters(cursor)
   const resultFormat = cursor.uint16()
-  return cursor.finish({functionOid, ...given, resultFormat})
+  return cursor.finish({functionOid, formats, parameters, isCut, resultFormat})
 }
 
 /** An Int16 count and as many items. */
@@ -130,5 +130,5 @@ function readParameters(cursor: PayloadCursor): Pick<Bind, 'formats' | 'paramete
     if (cursor.stopped) break
     parameters.push(length === -1 ? null : cursor.bytes(length))
   }
-  return cursor.stopped ? {formats, parameters, isCut: true} : {formats, parameters}
+  return {formats, parameters, isCut: cursor.stopped || undefined}
 }

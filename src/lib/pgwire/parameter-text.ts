@@ -9,7 +9,7 @@ export interface Parameters {
   readonly formats: readonly number[]
   readonly parameters: readonly ParameterValue[]
   /** The last of these is not whole. */
-  readonly isCut?: boolean
+  readonly isCut?: boolean | undefined
 }
 
 /**
