@@ -23,8 +23,8 @@ import {Columns} from './columns.js'
 import type {Measurement, Passed} from './measurement.js'
 import type {Pipeline} from './pipeline.js'
 import type {Names} from './names.js'
-import {Portal, Prepared} from './prepared.js'
-import {statementOf, unfinished, type Kind, type Requests, type Subject} from './requests.js'
+import {Portal, Prepared, statementOf, unfinished, type Subject} from './prepared.js'
+import type {Kind, Requests} from './requests.js'
 import {couldCommit, rolledBack} from './statement-sql.js'
 import type {Transactions} from './transactions.js'
 
@@ -68,14 +68,14 @@ export class Answers {
 
   /** Of the server's texts. */
   get encoding(): ClientEncoding {
-    return this.#requests.encoding
+    return this.#requests.texts.encoding
   }
 
   /** The server has changed a setting that it tells of. */
   parameterStatus(setting: {readonly name: string; readonly value: string} | undefined): void {
     if (setting?.name !== 'client_encoding') return
     this.advance()
-    this.#requests.readAs(clientEncoding(setting.value))
+    this.#requests.texts.readAs(clientEncoding(setting.value))
   }
 
   rowDescription(described: Payload): void {

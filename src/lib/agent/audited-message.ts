@@ -51,7 +51,7 @@ const smallMessage = maximumParameterBytes / 6
 
 /** Takes a client's message into the audit; false when its fields contradict its length. */
 export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: Requests): boolean {
-  const {decode} = requests.encoding
+  const {decode} = requests.texts.encoding
   const size = frame.size + headerBytes
   requests.measurement.copied = frame.copyBytes ?? 0
   if (frame.sqlPiece) audit.sqlPart(frame.sqlPiece)
@@ -80,7 +80,7 @@ export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: R
       // By the encoding of the time when it is called.
       const describe = (prepared: Prepared | undefined): string =>
         (prepared?.sql ?? unresolvedSql) +
-        describeParameters('db_query_parameters', bind, frame, requests.encoding, prepared?.types) +
+        describeParameters('db_query_parameters', bind, frame, requests.texts.encoding, prepared?.types) +
         describeNames(name, portal)
       requests.bind(portal, name, describe, size)
       return true
@@ -104,7 +104,7 @@ export function readRequest(frame: ClientFrame, audit: SessionAudit, requests: R
       const call = decodeFunctionCall(frame)
       if (!call) return false
       const types = largeObjectArguments.get(call.functionOid)
-      const subject = `"function_oid":${call.functionOid}${describeParameters('function_args', call, frame, requests.encoding, types)}`
+      const subject = `"function_oid":${call.functionOid}${describeParameters('function_args', call, frame, requests.texts.encoding, types)}`
       requests.functionCall(new Statement(audit.nextStatement(), subject, 'db.session.postgres.function'), size)
       return true
     }
@@ -163,7 +163,7 @@ export function readAnswer(frame: Frame, offset: number, answers: Answers): void
 }
 
 /** The SQL of a message for its event. */
-function sqlText({sql, sqlBytes}: Query, {sqlSha256: sha256}: ClientFrame, {encoding}: Requests): SqlText {
+function sqlText({sql, sqlBytes}: Query, {sqlSha256: sha256}: ClientFrame, {texts: {encoding}}: Requests): SqlText {
   // What is cut may go on with anything.
   const isSame = encoding.name === undefined || (sha256 === undefined && isAscii(sqlBytes))
   return {text: sql, bytes: sqlBytes, sha256, encoding: isSame ? undefined : encoding.name}
@@ -172,7 +172,7 @@ function sqlText({sql, sqlBytes}: Query, {sqlSha256: sha256}: ClientFrame, {enco
 /** Reads it again by the encoding of then; undefined where that changes nothing, and for SQL that an event may not take whole. */
 function rereading({sqlBytes}: Query, {size}: ClientFrame, requests: Requests): (() => string) | undefined {
   if (requests.pipeline.length === 0 || size > smallMessage || isAscii(sqlBytes)) return undefined
-  return () => formatSql(requests.encoding.decode(sqlBytes), requests.encoding.name)
+  return () => formatSql(requests.texts.encoding.decode(sqlBytes), requests.texts.encoding.name)
 }
 
 function describeNames(statement: string, portal: string): string {

@@ -1,4 +1,4 @@
-import type {Statement} from '../audit/statement.js'
+import {Statement} from '../audit/statement.js'
 import type {ClientEncoding} from '../pgwire/client-encoding.js'
 import type {NamedObject} from './named-objects.js'
 
@@ -69,4 +69,16 @@ export class Portal implements NamedObject {
   get closed(): boolean {
     return this.statement === undefined
   }
+}
+
+/** What a request is about. */
+export type Subject = Statement | Prepared | Portal | undefined
+
+export function statementOf(subject: Subject): Statement | undefined {
+  if (subject instanceof Statement) return subject
+  return subject instanceof Portal ? subject.statement : undefined
+}
+
+export function unfinished(statement: Statement | undefined): Statement | undefined {
+  return statement?.finished === true ? undefined : statement
 }

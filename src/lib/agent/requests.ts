@@ -5,22 +5,21 @@
 import type {SessionAudit} from '../audit/session-audit.js'
 import {Statement} from '../audit/statement.js'
 import type {ClientEncoding} from '../pgwire/client-encoding.js'
+import {ClientTexts} from './client-texts.js'
 import type {Measurement} from './measurement.js'
 import {Names} from './names.js'
 import {Pipeline} from './pipeline.js'
-import {Portal, Prepared, type Describe} from './prepared.js'
+import {Portal, Prepared, statementOf, unfinished, type Describe, type Subject} from './prepared.js'
 import {couldCommitPartly, mayUsePrepared} from './statement-sql.js'
 import {Transactions} from './transactions.js'
+import {UntoldSql} from './untold-sql.js'
 
 export type Kind = 'query' | 'function' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'sync' | 'copy-end'
-export type Subject = Statement | Prepared | Portal | undefined
 
 /** Of a statement that nobody prepared on the wire. */
 export const unresolvedSql = '"db_query":"","unresolved":true'
 
 const misplacedInCopy = 'The client sent a request in the middle of COPY data.'
-const uncertainName =
-  'The client changed its encoding while requests were under way with names that another encoding makes others.'
 
 /** What a session may keep prepared: texts, parameters and names. */
 const maximumWeight = 16 * 1024 * 1024
@@ -31,8 +30,6 @@ const maximumWeight = 16 * 1024 * 1024
 const maximumUnansweredWeight = 64 * 1024 * 1024
 /** What a request takes beside its texts. */
 const overhead = 256
-/** Statements that are prepared and not bound yet; with more of them their SQL is recorded at once. */
-const maximumUntold = 256
 
 interface RequestsOptions {
   readonly audit: SessionAudit
@@ -57,25 +54,23 @@ export class Requests {
   #copying = false
   /** Syncs that the server ignores when it reads them in a COPY, and answers when the COPY has failed before. */
   #syncsInCopy = 0
-  /** Named statements with SQL that no record has: the server may run them all the same, for whoever sends EXECUTE. */
-  readonly #untold = new Set<Prepared>()
+  readonly #untold: UntoldSql
   #misplaced: string | undefined
-  #encoding: ClientEncoding
-  /** The encoding was changed at least once. */
-  #rereads = false
-  /** Place in the pipeline of the last request behind another with a name that is not the same in every encoding. */
-  #uncertainName = -1
+  readonly texts: ClientTexts
 
   constructor({audit, measurement, longestName, encoding}: RequestsOptions) {
     this.#audit = audit
     this.measurement = measurement
-    this.#encoding = encoding
+    this.texts = new ClientTexts(this.pipeline, encoding)
+    this.#untold = new UntoldSql(audit, (statement) => {
+      this.#record(statement)
+    })
     this.transactions = new Transactions((statement) => {
       this.#record(statement)
     }, couldCommitPartly)
     this.names = new Names({
       longestName,
-      encoding: () => this.#encoding,
+      encoding: () => this.texts.encoding,
       // The newer line counts.
       asked: (statement) => {
         audit.asked(statement)
@@ -92,43 +87,16 @@ export class Requests {
     return this.pipeline.weight > maximumUnansweredWeight ? 'requests' : undefined
   }
 
-  /** By which the client's texts are read. */
-  get encoding(): ClientEncoding {
-    return this.#encoding
-  }
-
-  /**
-   * The server reads all that the client sent behind what it works on by another encoding. It says so when it does, or
-   * before its next ReadyForQuery.
-   */
-  readAs(encoding: ClientEncoding): void {
-    if (encoding === this.#encoding) return
-    this.#encoding = encoding
-    this.#rereads = true
-    const {subject, answered} = this.pipeline
-    if (isRereadable(subject)) subject.reread = undefined
-    if (this.#uncertainName > answered) this.#misplaced = uncertainName
-  }
-
   /** The server has come to what is next in order, and has read it by the encoding of now. */
   reread(): void {
-    const {subject} = this.pipeline
-    if (!isRereadable(subject) || subject.reread === undefined) return
-    const {reread} = subject
-    subject.reread = undefined
-    if (!this.#rereads) return
-    if (subject instanceof Prepared) subject.sql = reread()
-    else {
-      subject.subject = reread()
-      // The newer line counts.
-      this.#audit.asked(subject)
-    }
+    const statement = this.texts.reread()
+    // The newer line counts.
+    if (statement) this.#audit.asked(statement)
   }
 
   /** A name in what the client sends now, as the server tells it from others. */
   nameOf(text: string): string {
-    const isAscii = text === '' || Buffer.byteLength(text) === text.length
-    if (!isAscii && this.pipeline.length > 0) this.#uncertainName = this.pipeline.pushed
+    this.texts.nameSent(text)
     return this.names.of(text)
   }
 
@@ -137,7 +105,7 @@ export class Requests {
    * session too, or its names are no longer what they seemed.
    */
   get misplaced(): string | undefined {
-    return this.#misplaced
+    return this.#misplaced ?? this.texts.uncertainty
   }
 
   /** Requests without an answer. */
@@ -178,15 +146,13 @@ export class Requests {
     prepared.reread = reread
     this.names.put(prepared)
     this.pipeline.push('parse', prepared, prepared.weight)
-    if (name === '') return
     this.#untold.add(prepared)
-    if (this.#untold.size > maximumUntold) this.tellPrepared()
   }
 
   /** @param describe says the statement's subject when the name is that of a prepared statement, or of none that is known */
   bind(name: string, statementName: string, describe: Describe, size: number): void {
     const prepared = this.names.findPrepared(statementName)
-    if (prepared) this.#untold.delete(prepared)
+    if (prepared) this.#untold.forget(prepared)
     const statement = new Statement(this.#audit.nextStatement(), describe(prepared))
     statement.bytesFromClient = size
     if (this.#skips()) {
@@ -195,7 +161,7 @@ export class Requests {
     }
     const portal = new Portal(name, prepared, statement)
     if (this.pipeline.length > 0)
-      portal.unresolved = {statementName, describe, encoding: this.#encoding, sql: prepared?.sql}
+      portal.unresolved = {statementName, describe, encoding: this.texts.encoding, sql: prepared?.sql}
     this.names.put(portal)
     this.pipeline.push('bind', portal, portal.weight)
   }
@@ -216,7 +182,7 @@ export class Requests {
   close(kind: 'statement' | 'portal', name: string): void {
     if (this.#skips()) return
     const prepared = kind === 'statement' ? this.names.findPrepared(name) : undefined
-    if (prepared && this.#untold.has(prepared)) this.#tell(prepared)
+    if (prepared) this.#untold.tell(prepared)
     const closing = kind === 'statement' ? new Prepared(name, '', [], true) : new Portal(name)
     this.names.put(closing)
     this.pipeline.push('close', closing, closing.weight)
@@ -299,7 +265,7 @@ export class Requests {
     this.pipeline.shift()
     const isNamed = subject instanceof Prepared || subject instanceof Portal
     if (isNamed && (kind === 'parse' || kind === 'bind' || kind === 'close')) this.names.undo(subject)
-    if (subject instanceof Prepared) this.#untold.delete(subject)
+    if (subject instanceof Prepared) this.#untold.forget(subject)
     const statement = unfinished(statementOf(subject))
     if (statement && (kind === 'query' || kind === 'function' || kind === 'bind')) this.#skip(statement)
     else if (statement && kind === 'execute' && subject instanceof Portal && subject.unknown) this.#skip(statement)
@@ -342,38 +308,16 @@ export class Requests {
 
   /** Records the SQL of what was prepared and not bound since. */
   tellPrepared(): void {
-    for (const prepared of this.#untold) this.#tell(prepared)
-  }
-
-  #tell(prepared: Prepared): void {
-    const {name, sql} = prepared
-    const statement = new Statement(this.#audit.nextStatement(), `${sql},"statement_name":${JSON.stringify(name)}`)
-    statement.execution = 'none'
-    this.#record(statement)
-    this.#untold.delete(prepared)
+    this.#untold.tellAll()
   }
 
   /** From here on the server may run it. */
   #begin(statement: Statement, size: number): void {
-    if (this.#untold.size > 0 && mayUsePrepared(statement)) this.tellPrepared()
+    if (!this.#untold.isEmpty && mayUsePrepared(statement)) this.tellPrepared()
     statement.bytesFromClient += size
     if (statement.asked) return
     statement.asked = true
     this.measurement.begin(statement)
     this.#audit.asked(statement)
   }
-}
-
-/** Whether its text is read again when the encoding that the server takes it for turns out to be another. */
-function isRereadable(subject: Subject): subject is Statement | Prepared {
-  return subject !== undefined && !(subject instanceof Portal)
-}
-
-export function statementOf(subject: Subject): Statement | undefined {
-  if (subject instanceof Statement) return subject
-  return subject instanceof Portal ? subject.statement : undefined
-}
-
-export function unfinished(statement: Statement | undefined): Statement | undefined {
-  return statement?.finished === true ? undefined : statement
 }
