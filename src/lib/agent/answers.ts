@@ -209,8 +209,7 @@ export class Answers {
     }
     this.#names.leavePortals()
     for (const portal of bound) this.#names.abandon(portal)
-    const fate = inDoubt ? 'in doubt' : 'rollback'
-    this.#transactions.close(fate)
+    const fate = this.#transactions.close(inDoubt ? 'in doubt' : 'rollback')
     return open === undefined || status === 'I' ? undefined : {transaction: open, fate}
   }
 

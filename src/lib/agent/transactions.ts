@@ -26,7 +26,9 @@ export class Transactions {
   #block: Statement | 'earlier' | undefined
   /** Something ran since the server was ready. */
   #ran = false
-  /** A statement outside of a block that is recorded could have committed something. */
+  /** A statement of the transaction is recorded. */
+  #told = false
+  /** One outside of a block that is recorded could have committed something, itself and what was before it. */
   #partly = false
   #waiting: Statement[] = []
 
@@ -114,10 +116,11 @@ export class Transactions {
     }
   }
 
-  /** The session is over. */
-  close(fate: Fate): void {
-    if (this.#used) this.#end(fate)
+  /** The session is over. @returns what became of the transaction that was open, if it is certain */
+  close(fate: Fate): Fate {
+    const ended = this.#used ? this.#end(fate) : fate
     this.#recordWaiting()
+    return ended
   }
 
   #enter(statement: Statement): void {
@@ -136,23 +139,28 @@ export class Transactions {
     this.#recordWaiting((each) => each === statement || !(each.finished || each.suspended))
   }
 
-  #end(fate: Fate): void {
+  /** @returns what became of the transaction as a whole */
+  #end(fate: Fate): Fate {
     const ended = this.#waiting.filter(({transaction}) => transaction === this.#number)
-    const doubtful = fate === 'rollback' ? this.#lastDoubtful(ended) : -1
-    for (const [index, statement] of ended.entries()) statement.end(index <= doubtful ? 'unknown' : fate)
+    const outside = ended.slice(0, this.#placeOfBlock(ended))
+    const lastDoubtful = fate === 'rollback' ? outside.findLastIndex(this.#couldCommitPartly) : -1
+    const isDoubtful = fate === 'rollback' && (this.#partly || lastDoubtful >= 0)
+    // Of those that are recorded the last one says what became of them.
+    const unknown = isDoubtful && this.#told ? ended.length - 1 : lastDoubtful
+    for (const [index, statement] of ended.entries()) statement.end(index <= unknown ? 'unknown' : fate)
     this.#number += 1
     this.#used = false
     this.#failed = false
     this.#block = undefined
+    this.#told = false
     this.#partly = false
+    return isDoubtful ? 'unknown' : fate
   }
 
-  /** The place of the last one that could have committed something, all before it included; -1 for none. */
-  #lastDoubtful(ended: readonly Statement[]): number {
-    if (this.#partly) return ended.length - 1
-    if (this.#block === 'earlier') return -1
-    const outside = this.#block ? ended.slice(0, Math.max(0, ended.indexOf(this.#block))) : ended
-    return outside.findLastIndex(this.#couldCommitPartly)
+  /** How many of them are before the block that the transaction became. */
+  #placeOfBlock(statements: readonly Statement[]): number {
+    if (this.#block === undefined) return statements.length
+    return this.#block === 'earlier' ? 0 : Math.max(0, statements.indexOf(this.#block))
   }
 
   /** One that is suspended comes again when more is asked of it, or with the end of its portal. */
@@ -160,11 +168,14 @@ export class Transactions {
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = waiting.filter(stays)
-    for (const statement of waiting) {
+    const block = this.#placeOfBlock(waiting)
+    for (const [place, statement] of waiting.entries()) {
       if (stays(statement)) continue
       statement.waiting = false
-      const isOutside = statement.transaction === this.#number && this.#block === undefined
-      if (isOutside && this.#couldCommitPartly(statement)) this.#partly = true
+      if (statement.transaction === this.#number) {
+        this.#told = true
+        if (place < block && this.#couldCommitPartly(statement)) this.#partly = true
+      }
       if (statement.finished || !statement.suspended) this.#record(statement)
     }
   }

@@ -577,6 +577,26 @@ describe('the fate of a transaction', () => {
     ])
   })
 
+  it('is unknown when a CALL before a block may have committed something, whatever the block comes to', () => {
+    const started = (): Wire => {
+      const wire = new Wire()
+      const call = [ask.parse('', 'call p()'), ask.bind('', ''), ask.execute('')]
+      wire.client(...call, ask.query('begin')).server(parsed, bound, answer.done('CALL'))
+      return wire.server(answer.done('BEGIN'), answer.ready('T'))
+    }
+    const left = started()
+    expect(left.end()).toEqual({transaction: 1, fate: 'unknown'})
+    const rolledBack = started()
+    run(rolledBack, 'rollback', 'ROLLBACK', 'I')
+    expect(fates(rolledBack).at(-1)).toEqual([1, 'unknown'])
+    const inOnePipeline = new Wire()
+    const begin = [ask.parse('', 'begin'), ask.bind('', ''), ask.execute('')]
+    inOnePipeline.client(ask.parse('', 'call p()'), ask.bind('', ''), ask.execute(''), ...begin, ask.sync)
+    inOnePipeline.server(parsed, bound, answer.done('CALL'), parsed, bound, answer.done('BEGIN'), answer.ready('T'))
+    run(inOnePipeline, 'rollback', 'ROLLBACK', 'I')
+    expect(fates(inOnePipeline).at(-1)).toEqual([1, 'unknown'])
+  })
+
   it('is a rollback when the error is that of no statement', () => {
     const wire = new Wire()
     wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.describe('P', 'unknown'), ask.sync)
