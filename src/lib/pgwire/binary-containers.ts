@@ -116,6 +116,9 @@ export function multirangeText(value: Buffer, decode: DecodeText, range: Element
   return cursor.finish(`{${ranges.join(',')}}`)
 }
 
+/** Characters for a byte: quotes are doubled at each level, which a sender could make thousands of times as much of. */
+const mostGrowth = 8
+
 /** The number of fields, then of each the type and the value with its length. @param fieldOf decodes a value of a type */
 export function compositeText(
   value: Buffer,
@@ -130,7 +133,8 @@ export function compositeText(
     if (text === undefined || cursor.stopped) return undefined
     fields.push(text === null ? '' : quoteField(text))
   }
-  return count > 0 ? cursor.finish(`(${fields.join(',')})`) : undefined
+  const text = `(${fields.join(',')})`
+  return count > 0 && text.length <= mostGrowth * value.length ? cursor.finish(text) : undefined
 }
 
 /** NULL is nothing at all. */

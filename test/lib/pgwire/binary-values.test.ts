@@ -252,10 +252,12 @@ describe('bytes that are no value of their type', () => {
     numbers.forEach((number, index) => bytes.writeInt32BE(number, 4 * index))
     return bytes
   }
-  /** With one field each; the innermost has a number. */
-  const nestedComposite = (levels: number): Buffer => {
-    const inner = levels === 1 ? int4Array(7) : nestedComposite(levels - 1)
-    return Buffer.concat([int4Array(1, levels === 1 ? typeIds.int4 : 20_000, inner.length), inner])
+  /** With one field each; the innermost has a number, or this text. */
+  const nestedComposite = (levels: number, text?: string): Buffer => {
+    const innermost = text === undefined ? typeIds.int4 : typeIds.text
+    const value = text === undefined ? int4Array(7) : Buffer.from(text)
+    const inner = levels === 1 ? value : nestedComposite(levels - 1, text)
+    return Buffer.concat([int4Array(1, levels === 1 ? innermost : 20_000, inner.length), inner])
   }
   const array = typeOf('int4[]')
   const {numeric, inet, interval, varbit, tsrange, int4multirange, polygon, timetz, tsquery, tsvector} = typeIds
@@ -299,6 +301,7 @@ describe('bytes that are no value of their type', () => {
     ['a composite with something behind it', 20_000, int4Array(1, 23, 4, 7, 7)],
     ['a composite with a field of a type that is not known', 20_000, int4Array(1, 790, 4, 7)],
     ['a composite in a composite, and so on', 20_000, nestedComposite(9)],
+    ['a composite whose quotes are doubled again and again', 20_000, nestedComposite(8, '"'.repeat(1000))],
     ['an unknown type', 4_000_000_000, Buffer.from('00', 'hex')],
   ])('are shown in base64: %s', (_, type, bytes) => {
     expect(binaryText(type, bytes)).toBeUndefined()
