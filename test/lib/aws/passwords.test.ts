@@ -45,6 +45,7 @@ async function start(profile: Partial<InstanceProfileDefinition> = {}): Promise<
     ],
     agent: {kind: 'instance-profile', account: home, role: 'instance', region, ...profile},
   })
+  rig.clock.hold()
   process.env[variable] = rig.sandbox.environment[variable]
   aws = new Aws({environment: {...rig.sandbox.environment, HOME: '/nonexistent'}, clock: rig.clock})
 }

@@ -97,7 +97,7 @@ export async function psql(rig: Rig, visit: Visit, sql: string): Promise<string>
     PGPASSWORD: password,
     PGSSLMODE: 'verify-full',
     PGSSLROOTCERT: rig.sandbox.authorities[kind].path,
-    PGCONNECT_TIMEOUT: '5',
+    PGCONNECT_TIMEOUT: '120',
   }
   const {stdout} = await run('psql', ['--no-psqlrc', '--tuples-only', '--no-align', '--command', sql], {env})
   return stdout.trim()

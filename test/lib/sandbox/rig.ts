@@ -48,16 +48,26 @@ export interface ClientOptions {
   readonly maxAttempts: number
 }
 
-/** The system's clock, moved by as many milliseconds. */
+/** The system's clock, moved by as many milliseconds, or a clock that stands still where the test moves it. */
 export class MovableClock implements Clock {
   ahead = 0
+  #held: {readonly now: number; readonly monotonic: number} | undefined
 
   now(): number {
-    return systemClock.now() + this.ahead
+    return (this.#held?.now ?? systemClock.now()) + this.ahead
   }
 
   monotonic(): number {
-    return systemClock.monotonic() + this.ahead
+    return (this.#held?.monotonic ?? systemClock.monotonic()) + this.ahead
+  }
+
+  /** From now on no time passes but what the test adds, however slow this machine is. */
+  hold(): void {
+    this.#held = {now: systemClock.now(), monotonic: systemClock.monotonic()}
+  }
+
+  letGo(): void {
+    this.#held = undefined
   }
 }
 

@@ -117,6 +117,7 @@ describe('the metadata service', () => {
 
   it('renews credentials five minutes before their end', async () => {
     rig = await startRig(worldFor(instance('ec2', {credentialLifetime: 900_000})))
+    rig.clock.hold()
     const read = async (): Promise<unknown> => {
       const answer = await fetchMetadata(credentialsPath, {headers: {'x-aws-ec2-metadata-token': await getToken()}})
       return ((await answer.json()) as {AccessKeyId?: string}).AccessKeyId

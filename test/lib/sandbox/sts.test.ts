@@ -120,6 +120,7 @@ afterEach(() => {
   })
   rig.sandbox.world.switches.outages.clear()
   rig.clock.ahead = 0
+  rig.clock.letGo()
 })
 
 describe('who I am', () => {
@@ -185,6 +186,7 @@ describe('a request is refused', () => {
   })
 
   it('when there are too many', async () => {
+    rig.clock.hold()
     rig.sandbox.world.switches.requestsPerSecond = 3
     const answers = await Promise.allSettled(Array.from({length: 10}, () => whoIs(rig.keyOf('nobody'))))
     expect(answers.filter(({status}) => status === 'fulfilled')).toHaveLength(3)
