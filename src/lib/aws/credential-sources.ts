@@ -113,13 +113,13 @@ async function readMetadata({environment}: SourceContext): Promise<Attempt> {
   try {
     return {credentials: await askMetadata()}
   } catch (error) {
-    if (!isWithoutToken(error)) return {absent: explainMetadata(error, endpoint)}
+    if (!mayBeLate(error)) return {absent: explainMetadata(error, endpoint)}
   }
   if (!(await answers(endpoint))) {
     return {absent: `${endpoint} does not answer: this is no EC2 instance, or it is blocked`}
   }
   try {
-    // The token may only have been late, where this process or the service was held up.
+    // The answer may only have been late, where this process or the service was held up.
     return {credentials: await askMetadata()}
   } catch (error) {
     return {absent: explainMetadata(error, endpoint)}
@@ -142,6 +142,10 @@ const isOwnError = (error: unknown): boolean => (error as {readonly tryNextLink?
 
 /** Without a token the SDK says no more than that it will not go on without one. */
 const isWithoutToken = (error: unknown): boolean => (error as Error).name === 'InstanceMetadataV1FallbackError'
+
+/** Whether an answer did not come in time, as far as the SDK tells. */
+const mayBeLate = (error: unknown): boolean =>
+  isWithoutToken(error) || (error as Error).message.startsWith('TimeoutError')
 
 function explainMetadata(error: unknown, endpoint: string): string {
   const {message, statusCode} = error as Error & {readonly statusCode?: number}

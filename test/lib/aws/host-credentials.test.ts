@@ -101,14 +101,18 @@ describe('the credentials of the host come from', () => {
     expect(arn).toBe(`arn:aws:sts::${home}:assumed-role/${agentRole}/i-0123456789abcdef0`)
   })
 
-  it('the metadata service of the instance, also when its token comes late for once', async () => {
+  it.each([
+    ['its token', 1],
+    ['the name of its role', 2],
+    ['the key itself', 3],
+  ])('the metadata service of the instance, also when %s comes late for once', async (_, late) => {
     const host = await start(onInstance)
     const service = process.env[metadataVariable] ?? ''
     let requests = 0
     const slow = createServer((request, response) => {
       requests += 1
       // Whoever is held up says nothing, and then goes on.
-      if (requests === 1) return
+      if (requests === late) return
       const {method = '', url, headers} = request
       const onward = httpRequest(new URL(url ?? '', service), {method, headers}, (answer) => {
         response.writeHead(answer.statusCode ?? 0, answer.headers)
