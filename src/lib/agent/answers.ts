@@ -76,6 +76,7 @@ export class Answers {
     if (setting?.name !== 'client_encoding') return
     this.advance()
     this.#requests.texts.readAs(clientEncoding(setting.value))
+    this.#names.reencoded()
   }
 
   rowDescription(described: Payload): void {

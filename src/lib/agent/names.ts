@@ -4,10 +4,14 @@
  */
 import type {Statement} from '../audit/statement.js'
 import type {ClientEncoding} from '../pgwire/client-encoding.js'
-import {decodeText} from '../pgwire/payload.js'
 import {NamedObjects} from './named-objects.js'
 import {Portal, Prepared} from './prepared.js'
-import {cursorName, preparedStatementName} from './statement-sql.js'
+import {cursorName, preparedStatementName, sqlFields} from './statement-sql.js'
+
+/** Of a name that anybody gives: a message keeps room for its SQL. */
+const mostCharacters = 1024
+/** That one unit of UTF-16 takes in any encoding of a server. */
+const mostBytes = 4
 
 export interface NamesOptions {
   /** Of the client's texts. */
@@ -132,7 +136,7 @@ export class Names {
     switch (command) {
       case 'PREPARE': {
         const name = this.#named(preparedStatementName(statement, 'prepare'))
-        if (name !== undefined) this.#prepared.add(new Prepared(name, statement.subject))
+        if (name !== undefined) this.#prepared.add(new Prepared(name, sqlFields(statement)))
         break
       }
       case 'DEALLOCATE':
@@ -168,11 +172,22 @@ export class Names {
     else for (const each of this.#portals.standing.keys()) if (each !== '') this.#leavePortal(each)
   }
 
-  /** As the server tells names apart: by so many bytes. */
-  of(name: string): string {
-    if (name.length * 3 <= this.#options.longestName) return name
-    const bytes = Buffer.from(name)
-    return bytes.length <= this.#options.longestName ? name : decodeText(bytes.subarray(0, this.#options.longestName))
+  /**
+   * As the server tells names apart: by so many bytes. Undefined where nobody can say which those are: that depends on the
+   * server's own encoding, and on whether SQL has the name or a message.
+   */
+  of(name: string): string | undefined {
+    const {longestName} = this.#options
+    if (name.length > mostCharacters) return undefined
+    if (Buffer.byteLength(name) === name.length) return name.slice(0, longestName)
+    return name.length * mostBytes > longestName || /\p{Surrogate}/u.test(name) ? undefined : name
+  }
+
+  /** The client's texts are read in another way: the same name may be another one, and another name the same. */
+  reencoded(): void {
+    const isUncertain = (name: string): boolean => Buffer.byteLength(name) !== name.length
+    for (const name of this.#prepared.standing.keys()) if (isUncertain(name)) this.#prepared.take(name)
+    for (const name of this.#portals.standing.keys()) if (isUncertain(name)) this.#leavePortal(name)
   }
 
   #named(name: string | undefined): string | undefined {

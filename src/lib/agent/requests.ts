@@ -19,6 +19,8 @@ export type Kind = 'query' | 'function' | 'parse' | 'bind' | 'describe' | 'execu
 /** Of a statement that nobody prepared on the wire. */
 export const unresolvedSql = '"db_query":"","unresolved":true'
 
+const unclearName =
+  'The client used a name for a statement or portal that is too long to say which one the server takes it for.'
 const misplacedInCopy = 'The client sent a request in the middle of COPY data.'
 
 /** What a session may keep prepared: texts, parameters and names. */
@@ -97,12 +99,14 @@ export class Requests {
   /** A name in what the client sends now, as the server tells it from others. */
   nameOf(text: string): string {
     this.texts.nameSent(text)
-    return this.names.of(text)
+    const name = this.names.of(text)
+    if (name === undefined) this.#misplaced = unclearName
+    return name ?? ''
   }
 
   /**
    * Why nobody can say what a request was, in one sentence: it came in the middle of COPY data, where the server ends a
-   * session too, or its names are no longer what they seemed.
+   * session too, or its names are not certain.
    */
   get misplaced(): string | undefined {
     return this.#misplaced ?? this.texts.uncertainty

@@ -83,6 +83,13 @@ function isCut({subject}: Statement): boolean {
   return /"(?:unresolved|db_query_truncated)":true/.test(subject)
 }
 
+/** The fields that hold a statement's SQL, as JSON without braces: those of its parameters and names are left out. */
+export function sqlFields({subject}: Statement): string {
+  const fields = Object.entries(JSON.parse(`{${subject}}`) as object)
+  const own = fields.filter(([key]) => !/^db_query_parameters|_name$/.test(key))
+  return JSON.stringify(Object.fromEntries(own)).slice(1, -1)
+}
+
 function sqlOf({subject}: Statement): string {
   const {db_query: sql = ''} = JSON.parse(`{${subject}}`) as {db_query?: string}
   return sql

@@ -51,11 +51,11 @@ export function mayCommit(sql: string): boolean {
 }
 
 /**
- * Whether the text alone does not say where its statements end: how a backslash counts in a string is a setting, and the
- * statements in the body of a function have ends of their own.
+ * Whether the text alone does not say where its statements end: how a backslash counts in a string is a setting, the
+ * statements in the body of a function have ends of their own, and what could not be read may be a part of a character.
  */
 export function hasUncertainEnds(sql: string): boolean {
-  return /\\|\batomic\b/i.test(sql)
+  return /\\|\batomic\b/i.test(sql) || /\p{Surrogate}/u.test(sql)
 }
 
 /** The name in `DEALLOCATE [PREPARE] name` or `PREPARE name …`, as the server stores it; undefined for anything else. */
@@ -78,12 +78,12 @@ function nameIn(word: string | undefined, next: string | undefined): string | un
   return /^[\x20-\x7e]+$/.test(word) ? word : undefined
 }
 
-/** The first words of a statement: folded, or as they stand with their double quotes. */
+/** The first words of a statement: folded, ASCII alone as the server does it, or as they stand with their double quotes. */
 function words(statement: string, count: number): string[] {
   const found: string[] = []
   for (const {text} of tokens(statement)) {
     if (found.length === count) break
-    found.push(text.startsWith('"') ? text : text.toLowerCase())
+    found.push(text.startsWith('"') ? text : text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()))
   }
   return found
 }
@@ -96,7 +96,7 @@ interface Token {
 /** Comments; strings with backslashes, plain and dollar-quoted ones; identifiers in quotes; words; single characters. */
 const token = new RegExp(
   [
-    String.raw`(?<comment>--[^\n]*|/\*)`,
+    String.raw`(?<comment>--[^\n\r]*|/\*)`,
     String.raw`[eE]'(?:[^'\\]|\\[^]|'')*(?:'|$)`,
     String.raw`'(?:[^']|'')*(?:'|$)`,
     String.raw`"(?:[^"]|"")*(?:"|$)`,

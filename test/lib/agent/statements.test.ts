@@ -1,5 +1,6 @@
 import {describe, expect, it} from '@jest/globals'
 import type {AuditEvent} from '../../../src/lib/audit/event.js'
+import {encodeParameterStatus} from '../../../src/lib/pgwire/server-messages.js'
 import {typeIds} from '../../../src/lib/pgwire/type-names.js'
 import {answer, ask, Wire} from './wire.js'
 
@@ -187,6 +188,9 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
     }
     const change = 'deallocate s; prepare s as delete from t'
     expect(run(change, 'DEALLOCATE', 'PREPARE')).toBe(change)
+    // A carriage return ends a comment as well.
+    const hidden = `select 1 --\r; ${change} --\n; deallocate x; prepare y as select 2`
+    expect(run(hidden, 'SELECT 1', 'DEALLOCATE', 'PREPARE')).toBe(hidden)
     // What these are about the text alone does not say.
     for (const sql of [
       String.raw`select '\'; deallocate x; --'; deallocate s; prepare s as delete from t`,
@@ -196,6 +200,50 @@ describe.each([65_536, 1])('the statements of a session, read in pieces of %i by
       const tags = sql.startsWith('select') ? ['SELECT 1', 'DEALLOCATE', 'PREPARE'] : ['DEALLOCATE', 'PREPARE']
       expect(run(sql, ...tags)).toBe(true)
     }
+  })
+
+  it('a name in SQL is folded and cut as the server does it, and is nobody knows whose where that cannot be said', () => {
+    const wire = new Wire(step)
+    const run = (name: string, other: string): unknown => {
+      wire.client(ask.parse(name, 'delete from t'), ask.sync).server(parsed, answer.ready())
+      wire.client(ask.query(`deallocate ${other}`)).server(answer.done('DEALLOCATE'), answer.ready())
+      wire.client(ask.query(`prepare ${other} as select 1`)).server(answer.done('PREPARE'), answer.ready())
+      wire.client(ask.bind('', name), ask.execute(''), ask.sync)
+      wire.server(bound, answer.done('DELETE 1'), answer.ready())
+      const {db_query, unresolved} = wire.statements.at(-1) ?? {}
+      wire.client(ask.query('deallocate all')).server(answer.done('DEALLOCATE ALL'), answer.ready())
+      return unresolved ?? db_query
+    }
+    expect(run('k', 'K')).toBe('prepare K as select 1')
+    // This one is the sign for kelvins, whose small letter is a k in Unicode and not in PostgreSQL.
+    expect(run('k', '\u212a')).toBe(true)
+    const long = 'x'.repeat(63)
+    expect(run(long, `${long}y`)).toBe(`prepare ${long}y as select 1`)
+    expect(run('é', '"é"')).toBe('prepare "é" as select 1')
+  })
+
+  it('what is prepared by a PREPARE with a name or parameters of its own has none of them', () => {
+    const wire = new Wire(step)
+    wire.client(ask.parse('s', 'prepare x as select 1'), ask.bind('p', 's', ['7']), ask.execute('p'), ask.sync)
+    wire.server(parsed, bound, answer.done('PREPARE'), answer.ready())
+    wire.client(ask.bind('', 'x'), ask.execute(''), ask.sync).server(bound, answer.done('SELECT 1'), answer.ready())
+    const [{db_query_parameters, statement_name, portal_name}, run] = wire.statements as [AuditEvent, AuditEvent]
+    expect([db_query_parameters, statement_name, portal_name]).toEqual([['7'], 's', 'p'])
+    expect(run).toMatchObject({db_query: 'prepare x as select 1', statement_name: 'x'})
+    expect([run.db_query_parameters, run.portal_name]).toEqual([undefined, undefined])
+  })
+
+  it('names that are not ASCII mean nothing any more in another encoding', () => {
+    const wire = new Wire(step)
+    wire.client(ask.query('begin'), ask.parse('é', 'delete from t'), ask.bind('è', 'é'), ask.parse('e', 'select 1'))
+    wire.client(ask.sync, ask.query('set client_encoding to EUC_TW'))
+    wire.server(answer.done('BEGIN'), answer.ready('T'), parsed, bound, parsed, answer.ready('T'))
+    wire.server(answer.done('SET'), encodeParameterStatus('client_encoding', 'EUC_TW'), answer.ready('T'))
+    wire.client(ask.bind('', 'é'), ask.execute(''), ask.execute('è'), ask.bind('', 'e'), ask.execute(''), ask.sync)
+    wire.server(bound, answer.done('DELETE 1'), answer.done('DELETE 1'), bound, answer.done('SELECT 1'))
+    expect(wire.end()).toEqual({transaction: 1, fate: 'rollback'})
+    const ran = wire.statements.filter(({command}) => command === 'DELETE' || command === 'SELECT')
+    expect(ran.map(({db_query, unresolved}) => unresolved ?? db_query)).toEqual([true, true, 'select 1'])
   })
 
   it('B04: a portal is what the server has under its name, also behind a savepoint, CLOSE and DECLARE', () => {
@@ -646,7 +694,7 @@ describe('a client that means no good', () => {
   it('gets no event that is larger than the control plane takes', () => {
     const wire = new Wire()
     const worst = '\u0001'.repeat(70_000)
-    const names = worst.slice(0, 4000)
+    const names = worst.slice(0, 1024)
     const columns = Array.from({length: 1000}, (_, index): [string, number] => [`${worst.slice(0, 60)}${index}`, index])
     wire
       .client(ask.query(worst))
@@ -678,6 +726,16 @@ describe('a client that means no good', () => {
     wire.client(ask.parse('', 'select $1'), ask.bind('', '', ['😀'.repeat(100_000)]), ask.execute(''), ask.sync)
     wire.server(parsed, bound, answer.done('SELECT 1'), answer.ready())
     expect(JSON.stringify(wire.statements)).not.toContain('\\ud')
+  })
+
+  it('ends when nobody can tell its names apart for certain', () => {
+    const isMisplaced = (...messages: readonly Buffer[]): boolean =>
+      new Wire().client(...messages).requests.misplaced?.includes('too long') === true
+    const names = ['x'.repeat(100_000), 'x'.repeat(1025), 'é'.repeat(16)]
+    expect(names.map((name) => isMisplaced(ask.parse(name, 'select 1')))).toEqual([true, true, true])
+    expect(isMisplaced(ask.bind('x'.repeat(100_000), 'other'))).toBe(true)
+    expect(isMisplaced(ask.bind('', 'x'.repeat(100_000)))).toBe(true)
+    expect(isMisplaced(ask.parse('x'.repeat(1024), 'select 1'), ask.parse('é'.repeat(15), 'select 1'))).toBe(false)
   })
 
   it('is held to so much that it prepares', () => {
