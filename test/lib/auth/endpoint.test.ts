@@ -235,24 +235,34 @@ describe('the table of routes', () => {
 })
 
 describe('an answer of many lines', () => {
-  const read = async (items: AsyncGenerator): Promise<{text: string; values: unknown[]}> => {
+  const read = async (
+    items: AsyncGenerator,
+    hear: (chunk: string) => unknown = () => undefined,
+  ): Promise<{text: string; values: unknown[]}> => {
     const {body} = await streamOf(items, 10)
     const chunks: Buffer[] = []
-    for await (const chunk of body as AsyncIterable<string>) chunks.push(Buffer.from(chunk))
+    for await (const chunk of body as AsyncIterable<string>) {
+      hear(chunk)
+      chunks.push(Buffer.from(chunk))
+    }
     const values: unknown[] = []
     for await (const value of readJsonLines(Readable.from(chunks))) values.push(value)
     return {text: Buffer.concat(chunks).toString(), values}
   }
 
   it('begins and goes on while its lines take long, so that nobody gives it up', async () => {
+    let heard = ''
+    const until = async (seen: RegExp): Promise<void> => {
+      while (!seen.test(heard)) await sleep(1)
+    }
     async function* slow(): AsyncGenerator {
-      await sleep(50)
+      await until(/^\n/)
       yield {line: 1}
       yield {line: 2}
-      await sleep(50)
+      await until(/"line":2}\n\n/)
       yield {line: 3}
     }
-    const {text, values} = await read(slow())
+    const {text, values} = await read(slow(), (chunk) => (heard += chunk))
     expect(text).toMatch(/^\n+{"line":1}\n{"line":2}\n\n+{"line":3}\n$/)
     expect(values).toEqual([{line: 1}, {line: 2}, {line: 3}])
   })
