@@ -1,11 +1,20 @@
 import {readdir, readFile, rm} from 'node:fs/promises'
-import {join} from 'node:path'
+import {basename, join} from 'node:path'
 import type {Logger} from '../core/log.js'
 import type {UnfinishedSessions} from './open-sessions.js'
 import {Segment} from './segment.js'
 
-/** Whose names sort by time. */
-const segmentName = /^\d{15}-\d+-\d{6}\.ndjson$/
+const segmentName = /^(\d{15})-\d+-\d{6}\.ndjson$/
+
+/** The name of this process' n-th segment: names sort by the time at which segments began, milliseconds since 1970. */
+export function nameOf(began: number, number: number): string {
+  return `${String(began).padStart(15, '0')}-${process.pid}-${String(number).padStart(6, '0')}.ndjson`
+}
+
+/** When a segment began, as its name says it. */
+export function beginningOf({path}: Segment): number {
+  return Number(segmentName.exec(basename(path))?.[1] ?? 0)
+}
 
 /** Segments that earlier processes left in a spool's directory, in their order, each also shown to `unfinished`. */
 export async function readLeftovers(

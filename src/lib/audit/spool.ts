@@ -18,7 +18,7 @@ import {messageOf, PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {SharedRuns} from '../core/shared-runs.js'
 import type {AuditEvent} from './event.js'
-import {readLeftovers} from './leftovers.js'
+import {beginningOf, nameOf, readLeftovers} from './leftovers.js'
 import {
   endUnfinished,
   eventLines,
@@ -68,6 +68,8 @@ export class Spool {
   #headBytes = 0
   #numbering: Numbering
   #created = 0
+  /** When the newest segment began, by its name. */
+  #began: number
   /** Lines that are not written yet, and who hears when they cannot be. */
   #held = ''
   readonly #holders = new Set<(reason: string) => void>()
@@ -80,6 +82,8 @@ export class Spool {
   private constructor(options: SpoolOptions, leftovers: readonly Segment[], numbering: Numbering) {
     this.#options = options
     this.#numbering = numbering
+    const newest = leftovers.at(-1)
+    this.#began = newest ? beginningOf(newest) + 1 : 0
     this.#current = this.#create()
     this.#headBytes = this.#current.size
     this.#segments = [...leftovers, this.#current]
@@ -256,9 +260,9 @@ export class Spool {
   #create(): Segment {
     const {directory, clock} = this.#options
     this.#created += 1
-    const began = String(clock.now()).padStart(15, '0')
-    const number = String(this.#created).padStart(6, '0')
-    const path = join(directory, `${began}-${process.pid}-${number}.ndjson`)
+    // Behind those that are there, also when the clock was set back: the next process reads them in the order of their names.
+    this.#began = Math.max(this.#began, clock.now())
+    const path = join(directory, nameOf(this.#began, this.#created))
     return Segment.create(path, Buffer.from(formatOpenSessions([...this.#open.values()], this.#numbering)))
   }
 

@@ -8,7 +8,7 @@ import {afterEach, beforeEach, describe, expect, it} from '@jest/globals'
 import type {AuditEvent} from '../../../src/lib/audit/event.js'
 import {SessionAudit} from '../../../src/lib/audit/session-audit.js'
 import {Spool} from '../../../src/lib/audit/spool.js'
-import {systemClock} from '../../../src/lib/core/clock.js'
+import {systemClock, type Clock} from '../../../src/lib/core/clock.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {compile} from './compiled.js'
 import {ask, record, sessionFacts} from './facts.js'
@@ -26,10 +26,16 @@ afterEach(async () => {
   await rm(directory, {recursive: true, force: true})
 })
 
-async function openSpool(segmentBytes?: number): Promise<Spool> {
-  const spool = await Spool.open({directory, clock: systemClock, logger: silentLogger, segmentBytes})
+async function openSpool(segmentBytes?: number, clock: Clock = systemClock): Promise<Spool> {
+  const spool = await Spool.open({directory, clock, logger: silentLogger, segmentBytes})
   opened.push(spool)
   return spool
+}
+
+/** A clock that says something else each time, by how often it was asked. */
+function at(time: (asked: number) => number): Clock {
+  let asked = 0
+  return {...systemClock, now: () => 1_000_000 + time(asked++)}
 }
 
 /** Text for lines that no segment of 4000 bytes has room for, so that another one is begun. */
@@ -273,28 +279,35 @@ describe('Spool', () => {
     expect(Date.parse(String(end?.start_time))).toBeGreaterThan(0)
   })
 
-  it('numbers its sessions over all processes, whether these closed it or not', async () => {
-    const sid = (number: number): string => `307b49d6-56c7-4d20-8cf0-5bc5348a710${number}`
-    const session = async (spool: Spool, number: number, end: boolean): Promise<void> => {
-      const audit = new SessionAudit(spool, systemClock, sessionFacts({sid: sid(number)}))
-      audit.started({})
-      if (end) await audit.ended({reason: 'done', bytesFromClient: 0, bytesFromServer: 0})
-    }
-    const first = await openSpool()
-    await session(first, 1, true)
-    await session(first, 2, true)
-    const events = await drain(first)
-    await first.close()
-    const second = await openSpool(300)
-    await session(second, 3, true)
-    // Killed: nobody closes it.
-    const third = await openSpool()
-    await session(third, 4, true)
-    events.push(...(await drain(third)))
-    const starts = events.filter(({event}) => event === 'db.session.start')
-    expect(starts.map(({agent_session}) => agent_session)).toEqual([1, 2, 3, 4])
-    expect(new Set(starts.map(({agent_stream}) => agent_stream)).size).toBe(1)
-  })
+  it.each([
+    ['goes on', systemClock],
+    ['stands still', at(() => 1)],
+    ['is set back', at((time) => -time)],
+  ])(
+    'numbers its sessions over all processes, whether these closed it or not, while the clock %s',
+    async (_, clock) => {
+      const sid = (number: number): string => `307b49d6-56c7-4d20-8cf0-5bc5348a710${number}`
+      const session = async (spool: Spool, number: number, end: boolean): Promise<void> => {
+        const audit = new SessionAudit(spool, systemClock, sessionFacts({sid: sid(number)}))
+        audit.started({})
+        if (end) await audit.ended({reason: 'done', bytesFromClient: 0, bytesFromServer: 0})
+      }
+      const first = await openSpool(undefined, clock)
+      await session(first, 1, true)
+      await session(first, 2, true)
+      const events = await drain(first)
+      await first.close()
+      const second = await openSpool(300, clock)
+      await session(second, 3, true)
+      // Killed: nobody closes it.
+      const third = await openSpool(undefined, clock)
+      await session(third, 4, true)
+      events.push(...(await drain(third)))
+      const starts = events.filter(({event}) => event === 'db.session.start')
+      expect(starts.map(({agent_session}) => agent_session)).toEqual([1, 2, 3, 4])
+      expect(new Set(starts.map(({agent_stream}) => agent_stream)).size).toBe(1)
+    },
+  )
 
   it('records what an agent that stopped had asked for, and no answer came', async () => {
     const before = await openSpool(3000)
