@@ -10,9 +10,9 @@ import {expiryOf} from '../resources/metadata.js'
 import {parseResource} from '../resources/resource.js'
 import type {User} from '../resources/user.js'
 import {actorFields, type Caller, type UserCaller} from './caller.js'
-import {noExpiry, type AuditLog} from './audit-log.js'
+import {noExpiry, type AuditLog, type EventFields, type OwnEventName} from './audit-log.js'
 import {checkNewPassword, type Passwords} from './passwords.js'
-import type {Stored} from './records.js'
+import {orNotFound, type Stored} from './records.js'
 import type {InviteRecord, Stores, UserRecord} from './stores.js'
 
 const hour = 3_600_000
@@ -63,7 +63,11 @@ export class Accounts {
       },
     }
     try {
-      await stores.users.create(name, record, expiryOf(user.metadata))
+      await audit.change(
+        [stores.users.creating(name, record, expiryOf(user.metadata))],
+        'user.create',
+        changeFields(user, caller),
+      )
     } catch (error) {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', `There is a user "${name}" already.`, {
@@ -71,7 +75,6 @@ export class Accounts {
         hint: `To change it: \`postern users update ${name} --set-roles=...\`.`,
       })
     }
-    await audit.append('user.create', changeFields(user, caller))
   }
 
   /** Replaces roles, traits and metadata; password and revocation stay. @throws PosternError CONFLICT, NOT_FOUND (role) */
@@ -88,31 +91,29 @@ export class Accounts {
         ...(before.status ? {status: before.status} : {}),
       },
     }
-    await stores.users.swap(user.metadata.name, current.revision, record, expiryOf(user.metadata))
-    await audit.append('user.update', changeFields(user, caller))
+    const change = stores.users.swapping(user.metadata.name, current.revision, record, expiryOf(user.metadata))
+    await audit.change([change], 'user.update', changeFields(user, caller))
   }
 
   /** @throws PosternError NOT_FOUND */
   async remove(name: string, caller: Caller): Promise<void> {
     const {stores, audit} = this.#options
-    if (!(await stores.users.delete(name))) throw unknownUser(name)
-    await audit.append('user.delete', {...actorFields(caller), name, connector: 'local', expires: noExpiry})
+    const fields = {...actorFields(caller), name, connector: 'local', expires: noExpiry}
+    await orNotFound(audit.change([stores.users.removing(name)], 'user.delete', fields), unknownUser(name))
   }
 
   /** Takes away the password and every certificate, and gives a link to set a new one. @throws PosternError NOT_FOUND */
   async reset(name: string, ttlSeconds: number | undefined, caller: Caller): Promise<InviteResponse> {
-    const {stores, audit} = this.#options
+    const {stores} = this.#options
     const lifetime = linkLifetime('reset', ttlSeconds)
     const current = await stores.users.get(name)
     if (!current) throw unknownUser(name)
     const {user, setup} = current.value
-    await this.#revoke({...current, value: {user, ...(setup === undefined ? {} : {setup})}})
-    await audit.append('reset_password_token.create', {
-      ...actorFields(caller),
-      name,
-      ttl: formatDuration(lifetime),
-      expires: noExpiry,
-    })
+    await this.#revoke(
+      {...current, value: {user, ...(setup === undefined ? {} : {setup})}},
+      'reset_password_token.create',
+      {...actorFields(caller), name, ttl: formatDuration(lifetime), expires: noExpiry},
+    )
     return this.#link(name, 'reset', lifetime)
   }
 
@@ -120,8 +121,7 @@ export class Accounts {
   async logoutEverywhere(caller: UserCaller): Promise<void> {
     const current = await this.#options.stores.users.get(caller.name)
     if (!current) throw unknownUser(caller.name)
-    await this.#revoke(current)
-    await this.#options.audit.append('user.logout_everywhere', actorFields(caller))
+    await this.#revoke(current, 'user.logout_everywhere', actorFields(caller))
   }
 
   /** Whose link this is; looking does not use it up. @throws PosternError NOT_FOUND, the same for every wrong secret */
@@ -139,18 +139,23 @@ export class Accounts {
     const {invite, record, key} = await this.#openLink(secret)
     try {
       // One write: of two that come together, one finds the user changed.
-      await stores.backend.write([
-        {
-          ...stores.users.putting(invite.user, {user: record.value.user, password: hashed}, record.expires),
-          expect: record.revision,
-        },
-        stores.invites.deleting(key),
-      ])
+      await audit.change(
+        [
+          stores.users.swapping(
+            invite.user,
+            record.revision,
+            {user: record.value.user, password: hashed},
+            record.expires,
+          ),
+          stores.invites.deleting(key),
+        ],
+        'user.password_change',
+        {user: invite.user, user_kind: 1},
+      )
     } catch (error) {
       if (error instanceof PosternError && error.code === 'CONFLICT') throw unknownLink()
       throw error
     }
-    await audit.append('user.password_change', {user: invite.user, user_kind: 1})
     return invite
   }
 
@@ -176,10 +181,7 @@ export class Accounts {
     const {setup: older} = current.value
     await stores.backend.write([
       stores.invites.putting(key, {user: name, purpose}, expires),
-      {
-        ...stores.users.putting(name, {...current.value, setup: key}, current.expires),
-        expect: current.revision,
-      },
+      stores.users.swapping(name, current.revision, {...current.value, setup: key}, current.expires),
       ...(older === undefined ? [] : [stores.invites.deleting(older)]),
     ])
     const proxy = formatAddress(publicAddress)
@@ -192,14 +194,18 @@ export class Accounts {
     }
   }
 
-  async #revoke({value, revision, expires}: Stored<UserRecord>): Promise<void> {
-    const {stores, clock} = this.#options
+  async #revoke(
+    {value, revision, expires}: Stored<UserRecord>,
+    event: OwnEventName,
+    fields: EventFields,
+  ): Promise<void> {
+    const {stores, audit, clock} = this.#options
     const {user} = value
     const before = user.status?.certs_valid_from
     // Certificates count in seconds. A second revocation within one second has to void what the first one let in.
     const from = Math.max(Date.parse(startOfSecond(clock.now())), before === undefined ? 0 : Date.parse(before) + 1000)
     const revoked = {...value, user: {...user, status: {...user.status, certs_valid_from: startOfSecond(from)}}}
-    await stores.users.swap(user.metadata.name, revision, revoked, expires)
+    await audit.change([stores.users.swapping(user.metadata.name, revision, revoked, expires)], event, fields)
     // Then the next certificate would begin in the future: it is not asked for before that.
     if (from > clock.now()) await sleep(from - clock.now())
   }

@@ -4,7 +4,7 @@ import {ownEvents} from '../audit/event-codes.js'
 import type {Clock} from '../core/clock.js'
 import {PosternError} from '../core/errors.js'
 import type {SealingKey} from '../audit/seal.js'
-import type {AppendOutcome, Backend, EventRecord, EventSealer} from '../storage/backend.js'
+import type {AppendOutcome, Backend, Change, EventRecord, EventSealer} from '../storage/backend.js'
 import {eventSealer} from './event-chain.js'
 
 export type OwnEventName = keyof typeof ownEvents
@@ -53,6 +53,12 @@ export class AuditLog {
   /** One event of the control plane; with `success: false` among the fields it has the code of the failure. */
   async append(event: OwnEventName, fields: EventFields): Promise<void> {
     await this.#append([this.#record(event, 0, fields)])
+  }
+
+  /** Changes with the event that tells of them: never one without the other. @throws as Backend.write does */
+  async change(changes: readonly Change[], event: OwnEventName, fields: EventFields): Promise<void> {
+    await this.#backend.write(changes, {records: [this.#record(event, 0, fields)], seal: this.#seal})
+    this.#wake()
   }
 
   /** The last event of each of these sessions; one that has it already gets no other. */
@@ -151,8 +157,12 @@ export class AuditLog {
 
   async #append(records: readonly EventRecord[]): Promise<AppendOutcome[]> {
     const outcomes = await this.#backend.appendEvents(records, this.#seal)
-    for (const wake of this.#waiting) wake()
+    this.#wake()
     return outcomes
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake()
   }
 }
 

@@ -3,6 +3,7 @@ import {isDeepStrictEqual} from 'node:util'
 import {PosternError} from '../core/errors.js'
 import {kindNouns, singletonKinds, singletonNames, type SingletonKind} from '../resources/kinds.js'
 import {parseResource, type ResourceOf, type SettingsSpecs} from '../resources/resource.js'
+import type {Change} from '../storage/backend.js'
 import type {AuditLog, OwnEventName} from './audit-log.js'
 import type {Records, Stored} from './records.js'
 import type {Stores} from './stores.js'
@@ -64,17 +65,15 @@ export class ClusterSettings {
         const metadata = {name, labels: {[originLabel]: fromFile}}
         const wanted = parseResource<SingletonKind>(kind, {kind, version: 'v2', metadata, spec})
         if (isDeepStrictEqual(stored?.value, wanted)) continue
-        await records.put(name, wanted)
-        await this.#tell(wanted)
+        await this.#change(records.putting(name, wanted), wanted)
       } else if (stored && isFromFile(stored)) {
-        await records.delete(name)
-        await this.#tell(defaultSettings(kind))
+        await this.#change(records.deleting(name), defaultSettings(kind))
       }
     }
   }
 
-  #tell({kind, metadata, spec}: Settings): Promise<void> {
-    return this.#audit.append(settingsEvents[kind], {...configuration, name: metadata.name, settings: spec})
+  #change(change: Change, {kind, metadata, spec}: Settings): Promise<void> {
+    return this.#audit.change([change], settingsEvents[kind], {...configuration, name: metadata.name, settings: spec})
   }
 
   #records<K extends SingletonKind>(kind: K): Records<ResourceOf[K]> {

@@ -3,6 +3,7 @@ import type {putDiscoveredRequest} from '../api/requests.js'
 import {PosternError} from '../core/errors.js'
 import type {Database} from '../resources/database.js'
 import {detectEndpoint, parseAddress} from '../resources/endpoint.js'
+import type {Change} from '../storage/backend.js'
 import {noExpiry, type AuditLog, type OwnEventName} from './audit-log.js'
 import {actorFields, type HostCaller} from './caller.js'
 import {outsideScope} from './heartbeats.js'
@@ -46,8 +47,7 @@ export class DiscoveredDatabases {
       const {stores} = this.#options
       const current = await stores.databases.get(databaseKey(name))
       if (!current || !isOf(group, current.value)) return
-      await stores.databases.delete(databaseKey(name))
-      await this.#record('db.delete', current.value, caller)
+      await this.#change(stores.databases.deleting(databaseKey(name)), 'db.delete', current.value, caller)
     })
   }
 
@@ -60,18 +60,18 @@ export class DiscoveredDatabases {
     const {name} = owned.metadata
     const key = databaseKey(name)
     const current = await stores.databases.get(key)
-    if (!current) await stores.databases.create(key, owned)
-    else {
-      checkOwner(group, current)
-      await stores.databases.swap(key, current.revision, owned)
+    if (!current) {
+      await this.#change(stores.databases.creating(key, owned), 'db.create', owned, caller)
+      return {created: true}
     }
-    await this.#record(current ? 'db.update' : 'db.create', owned, caller)
-    return {created: current === undefined}
+    checkOwner(group, current)
+    await this.#change(stores.databases.swapping(key, current.revision, owned), 'db.update', owned, caller)
+    return {created: false}
   }
 
-  async #record(event: OwnEventName, {metadata, spec}: Database, caller: HostCaller): Promise<void> {
+  #change(change: Change, event: OwnEventName, {metadata, spec}: Database, caller: HostCaller): Promise<void> {
     const actor = actorFields(caller)
-    await this.#options.audit.append(event, {
+    return this.#options.audit.change([change], event, {
       ...actor,
       name: metadata.name,
       expires: noExpiry,

@@ -11,6 +11,7 @@ import {expiryOf} from '../resources/metadata.js'
 import {parseResource} from '../resources/resource.js'
 import {minimumSecretLength, type JoinRole, type Token} from '../resources/token.js'
 import {maskToken, shownName} from '../resources/token-name.js'
+import type {Change} from '../storage/backend.js'
 import {hashOf} from './accounts.js'
 import {noExpiry, type AuditLog} from './audit-log.js'
 import type {Authorities} from './authorities.js'
@@ -103,20 +104,21 @@ export class Joining {
   /** @throws PosternError ALREADY_EXISTS, INVALID */
   async createToken(token: Token, caller: Caller): Promise<void> {
     const {tokens} = this.#options.stores
-    await tokens.create(hashOf(token.metadata.name), token, expiryOf(token.metadata)).catch((error: unknown) => {
+    const change = tokens.creating(hashOf(token.metadata.name), token, expiryOf(token.metadata))
+    await this.#changeToken(change, token, caller).catch((error: unknown) => {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', 'There is a join token with this value already.', {
         hint: 'Choose another value, or leave it out to get a random one.',
         cause: error,
       })
     })
-    await this.#auditToken(token, caller)
   }
 
   /** Other roles, scope or expiry for a secret that is known already. @throws PosternError CONFLICT, INVALID */
   async replaceToken(token: Token, revision: number, caller: Caller): Promise<void> {
-    await this.#options.stores.tokens.swap(hashOf(token.metadata.name), revision, token, expiryOf(token.metadata))
-    await this.#auditToken(token, caller)
+    const {tokens} = this.#options.stores
+    const change = tokens.swapping(hashOf(token.metadata.name), revision, token, expiryOf(token.metadata))
+    await this.#changeToken(change, token, caller)
   }
 
   /** A token for a host that runs in this process. */
@@ -155,14 +157,14 @@ export class Joining {
       ...(admission.databases?.labels ? {labels: admission.databases.labels} : {}),
     }
     const {certificate} = await issuer.host(identity, request.publicKey)
-    await stores.hosts.create(identity.hostId, {
+    const host = stores.hosts.creating(identity.hostId, {
       hostId: identity.hostId,
       systemRoles: identity.systemRoles,
       hostname: request.hostname,
       joined: new Date(clock.now()).toISOString(),
       serving: [],
     })
-    await audit.append('instance.join', {
+    await audit.change([host], 'instance.join', {
       ...fields,
       success: true,
       host_id: identity.hostId,
@@ -185,9 +187,9 @@ export class Joining {
     return {certificate, hostAuthorities: authorities.trusted('host')}
   }
 
-  async #auditToken({metadata, spec}: Token, caller: Caller): Promise<void> {
+  #changeToken(change: Change, {metadata, spec}: Token, caller: Caller): Promise<void> {
     const actor = actorFields(caller)
-    await this.#options.audit.append('join_token.create', {
+    return this.#options.audit.change([change], 'join_token.create', {
       ...actor,
       name: shownName({metadata, spec}),
       expires: metadata.expires ?? noExpiry,

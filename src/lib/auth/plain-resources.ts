@@ -71,11 +71,8 @@ export class PlainResources {
     const author = {created_at: new Date(clock.now()).toISOString(), created_by: actorFields(caller).user}
     try {
       const made = signedBy(author, prepare(resource))
-      await this.#records(kind).create(
-        plain[kind].key(metadata.name),
-        made,
-        expiryOf(resource.kind === 'lock' ? resource.spec : resource.metadata),
-      )
+      const change = this.#records(kind).creating(plain[kind].key(metadata.name), made, endOf(resource))
+      await this.#options.audit.change([change], plain[kind].created, changeFields(resource, caller))
     } catch (error) {
       if (!(error instanceof PosternError && error.code === 'ALREADY_EXISTS')) throw error
       throw new PosternError('ALREADY_EXISTS', `There is a ${kindNouns[kind]} "${metadata.name}" already.`, {
@@ -83,7 +80,6 @@ export class PlainResources {
         hint: 'To replace it, use -f (--force).',
       })
     }
-    await this.#options.audit.append(plain[kind].created, changeFields(resource, caller))
   }
 
   /** Creates or replaces; whether it was created. @throws PosternError CONFLICT, NOT_FOUND (replacement.ts) */
@@ -97,32 +93,25 @@ export class PlainResources {
       create: () => this.create(resource, caller),
       swap: async ({revision, value}) => {
         const author = value.kind === 'lock' ? value.spec : {}
-        await records.swap(
-          key,
-          revision,
-          signedBy(author, prepare(resource)),
-          expiryOf(resource.kind === 'lock' ? resource.spec : resource.metadata),
-        )
-        await this.#options.audit.append(plain[kind].updated, changeFields(resource, caller))
+        const change = records.swapping(key, revision, signedBy(author, prepare(resource)), endOf(resource))
+        await this.#options.audit.change([change], plain[kind].updated, changeFields(resource, caller))
       },
       caller,
     })
   }
 
-  /** Whether there was one. @throws PosternError CONFLICT for a role that users hold */
-  async delete(kind: PlainKind, name: string, caller: Caller): Promise<boolean> {
+  /** @throws PosternError NOT_FOUND, or CONFLICT for a role that users hold */
+  async delete(kind: PlainKind, name: string, caller: Caller): Promise<void> {
     if (kind === 'role') await this.#checkUnused(name)
     if (isSingleton(kind)) await this.#options.settings.isChange(kind)
     const {key, deleted} = plain[kind]
-    if (!(await this.#records(kind).delete(key(name)))) return false
     const actor = actorFields(caller)
-    await this.#options.audit.append(deleted, {
+    await this.#options.audit.change([this.#records(kind).removing(key(name))], deleted, {
       ...actor,
       name,
       updated_by: actor.user,
       ...(isSingleton(kind) && {settings: defaultSettings(kind).spec}),
     })
-    return true
   }
 
   #records(kind: PlainKind): Records<ResourceOf[PlainKind]> {
@@ -153,6 +142,11 @@ function prepare<T extends ResourceOf[PlainKind]>(resource: T): T {
   const hasOrigin = resource.kind === 'db' || isSetting(resource)
   const labels = hasOrigin ? {labels: {...metadata.labels, [originLabel]: 'dynamic'}} : {}
   return {...resource, metadata: {...metadata, ...labels}}
+}
+
+/** Milliseconds since 1970; undefined for one that does not expire. */
+function endOf(resource: ResourceOf[PlainKind]): number | undefined {
+  return expiryOf(resource.kind === 'lock' ? resource.spec : resource.metadata)
 }
 
 function isSetting(resource: Resource): resource is Settings {

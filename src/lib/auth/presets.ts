@@ -107,8 +107,8 @@ export async function upgradePresets(stores: Stores, audit: AuditLog): Promise<v
     const isEarlier = (rules: Rules): boolean =>
       isDeepStrictEqual(stored?.value.spec, {...spec, allow: {...spec.allow, rules}})
     if (!stored || !earlierRules.get(name)?.some(isEarlier)) continue
-    await stores.roles.swap(name, stored.revision, {...stored.value, spec})
-    await audit.append('role.updated', {...upgrade, name, expires: noExpiry, updated_by: upgrade.user})
+    const change = stores.roles.swapping(name, stored.revision, {...stored.value, spec})
+    await audit.change([change], 'role.updated', {...upgrade, name, expires: noExpiry, updated_by: upgrade.user})
   }
 }
 

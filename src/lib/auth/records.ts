@@ -1,3 +1,4 @@
+import {PosternError} from '../core/errors.js'
 import type {Backend, Change, Item} from '../storage/backend.js'
 
 /** A stored value with what compare-and-swap needs. */
@@ -36,24 +37,39 @@ export class Records<T> {
     return this.#backend.put(this.prefix + name, JSON.stringify(value), expires)
   }
 
-  /** @throws PosternError CONFLICT */
-  swap(name: string, revision: number, value: T, expires?: number): Promise<number> {
-    return this.#backend.compareAndSwap(this.prefix + name, revision, JSON.stringify(value), expires)
-  }
-
   delete(name: string): Promise<boolean> {
     return this.#backend.delete(this.prefix + name)
   }
 
-  putting(name: string, value: T, expires?: number): Change {
+  creating(name: string, value: T, expires?: number): Change {
+    return {...this.putting(name, value, expires), expect: 'absent'}
+  }
+
+  swapping(name: string, revision: number, value: T, expires?: number): Change {
+    return {...this.putting(name, value, expires), expect: revision}
+  }
+
+  putting(name: string, value: T, expires?: number): Change & {type: 'put'} {
     return {type: 'put', key: this.prefix + name, value: JSON.stringify(value), expires}
   }
 
-  deleting(name: string): Change {
+  deleting(name: string): Change & {type: 'delete'} {
     return {type: 'delete', key: this.prefix + name}
+  }
+
+  /** Of what is there. */
+  removing(name: string): Change {
+    return {...this.deleting(name), expect: 'present'}
   }
 
   read({value, revision, expires}: Item): Stored<T> {
     return {value: JSON.parse(value) as T, revision, ...(expires === undefined ? {} : {expires})}
   }
+}
+
+/** The removal of what is there. @throws PosternError this one if it is not */
+export function orNotFound(removal: Promise<void>, missing: PosternError): Promise<void> {
+  return removal.catch((error: unknown) => {
+    throw error instanceof PosternError && error.code === 'NOT_FOUND' ? missing : error
+  })
 }

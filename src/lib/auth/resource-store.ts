@@ -7,7 +7,7 @@ import {hashOf, type Accounts} from './accounts.js'
 import {actorFields, mayCall, type Caller} from './caller.js'
 import type {Joining} from './joining.js'
 import {PlainResources, type PlainResourcesOptions} from './plain-resources.js'
-import type {Stored} from './records.js'
+import {orNotFound, type Stored} from './records.js'
 import {replaceResource} from './replacement.js'
 import {unrevised, withoutRevision, withRevision} from './revision.js'
 import {databaseKey, type UserRecord} from './stores.js'
@@ -86,9 +86,11 @@ export class ResourceStore {
       case 'user':
         return accounts.remove(name, caller)
       case 'token': {
-        if (!(await stores.tokens.delete(hashOf(name)))) throw notFound(kind, maskToken(name))
-        await audit.append('join_token.delete', {...actorFields(caller), name: maskToken(name)})
-        return
+        const fields = {...actorFields(caller), name: maskToken(name)}
+        return orNotFound(
+          audit.change([stores.tokens.removing(hashOf(name))], 'join_token.delete', fields),
+          notFound(kind, maskToken(name)),
+        )
       }
       case 'db_server': {
         const servers = await stores.serversOf(name)
@@ -97,7 +99,7 @@ export class ResourceStore {
         return
       }
       default:
-        if (!(await this.#plain.delete(kind, name, caller))) throw notFound(kind, name)
+        return orNotFound(this.#plain.delete(kind, name, caller), notFound(kind, name))
     }
   }
 

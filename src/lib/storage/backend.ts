@@ -8,8 +8,8 @@ export interface Item {
   readonly expires?: number
 }
 
-/** What must hold for a change to be made: the key is free, or the item still has this revision. */
-export type Expectation = 'absent' | number
+/** What must hold for a change to be made: the key is free, there is an item, or the item still has this revision. */
+export type Expectation = 'absent' | 'present' | number
 
 export type Change =
   | {
@@ -19,7 +19,7 @@ export type Change =
       readonly expires?: number | undefined
       readonly expect?: Expectation
     }
-  | {readonly type: 'delete'; readonly key: string; readonly expect?: number}
+  | {readonly type: 'delete'; readonly key: string; readonly expect?: Exclude<Expectation, 'absent'>}
 
 /** What a watcher hears, in the order of the writes. */
 export type Notice =
@@ -68,6 +68,12 @@ export interface EventSeal {
 
 /** The seal of events, behind another one; undefined before the first. */
 export type EventSealer = (events: readonly StoredEvent[], before: EventSeal | undefined) => EventSeal
+
+/** Events that are stored together, and what seals them, if anything does. */
+export interface Events {
+  readonly records: readonly EventRecord[]
+  readonly seal?: EventSealer | undefined
+}
 
 export interface Page {
   /** Only what has a larger number. */
@@ -174,15 +180,14 @@ export interface Backend {
   /** Items whose key starts with the prefix, in the order of their keys (by bytes). */
   range(prefix: string, options?: RangeOptions): Promise<Item[]>
   /**
-   * Makes all changes or none. The answer holds the revision of each; undefined for a delete of what was not there.
-   * @throws PosternError ALREADY_EXISTS or CONFLICT when an expectation does not hold
+   * Makes all changes and stores the events that tell of them, or none. The answer holds the revision of each change;
+   * undefined for a delete of what was not there.
+   * @throws PosternError ALREADY_EXISTS, NOT_FOUND or CONFLICT when an expectation does not hold
    */
-  write(changes: readonly Change[]): Promise<(number | undefined)[]>
+  write(changes: readonly Change[], events?: Events): Promise<(number | undefined)[]>
   /** @throws PosternError ALREADY_EXISTS */
   create(key: string, value: string, expires?: number): Promise<number>
   put(key: string, value: string, expires?: number): Promise<number>
-  /** @throws PosternError CONFLICT when the item is gone or has another revision */
-  compareAndSwap(key: string, revision: number, value: string, expires?: number): Promise<number>
   /** Whether there was something to delete. */
   delete(key: string): Promise<boolean>
   /** Calls the listener after each write below the prefix, in order, until the returned function is called. */

@@ -8,6 +8,7 @@ import type {
   EventPage,
   EventQuery,
   EventRecord,
+  Events,
   EventSeal,
   EventSealer,
   Item,
@@ -81,15 +82,17 @@ export class SqlBackend implements Backend {
     return (await query.execute()).map(toItem)
   }
 
-  async write(changes: readonly Change[]): Promise<(number | undefined)[]> {
-    const notices = await this.#commits.run(() =>
-      this.#db.transaction().execute(async (db) => {
+  async write(changes: readonly Change[], events?: Events): Promise<(number | undefined)[]> {
+    const notices = await this.#commits.run(async () => {
+      const {made, newest} = await this.#db.transaction().execute(async (db) => {
         let revision = await reserveRevisions(db, changes.length)
         const made: (Notice | undefined)[] = []
         for (const change of changes) made.push(await this.#change(db, change, revision++))
-        return made
-      }),
-    )
+        return {made, newest: events ? (await this.#append(db, events)).newest : this.#newestSeal}
+      })
+      this.#newestSeal = newest
+      return made
+    })
     this.#announce(notices)
     return notices.map((notice) => notice && (notice.type === 'put' ? notice.item.revision : notice.revision))
   }
@@ -100,10 +103,6 @@ export class SqlBackend implements Backend {
 
   async put(key: string, value: string, expires?: number): Promise<number> {
     return this.#writeOne({type: 'put', key, value, expires})
-  }
-
-  async compareAndSwap(key: string, revision: number, value: string, expires?: number): Promise<number> {
-    return this.#writeOne({type: 'put', key, value, expires, expect: revision})
   }
 
   async delete(key: string): Promise<boolean> {
@@ -121,24 +120,7 @@ export class SqlBackend implements Backend {
 
   async appendEvents(records: readonly EventRecord[], seal?: EventSealer): Promise<AppendOutcome[]> {
     return this.#commits.run(async () => {
-      let newest = this.#newestSeal
-      this.#newestSeal = undefined
-      const outcomes = await this.#db.transaction().execute(async (db) => {
-        const position = await reserveRevisions(db, records.length)
-        const made: AppendOutcome[] = []
-        for (let start = 0; start < records.length; start += insertedTogether) {
-          const some = records.slice(start, start + insertedTogether)
-          made.push(...(await appendEvents(db, some, position + start)))
-        }
-        const stored = records
-          .map((record, index) => ({position: position + index, record}))
-          .filter((_event, index) => made[index] === 'stored')
-        if (seal && stored.length > 0) {
-          newest = seal(stored, newest ?? (await newestEventSeal(db)))
-          await storeEventSeal(db, newest)
-        }
-        return made
-      })
+      const {outcomes, newest} = await this.#db.transaction().execute((db) => this.#append(db, {records, seal}))
       this.#newestSeal = newest
       return outcomes
     })
@@ -205,12 +187,36 @@ export class SqlBackend implements Backend {
     return revision ?? 0
   }
 
+  /** @returns what became of each, and the newest seal when the transaction is committed; until then none is known */
+  async #append(
+    db: Database,
+    {records, seal}: Events,
+  ): Promise<{readonly outcomes: AppendOutcome[]; readonly newest: EventSeal | undefined}> {
+    let newest = this.#newestSeal
+    this.#newestSeal = undefined
+    const position = await reserveRevisions(db, records.length)
+    const outcomes: AppendOutcome[] = []
+    for (let start = 0; start < records.length; start += insertedTogether) {
+      const some = records.slice(start, start + insertedTogether)
+      outcomes.push(...(await appendEvents(db, some, position + start)))
+    }
+    const stored = records
+      .map((record, index) => ({position: position + index, record}))
+      .filter((_event, index) => outcomes[index] === 'stored')
+    if (seal && stored.length > 0) {
+      newest = seal(stored, newest ?? (await newestEventSeal(db)))
+      await storeEventSeal(db, newest)
+    }
+    return {outcomes, newest}
+  }
+
   async #change(db: Database, change: Change, revision: number): Promise<Notice | undefined> {
     const {key, expect} = change
     const current = await this.#live(db).where('key', '=', key).executeTakeFirst()
     if (expect === 'absent' && current) {
       throw new PosternError('ALREADY_EXISTS', 'There is an item with this key already.')
     }
+    if (expect === 'present' && !current) throw new PosternError('NOT_FOUND', 'There is no item with this key.')
     if (typeof expect === 'number' && current?.revision !== expect) {
       throw new PosternError('CONFLICT', 'The item was changed or deleted by someone else in between.', {
         hint: 'Read it again and repeat the change.',

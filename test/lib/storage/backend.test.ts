@@ -3,7 +3,7 @@ import {mkdtemp, rm} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {systemClock} from '../../../src/lib/core/clock.js'
-import type {Backend, EventRecord, Notice} from '../../../src/lib/storage/backend.js'
+import type {Backend, EventRecord, Events, Notice} from '../../../src/lib/storage/backend.js'
 import {openSqlite} from '../../../src/lib/storage/sqlite.js'
 
 let directory: string
@@ -21,6 +21,9 @@ afterEach(async () => {
   await rm(directory, {recursive: true, force: true})
 })
 
+const swap = async (key: string, revision: number, value: string): Promise<number | undefined> =>
+  (await backend.write([{type: 'put', key, value, expect: revision}]))[0]
+
 const keysOf = async (...range: Parameters<Backend['range']>): Promise<string[]> =>
   (await backend.range(...range)).map(({key}) => key)
 
@@ -33,13 +36,13 @@ describe('a write', () => {
 
   it('swaps only what nobody changed since it was read', async () => {
     const first = await backend.put('a', '1')
-    const second = await backend.compareAndSwap('a', first, '2')
-    expect(second).toBeGreaterThan(first)
-    await expect(backend.compareAndSwap('a', first, '3')).rejects.toMatchObject({code: 'CONFLICT'})
-    await expect(backend.compareAndSwap('b', first, '3')).rejects.toMatchObject({code: 'CONFLICT'})
+    const second = await swap('a', first, '2')
+    expect(second ?? 0).toBeGreaterThan(first)
+    await expect(swap('a', first, '3')).rejects.toMatchObject({code: 'CONFLICT'})
+    await expect(swap('b', first, '3')).rejects.toMatchObject({code: 'CONFLICT'})
     expect(await backend.get('a')).toEqual({key: 'a', value: '2', revision: second})
     await backend.delete('a')
-    await expect(backend.compareAndSwap('a', second, '3')).rejects.toMatchObject({code: 'CONFLICT'})
+    await expect(swap('a', second ?? 0, '3')).rejects.toMatchObject({code: 'CONFLICT'})
   })
 
   it('makes all of its changes or none', async () => {
@@ -53,6 +56,29 @@ describe('a write', () => {
     expect(await keysOf('')).toEqual(['a'])
     await backend.write(changes.slice(0, 2))
     expect(await keysOf('')).toEqual(['b'])
+  })
+
+  it('stores the events that tell of it, or makes none of its changes', async () => {
+    const events: Events = {records: [{time: 1, event: 'e', hash: '', body: '{}'}]}
+    const heard: Notice[] = []
+    backend.watch('', (notice) => heard.push(notice))
+    const unsealed: Events = {
+      ...events,
+      seal: () => {
+        throw new Error('no key')
+      },
+    }
+    await expect(backend.write([{type: 'put', key: 'a', value: '1'}], unsealed)).rejects.toThrow('no key')
+    await expect(backend.write([{type: 'delete', key: 'a', expect: 'present'}], events)).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
+    expect(await keysOf('')).toEqual([])
+    expect(heard).toEqual([])
+    expect((await backend.listEvents({limit: 10})).bodies).toEqual([])
+    await backend.write([{type: 'put', key: 'a', value: '1'}], events)
+    await backend.write([{type: 'delete', key: 'a', expect: 'present'}], events)
+    expect(heard).toHaveLength(2)
+    expect((await backend.listEvents({limit: 10})).bodies).toEqual(['{}', '{}'])
   })
 
   it('says whether there was something to delete', async () => {
@@ -86,7 +112,7 @@ describe('an item that expires', () => {
     expect(await backend.get('a')).toBeUndefined()
     expect(await keysOf('')).toEqual([])
     expect(await backend.delete('a')).toBe(false)
-    await expect(backend.compareAndSwap('a', revision, '2')).rejects.toMatchObject({code: 'CONFLICT'})
+    await expect(swap('a', revision, '2')).rejects.toMatchObject({code: 'CONFLICT'})
     await backend.create('a', '2')
     expect((await backend.get('a'))?.value).toBe('2')
   })

@@ -69,7 +69,9 @@ describe('writes at the same time', () => {
     const revision = await backend.put('a', '0')
     const heard: Notice[] = []
     backend.watch('a', (notice) => heard.push(notice))
-    const tries = ['1', '2', '3', '4', '5'].map((value) => backend.compareAndSwap('a', revision, value))
+    const tries = ['1', '2', '3', '4', '5'].map((value) =>
+      backend.write([{type: 'put', key: 'a', value, expect: revision}]),
+    )
     const settled = await Promise.allSettled(tries)
     expect(settled.filter(({status}) => status === 'fulfilled')).toHaveLength(1)
     expect(heard).toHaveLength(1)
