@@ -128,7 +128,7 @@ export class UserCertificates {
     const wanted = ttlSeconds === undefined ? defaultSessionTtlMilliseconds : ttlSeconds * 1000
     const {maxSessionTtl = longest} = combineOptions((await stores.rolesNamed(roles)).values())
     const lifetime = Math.min(wanted, longest, maxSessionTtl)
-    const end = Math.floor((clock.now() + lifetime) / 1000) * 1000
+    const end = Math.floor(Math.min(clock.now() + lifetime, renewableUntil ?? Infinity) / 1000) * 1000
     const renewable: UserIdentity['renewable'] =
       renewableUntil === undefined
         ? undefined
