@@ -1,6 +1,8 @@
 import {spawn, type ChildProcess} from 'node:child_process'
 import {randomInt} from 'node:crypto'
+import {createSocket} from 'node:dgram'
 import {once} from 'node:events'
+import {readFile} from 'node:fs/promises'
 import {connect, createServer} from 'node:net'
 import {resolve} from 'node:path'
 import {text} from 'node:stream/consumers'
@@ -112,31 +114,56 @@ export async function startService(words: readonly string[], environment: NodeJS
   }
 }
 
-const givenPorts = new Set<number>()
-
 /**
- * A port of 127.0.0.1 where nothing listens, and nothing will unless the test has it do so: it is below those that the
- * system gives away by itself and the stable ones of local proxies, and each worker of Jest has a range of its own.
+ * A port of 127.0.0.1 where nothing listens, and nothing will unless the test has it do so: no outgoing connection takes it
+ * by chance, and no other test, be it of another run on this machine.
  */
 export async function freePort(): Promise<number> {
-  const range = 1000
-  const first = 10_000 + (Number(process.env.JEST_WORKER_ID ?? 0) % 10) * range
+  const {first, count} = await quietPorts()
   for (;;) {
-    const port = first + randomInt(range)
-    if (givenPorts.has(port)) continue
-    givenPorts.add(port)
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => {
-        resolve(false)
-      })
-      server.listen(port, '127.0.0.1', () => {
-        resolve(true)
-      })
-    })
-    if (!isFree) continue
-    server.close()
-    await once(server, 'close')
-    return port
+    const port = first + randomInt(count)
+    if ((await reserve(port)) && (await isFree(port))) return port
   }
+}
+
+/** Ports that the system does not give away by itself, as far as there are any; where it is asked, Linux says which those are. */
+async function quietPorts(): Promise<{first: number; count: number}> {
+  const usual = {first: 10_000, count: 10_000}
+  const least = 1000
+  const range = await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').catch(() => '32768 60999')
+  const [low = 0, high = 0] = range.trim().split(/\s+/).map(Number)
+  // The stable ones of local proxies begin behind the usual ones.
+  const below = {...usual, count: Math.min(usual.count, low - usual.first)}
+  const above = {first: high + 1, count: 65_535 - high}
+  return [below, above].find(({count}) => count >= least) ?? usual
+}
+
+/** Takes the UDP port of the same number until this process ends: that is how the tests of a machine tell each other. */
+function reserve(port: number): Promise<boolean> {
+  const mark = createSocket('udp4').unref()
+  return new Promise((resolve) => {
+    mark.once('error', () => {
+      mark.close()
+      resolve(false)
+    })
+    mark.bind({address: '127.0.0.1', port, exclusive: true}, () => {
+      resolve(true)
+    })
+  })
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  const listens = await new Promise<boolean>((resolve) => {
+    server.once('error', () => {
+      resolve(false)
+    })
+    server.listen({host: '127.0.0.1', port, exclusive: true}, () => {
+      resolve(true)
+    })
+  })
+  if (!listens) return false
+  server.close()
+  await once(server, 'close')
+  return true
 }
