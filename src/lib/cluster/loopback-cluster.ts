@@ -8,9 +8,10 @@ import type {Auth} from '../auth/options.js'
 import {parseConfig} from '../config/file.js'
 import {readIdentityFile} from '../config/identity-file.js'
 import type {Clock} from '../core/clock.js'
+import {PosternError} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
 import {authServerName} from '../resources/route.js'
-import {startCluster} from './start.js'
+import {startCluster, type Cluster} from './start.js'
 
 export interface LoopbackClusterOptions {
   /** Configuration and data go to its `control-plane`. */
@@ -32,16 +33,19 @@ export interface LoopbackCluster {
   stop(): Promise<void>
 }
 
+const portAttempts = 5
+
 /** @throws PosternError; what was started is stopped again */
 export async function startLoopbackCluster(options: LoopbackClusterOptions): Promise<LoopbackCluster> {
   const {version, logger, clock} = options
   const home = join(options.directory, 'control-plane')
   const configFile = join(home, 'postern.yaml')
-  const proxy = `127.0.0.1:${await freePort()}`
-  const text = configOf(options.clusterName, home, proxy, await freePort())
   await mkdir(home, {recursive: true, mode: 0o700})
-  await writeFile(configFile, text, {mode: 0o600})
-  const service = await startCluster({config: parseConfig(text, {name: configFile}), version, logger, clock})
+  const {proxy, service} = await startOnPorts(async (proxy, authPort) => {
+    const text = configOf(options.clusterName, home, proxy, authPort)
+    await writeFile(configFile, text, {mode: 0o600})
+    return startCluster({config: parseConfig(text, {name: configFile}), version, logger, clock})
+  })
   try {
     if (!service.auth) throw new Error('the configuration enables the Auth Service')
     const admin = await adminClient(service.auth)
@@ -67,7 +71,27 @@ async function adminClient({adminIdentity, address, cluster}: Auth): Promise<Api
   })
 }
 
-/** A port that is free now; in this loopback try-out the moment until it is used does not matter. */
+interface Started {
+  readonly proxy: string
+  readonly service: Cluster
+}
+
+/** The proxy's address is written down before it listens, so ports are found first, and others when one is gone by then. */
+async function startOnPorts(start: (proxy: string, authPort: number) => Promise<Cluster>): Promise<Started> {
+  for (let attempt = 1; ; attempt += 1) {
+    const proxy = `127.0.0.1:${await freePort()}`
+    try {
+      return {proxy, service: await start(proxy, await freePort())}
+    } catch (error) {
+      if (attempt === portAttempts || !isPortTaken(error)) throw error
+    }
+  }
+}
+
+const isPortTaken = (error: unknown): boolean =>
+  error instanceof PosternError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
+
+/** A port that is free now. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,4 +1,4 @@
-import {createServer, type Server, type Socket} from 'node:net'
+import {createServer, type AddressInfo, type Server, type Socket} from 'node:net'
 import {messageOf, PosternError} from '../core/errors.js'
 import type {Secret} from '../core/secret.js'
 import {listen} from '../tunnel/listening.js'
@@ -62,16 +62,7 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
   if (options.listen.kind === 'unix') {
     await open({path: options.listen.path})
   } else {
-    const server = await open({host: '127.0.0.1', port: options.listen.port})
-    const address = server.address()
-    port = typeof address === 'object' && address ? address.port : 0
-    // A machine without IPv6 does without.
-    await open({host: '::1', port}).catch((error: unknown) => {
-      if (error instanceof PosternError && error.code === 'ALREADY_EXISTS') {
-        server.close()
-        throw error
-      }
-    })
+    port = await openLoopback(options.listen.port, open)
   }
 
   return {
@@ -84,6 +75,27 @@ export async function startLocalProxy(options: LocalProxyOptions): Promise<Local
       for (const client of clients) client.destroy()
       await Promise.all(closed)
     },
+  }
+}
+
+type Open = (at: {host: string; port: number}) => Promise<Server>
+
+const portAttempts = 5
+
+/** Opens the same port of both loopback addresses; where any will do, another one when only the second has it taken. */
+async function openLoopback(wanted: number, open: Open): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const server = await open({host: '127.0.0.1', port: wanted})
+    const {port} = server.address() as AddressInfo
+    try {
+      await open({host: '::1', port})
+      return port
+    } catch (error) {
+      // A machine without IPv6 does without.
+      if (!(error instanceof PosternError) || error.code !== 'ALREADY_EXISTS') return port
+      server.close()
+      if (wanted !== 0 || attempt === portAttempts) throw error
+    }
   }
 }
 

@@ -1,7 +1,7 @@
-import {describe, expect, it} from '@jest/globals'
-import {execFile} from 'node:child_process'
+import {describe, expect, it, jest} from '@jest/globals'
+import {execFile, spawnSync} from 'node:child_process'
 import {mkdtemp, rm} from 'node:fs/promises'
-import {connect} from 'node:net'
+import {connect, createServer, Server, type AddressInfo, type ListenOptions} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {Secret} from '../../../src/lib/core/secret.js'
@@ -183,9 +183,38 @@ describe('the loopback port', () => {
     })
   })
 
-  // Only root can become somebody else, and only Linux tells who connects.
-  const canBecomeNobody = process.platform === 'linux' && process.getuid?.() === 0
-  const otherUser = canBecomeNobody ? {uid: 65_534, gid: 65_534} : {}
+  it('is another one where any will do and only ::1 has it taken', async () => {
+    const {source} = await setup()
+    const listen = Object.getOwnPropertyDescriptor(Server.prototype, 'listen')?.value as (...words: unknown[]) => Server
+    const others: Server[] = []
+    const spy = jest.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server, ...words: unknown[]) {
+      const [at] = words as [ListenOptions]
+      if (at.host === '::1' && others.length === 0) {
+        // There may be no ::1.
+        const other = createServer().on('error', () => undefined)
+        others.push(listen.call(other, at))
+      }
+      return listen.call(this, ...words)
+    })
+    cleanups.push(() => {
+      for (const other of others) other.close()
+    })
+    const made = await source([])
+    const {proxy} = await open({source: made}).finally(() => {
+      spy.mockRestore()
+    })
+    expect(others).toHaveLength(1)
+    const [taken] = others.map((other) => (other.address() as AddressInfo | null)?.port)
+    expect(proxy.port).not.toBe(taken)
+  })
+
+  // Only root can become somebody else, who may not get to this Node, and only Linux tells who connects.
+  const nobody = {uid: 65_534, gid: 65_534}
+  const canBecomeNobody =
+    process.platform === 'linux' &&
+    process.getuid?.() === 0 &&
+    spawnSync(process.execPath, ['-e', ''], {cwd: '/', ...nobody}).status === 0
+  const otherUser = canBecomeNobody ? nobody : {}
 
   it('D09: serves only the user it belongs to', async () => {
     const {agent, source} = await setup()
