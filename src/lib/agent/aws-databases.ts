@@ -2,7 +2,6 @@
  * What AWS says about the databases served here, asked at the start and every ten minutes: it fills their settings, becomes
  * their labels, and is the proof that a database which a user created is the one whose credentials it would get.
  */
-import {setTimeout as sleep} from 'node:timers/promises'
 import {selects, type Selector} from '../access/selector.js'
 import type {Aws} from '../aws/aws.js'
 import {toAwsDatabase, type AwsDatabase, type RoleOverride} from '../aws/aws-database.js'
@@ -11,6 +10,7 @@ import type {AwsDescription} from '../aws/description.js'
 import {PosternError} from '../core/errors.js'
 import {matchesGlob} from '../core/glob.js'
 import type {Logger} from '../core/log.js'
+import {afterRunning} from '../core/running-time.js'
 import {detectEndpoint} from '../resources/endpoint.js'
 import {retryDelay} from '../tunnel/backoff.js'
 import type {Served} from './catalog.js'
@@ -93,7 +93,12 @@ export class AwsDatabases {
   /** Resolves when AWS has been asked about the database once, or does not answer: its tags count in decisions. */
   async settled({database}: Served): Promise<void> {
     const entry = this.#entries.get(database.metadata.name.toLowerCase())
-    if (entry) await Promise.race([entry.first, sleep(patienceMilliseconds, undefined, {ref: false})])
+    if (!entry) return
+    let forget: () => void = () => undefined
+    const late = new Promise<void>((resolve) => {
+      forget = afterRunning(patienceMilliseconds, resolve)
+    })
+    await Promise.race([entry.first, late]).finally(forget)
   }
 
   /**

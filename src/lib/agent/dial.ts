@@ -12,6 +12,7 @@
 import {connect, type Socket, type TcpNetConnectOpts} from 'node:net'
 import type {TLSSocket} from 'node:tls'
 import type {Authorization} from '../access/authorization.js'
+import {afterRunning} from '../core/running-time.js'
 import {encodeCancel} from '../pgwire/first-packet.js'
 import {signIn, type SignedIn} from '../pgwire/sign-in.js'
 import type {ServerError} from '../pgwire/server-error.js'
@@ -123,16 +124,16 @@ async function cancelQuery(at: {host: string; port: number}, tls: ServerTls, key
 function connectTcp(at: TcpNetConnectOpts): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(at)
-    const timer = setTimeout(() => {
+    const forget = afterRunning(timeouts.tcp, () => {
       socket.destroy(Object.assign(new Error('no answer'), {code: 'ETIMEDOUT'}))
-    }, timeouts.tcp)
+    })
     const fail = (error: Error): void => {
-      clearTimeout(timer)
+      forget()
       reject(error)
     }
     socket.once('error', fail)
     socket.once('connect', () => {
-      clearTimeout(timer)
+      forget()
       socket.off('error', fail)
       tuneSocket(socket)
       resolve(socket)

@@ -12,6 +12,7 @@ import type {SessionState} from '../api/live-session.js'
 import type {SessionAudit, SessionEnd} from '../audit/session-audit.js'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import type {ClientEncoding} from '../pgwire/client-encoding.js'
 import {ClientStream} from '../pgwire/client-stream.js'
 import type {Frame} from '../pgwire/frames.js'
@@ -314,8 +315,10 @@ export class Relay {
 
 function linger(socket: TLSSocket, milliseconds: number): void {
   if (socket.closed) return
-  const timer = setTimeout(() => socket.destroy(), milliseconds)
-  socket.once('close', () => {
-    clearTimeout(timer)
-  })
+  socket.once(
+    'close',
+    afterRunning(milliseconds, () => {
+      socket.destroy()
+    }),
+  )
 }

@@ -10,6 +10,7 @@ import {
   type TLSSocket,
 } from 'node:tls'
 import {PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import type {Credentials} from '../pki/credentials.js'
 import {systemRoots} from '../pki/roots.js'
 import {checkServerNames} from '../pki/server-names.js'
@@ -100,9 +101,9 @@ export async function secure(
   timeoutMilliseconds: number,
 ): Promise<TLSSocket> {
   const secured = connect({...options, secureContext: contextFor(credentials, options.ca), socket})
-  const timer = setTimeout(() => {
+  const forget = afterRunning(timeoutMilliseconds, () => {
     secured.destroy(Object.assign(new Error('the TLS handshake took too long'), {code: 'ETIMEDOUT'}))
-  }, timeoutMilliseconds)
+  })
   try {
     await once(secured, 'secureConnect')
     return secured
@@ -110,6 +111,6 @@ export async function secure(
     secured.destroy()
     throw error
   } finally {
-    clearTimeout(timer)
+    forget()
   }
 }

@@ -1,5 +1,6 @@
 import type {Duplex} from 'node:stream'
 import {PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 
 /**
  * The next `count` bytes of a stream that nobody else reads. Later bytes stay in the stream.
@@ -44,7 +45,7 @@ function connectionFailure(error: NodeJS.ErrnoException): PosternError {
 const ignore = (): void => undefined
 
 /**
- * Runs a conversation on a socket under a deadline in milliseconds. Whatever goes wrong destroys the socket: a connection
+ * Runs a conversation on a socket under a deadline in milliseconds of running time. Whatever goes wrong destroys the socket: a connection
  * in the middle of a handshake is of no use to anybody.
  * @throws PosternError UNREACHABLE with the given sentence when the deadline passes.
  */
@@ -54,16 +55,16 @@ export async function withDeadline<T>(
   converse: () => Promise<T>,
 ): Promise<T> {
   socket.on('error', ignore)
-  const timer = setTimeout(() => {
+  const forget = afterRunning(deadline.timeout, () => {
     socket.destroy(new PosternError('UNREACHABLE', deadline.sentence))
-  }, deadline.timeout)
+  })
   try {
     return await converse()
   } catch (error) {
     socket.destroy()
     throw error
   } finally {
-    clearTimeout(timer)
+    forget()
     socket.off('error', ignore)
   }
 }

@@ -1,5 +1,6 @@
 import {connect, type Socket} from 'node:net'
 import type {Logger} from '../core/log.js'
+import {afterRunning} from '../core/running-time.js'
 import {formatPreamble} from './preamble.js'
 import {tuneSocket} from './splice.js'
 
@@ -37,7 +38,8 @@ const forgottenFactor = 3
 
 interface Waiting {
   readonly socket: Socket
-  timer: NodeJS.Timeout
+  /** Forgets its deadline. */
+  forget: () => void
   source: string | undefined
   hasBytes: boolean
 }
@@ -79,7 +81,7 @@ export class DataConnections implements DataDialer {
     }
     const socket = connect({host: this.#proxy.host, port: this.#proxy.port, allowHalfOpen: false})
     const limit = source === undefined ? this.#idleMilliseconds : startMilliseconds
-    const entry: Waiting = {socket, source, hasBytes: false, timer: this.#expire(socket, limit)}
+    const entry: Waiting = {socket, source, hasBytes: false, forget: expire(socket, limit)}
     this.#waiting.set(nonce, entry)
     socket.on('error', (error) => {
       this.#logger.debug('A data connection failed.', {error: error.message})
@@ -112,9 +114,9 @@ export class DataConnections implements DataDialer {
   }
 
   #startWhenMatched(nonce: string, entry: Waiting): void {
-    clearTimeout(entry.timer)
+    entry.forget()
     if (entry.source === undefined || !entry.hasBytes) {
-      entry.timer = this.#expire(entry.socket, startMilliseconds)
+      entry.forget = expire(entry.socket, startMilliseconds)
       return
     }
     this.#forget(nonce, entry)
@@ -122,11 +124,14 @@ export class DataConnections implements DataDialer {
   }
 
   #forget(nonce: string, entry: Waiting): void {
-    clearTimeout(entry.timer)
+    entry.forget()
     if (this.#waiting.get(nonce) === entry) this.#waiting.delete(nonce)
   }
+}
 
-  #expire(socket: Socket, milliseconds: number): NodeJS.Timeout {
-    return setTimeout(() => socket.destroy(), milliseconds)
-  }
+/** @returns forgets the deadline */
+function expire(socket: Socket, milliseconds: number): () => void {
+  return afterRunning(milliseconds, () => {
+    socket.destroy()
+  })
 }

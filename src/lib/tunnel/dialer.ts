@@ -12,6 +12,7 @@ import {connect, type TLSSocket} from 'node:tls'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
+import {afterRunning} from '../core/running-time.js'
 import type {Credentials} from '../pki/credentials.js'
 import {checkServerNames} from '../pki/server-names.js'
 import {tunnelServerName} from '../resources/route.js'
@@ -97,28 +98,22 @@ class Dialer implements Tunnel {
       return
     }
     this.#socket = socket
-    const deadline = setTimeout(() => {
+    const forget = afterRunning(connectMilliseconds, () => {
       reason = 'the proxy did not answer in time'
       socket.destroy()
-    }, connectMilliseconds)
+    })
     socket.on('error', (error: Error) => {
       reason = error.message
     })
     socket.once('close', () => {
-      clearTimeout(deadline)
+      forget()
       this.#lost(reason)
     })
     // Not a word before the proxy's certificate was checked.
     socket.once('secureConnect', () => {
-      this.#converse(
-        socket,
-        () => {
-          clearTimeout(deadline)
-        },
-        (why) => {
-          reason = why
-        },
-      )
+      this.#converse(socket, forget, (why) => {
+        reason = why
+      })
     })
   }
 

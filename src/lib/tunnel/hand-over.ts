@@ -1,5 +1,9 @@
 import type {Socket} from 'node:net'
 import type {Server} from 'node:tls'
+import {afterRunning} from '../core/running-time.js'
+
+/** When the time for a handshake is over, a process that was held up has this long to read what came meanwhile. */
+const graceMilliseconds = 1000
 
 /**
  * Gives a peeked connection to a TLS server of this process, as if the server had accepted it: the bytes in `head`
@@ -15,9 +19,15 @@ export function handOver(socket: Socket, head: Buffer, server: Server): void {
 
 /** Closes connections whose handshake failed or took too long; Node reports these, but leaves the socket open. */
 export function destroyFailedHandshakes(server: Server, onFailure: (error: Error, source: string) => void): void {
-  server.on('tlsClientError', (error, socket) => {
-    onFailure(error, formatSource(socket))
-    socket.destroy()
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    const end = (): void => {
+      // Its Finished came after all.
+      if (socket.getPeerFinished() !== undefined) return
+      onFailure(error, formatSource(socket))
+      socket.destroy()
+    }
+    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') socket.once('close', afterRunning(graceMilliseconds, end))
+    else end()
   })
 }
 

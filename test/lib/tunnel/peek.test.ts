@@ -241,6 +241,22 @@ describe('handOver', () => {
     expect(failures).toHaveLength(2)
   })
 
+  it('goes on with a handshake whose time was over while this process was held up', async () => {
+    const {server, ca} = await tlsServer({handshakeTimeout: 50})
+    const failures: string[] = []
+    destroyFailedHandshakes(server, (error) => failures.push(error.message))
+    const target = await listen((socket) => {
+      void peek(socket, {timeoutMilliseconds: 120_000}).then((result) => {
+        if (result.kind === 'tls') handOver(socket, result.head, server)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+      })
+    })
+    const client = track(tls.connect({...target, ca, servername: cluster}))
+    client.write('hello')
+    expect(String((await once(client, 'data'))[0])).toBe('hello')
+    expect(failures).toEqual([])
+  })
+
   it('lets go of a socket that is already closed', async () => {
     const {server} = await tlsServer()
     const {far} = await socketPair()
