@@ -7,17 +7,21 @@ import {findBinaries, prepareBinaries} from '../../src/lib/cluster/postgres-bina
 import {giveTo} from '../../src/lib/cluster/postgres-files.js'
 import {initializeData} from '../../src/lib/cluster/postgres-process.js'
 import {startPostgres, type PostgresOptions, type PostgresServer} from '../../src/lib/cluster/postgres.js'
+import {freePort} from './cli.js'
 
 const run = promisify(execFile)
 
-/** A PostgreSQL server of the test's own, gone without a trace after `stop`; fast instead of durable. */
+/**
+ * A PostgreSQL server of the test's own, gone without a trace after `stop`, its port nobody else's by then; fast instead
+ * of durable.
+ */
 export async function startTestPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const directory = await makePlace()
   const remove = (): Promise<void> => rm(directory, {recursive: true, force: true})
   try {
     // A copy takes a sixth of the time that initdb takes.
     await run('cp', ['-a', await initializedData(), join(directory, 'data')])
-    const server = await startPostgres({durable: false, directory, ...options})
+    const server = await startPostgres({durable: false, directory, port: await freePort(), ...options})
     return {
       ...server,
       stop: async () => {

@@ -13,6 +13,7 @@ import {expectDocumented, psqlText} from '../../helpers/troubleshooting.js'
 import {cluster, minute, Plane} from './plane.js'
 import {
   accessRole,
+  cacheTtl,
   greet,
   guestIdentity,
   issueLeaf,
@@ -112,7 +113,9 @@ describe('the certificate of a client', () => {
 
   it('D04: must not have expired a second ago, nor begin in the future', async () => {
     expect(await greetingFor(await rig.guest({}, {notAfter: Date.now() - 1000}))).toMatchObject({code: 'expired'})
-    expect(await greetingFor(await rig.guest({}, {notBefore: Date.now() + minute}))).toMatchObject({code: 'expired'})
+    expect(await greetingFor(await rig.guest({}, {notBefore: Date.now() + 20 * minute}))).toMatchObject({
+      code: 'expired',
+    })
   })
 
   it('is judged anew each time it comes, also when it is known', async () => {
@@ -315,11 +318,12 @@ describe('the startup message', () => {
   })
 
   it('comes once: a second one, and a password that nobody asked for, end the session', async () => {
-    for (const extra of [startup(), encodeMessage(frontend.password, cstring('secret'))]) {
-      const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'twice'})
+    const extras = {twice: startup(), 'with a password': encodeMessage(frontend.password, cstring('secret'))}
+    for (const [name, extra] of Object.entries(extras)) {
+      const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: name})
       socket.write(extra)
       expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '08P01'})
-      expect((await sessionEvents(plane, 'twice')).at(-1)?.reason).toContain(
+      expect((await sessionEvents(plane, name)).at(-1)?.reason).toContain(
         'The client sent a message of the unknown type',
       )
     }
@@ -383,7 +387,7 @@ describe('an agent that has lost touch with the control plane', () => {
     const spare = await rig.dial(guest)
     await greet(spare)
     plane.muted = true
-    leap += 25_000
+    leap += cacheTtl + 5000
     const reader = new MessageReader(spare)
     spare.write(startup())
     await expectDocumented('lost-touch', psqlText({...(await reader.error())}))
@@ -403,7 +407,7 @@ describe('an agent that has lost touch with the control plane', () => {
     const guest = await rig.guest()
     const {socket, reader} = await openSession(rig, guest)
     plane.muted = true
-    leap += 25_000
+    leap += cacheTtl + 5000
     socket.write(encodeMessage(frontend.query, cstring('select 1')))
     expect((await reader.until('Z')).at(-1)?.type).toBe('Z')
     leap += 3_600_000

@@ -140,7 +140,8 @@ describe('the address of a database that a user created', () => {
 
 describe('heartbeats', () => {
   it('tell the databases and their health, soon after each change', async () => {
-    rig = await start({uri: uri()})
+    // None but those of changes.
+    rig = await start({uri: uri(), agent: {heartbeatMilliseconds: 3_600_000}})
     await until(() => newest(rig)[0]?.health.status === 'healthy', 'the first check is told')
     expect(rig.plane.heartbeats[0]).toMatchObject({hostname: 'db-host', version: '0.1.0'})
     expect(newest(rig)).toMatchObject([
@@ -196,6 +197,7 @@ describe('health checks', () => {
     await until(() => health().status === 'healthy', 'the first check decides')
     configure('default', often)
     expect(health().message).toBe('1 health check passed')
+    await until(() => rig.plane.heard(), 'the agent knows how often')
     await target.close()
     await until(() => health().status === 'unhealthy', 'two checks failed')
     expect(health()).toMatchObject({message: '2 health checks failed', transition_reason: 'threshold_reached'})

@@ -41,6 +41,7 @@ describe('certificates of the direct route', () => {
 
   it('are renewed at half of their life, and the old one serves until the control plane answers', async () => {
     requested.length = 0
+    now = Date.now()
     const asked = certificates()
     const first = await asked.contextFor('orders')
     now += 31 * minute

@@ -210,10 +210,10 @@ describe('what a role limits', () => {
   })
 
   it('a session is idle also when its client has flushed the answers and never says Sync', async () => {
-    allow({client_idle_timeout: '1s'}, {})
     const {socket, reader} = await openSession(rig, await rig.guest(), {application_name: 'without Sync'})
     socket.write(Buffer.concat([ask.parse('s', 'select 1'), ask.bind('', 's'), ask.close('S', 's'), ask.flush]))
     expect((await reader.until('3')).map(({type}) => type).join('')).toBe('123')
+    allow({client_idle_timeout: '1s'}, {})
     expect(await reader.error()).toMatchObject({severity: 'FATAL', code: '57P05'})
   })
 

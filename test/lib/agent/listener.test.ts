@@ -73,6 +73,7 @@ async function session(application: string): Promise<{socket: TLSSocket; reader:
 
 describe('a client that comes without the proxy', () => {
   it('has its session, and its own address in the audit', async () => {
+    await until(() => rig.agent.statistics().sessions === 0, 'nobody else is there')
     const before = rig.proxy.statistics().sessionsOpened
     const {socket, reader} = await session('direct')
     const source = `127.0.0.1:${socket.localPort}`
@@ -90,11 +91,12 @@ describe('a client that comes without the proxy', () => {
     for (const reach of [dial, async () => rig.dial(await rig.guest())]) {
       const {socket, reader, key} = await session('cancelled')
       socket.write(query('select pg_sleep(600)'))
-      const running = "select 1 from pg_stat_activity where query like 'select pg_sleep(600)%' and state = 'active'"
+      const pid = key.readUInt32BE(0)
+      const running = `select 1 from pg_stat_activity where pid = ${pid} and state = 'active'`
       await until(async () => (await postgres.execute(running)).length > 0, 'the query runs')
       const other = await reach()
       await greet(other)
-      other.end(encodeCancel({pid: key.readUInt32BE(0), secret: key.subarray(4)}))
+      other.end(encodeCancel({pid, secret: key.subarray(4)}))
       expect((await reader.error())?.code).toBe('57014')
       socket.destroy()
     }

@@ -64,7 +64,7 @@ describe('a session of the mode node-sync', () => {
     leap = 11_000
     const told = await synced.reader.error()
     expect(told).toMatchObject({severity: 'FATAL', code: '58030'})
-    await expectDocumented('records-not-taken', psqlText({...told}).replace(/\d+ seconds/, '10 seconds'))
+    await expectDocumented('records-not-taken', psqlText({...told}).replace(/(?<= for )\d[\w ]*(?=\.)/, '10 seconds'))
     // No session begins that nobody records, and the older one does not notice.
     const refused = await refusal(rig, await rig.guest())
     expect(refused).toMatchObject({code: '58030'})

@@ -26,6 +26,8 @@ import {startTestPostgres} from '../../helpers/postgres.js'
 import {cluster, minute, Plane} from './plane.js'
 
 export const database = 'example'
+/** So long an agent trusts what it knows of the cluster. */
+export const cacheTtl = 5 * minute
 
 /** A control plane that can be told to misbehave, a real proxy, a real agent; the database is the test's business. */
 export interface Rig {
@@ -146,6 +148,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     dataDir: directory,
     logger: silentLogger,
     clock: systemClock,
+    // A machine that is held up for long makes no agent distrust what it knows.
+    cacheTtlMilliseconds: cacheTtl,
     ...options.agent,
   })
   await until(() => agent.ready(), 'the agent is ready')

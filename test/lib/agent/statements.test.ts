@@ -11,6 +11,15 @@ function told({db_query, db_query_parameters, affected_records, transaction_outc
   return [db_query, db_query_parameters ?? [], event.execution ?? event.success, affected_records, transaction_outcome]
 }
 
+/** Gives the milliseconds of processor time from here on: what a machine that is held up spends elsewhere does not count. */
+function processorTime(): () => number {
+  const began = process.cpuUsage()
+  return () => {
+    const {user, system} = process.cpuUsage(began)
+    return (user + system) / 1000
+  }
+}
+
 describe.each([65_536, 1])('the statements of a session, read in pieces of %i bytes', (step) => {
   it('B04: interleaved statements and portals, bound again, closed, read in parts: one record per Bind, all rows', () => {
     const wire = new Wire(step)
@@ -770,7 +779,7 @@ describe('a client that means no good', () => {
   })
 
   it('costs time in proportion to the statements of one query, whatever they are', () => {
-    const began = performance.now()
+    const spent = processorTime()
     const many = 7000
     const certain = new Wire().client(ask.query('rollback;'.repeat(many)))
     certain.server(...Array.from({length: many}, () => answer.done('ROLLBACK')), answer.ready())
@@ -779,7 +788,7 @@ describe('a client that means no good', () => {
     expect(certain.statements).toMatchObject([{transaction_outcome: 'rollback', results_truncated: true}])
     expect(uncertain.statements).toMatchObject([{transaction_outcome: 'rollback'}])
     // Half a second on a quiet machine, and minutes if all of the SQL were read for each of them.
-    expect(performance.now() - began).toBeLessThan(15_000)
+    expect(spent()).toBeLessThan(30_000)
   })
 
   it('is held to so much that it has described', () => {
@@ -828,14 +837,14 @@ describe('a client that means no good', () => {
   it('gets a record for each of twenty thousand portals that it leaves unread in one pipeline', () => {
     const wire = new Wire()
     const count = 20_000
-    const began = performance.now()
+    const spent = processorTime()
     const names = Array.from({length: count}, (_, index) => String(index))
     wire.client(ask.parse('s', 'select 1'), ...names.flatMap((name) => [ask.bind(name, 's'), ask.execute(name, 1)]))
     wire.server(parsed, ...names.flatMap(() => [bound, answer.row(), answer.suspended]))
     wire.client(ask.sync).server(answer.ready())
     expect(wire.statements.map(({portal_name}) => portal_name)).toEqual(names)
     // In proportion: a second on a quiet machine, and minutes if each looked at all the others.
-    expect(performance.now() - began).toBeLessThan(60_000)
+    expect(spent()).toBeLessThan(60_000)
   })
 
   it('gets a record for each of a thousand statements in one pipeline', () => {
