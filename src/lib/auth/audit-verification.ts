@@ -31,10 +31,18 @@ export interface AuditVerificationOptions {
   readonly backend: Backend
   readonly files: RecordingFiles<Vouched>
   readonly sealing: Sealing
+  /** Resolves when what is being stored of a session now is in all of its places. */
+  readonly settled: (sid: string) => Promise<void>
   readonly clock: Clock
 }
 
 type Problem = Extract<VerificationLine, {type: 'problem'}>
+
+/** What there is to say of one session. */
+interface Finding {
+  readonly verdict?: RecordingVerdict
+  readonly problem?: Problem
+}
 
 const pageSize = 500
 /** A session's events may still be on their way so long after its connection has ended. */
@@ -125,39 +133,45 @@ export class AuditVerification {
     sid: string,
     links: readonly StoredSessionLink[],
   ): AsyncGenerator<VerificationLine, RecordingVerdict | undefined> {
+    let found = await this.#look(sid, links)
+    // Events are in one place before they are in the next: a problem is what is the same when that is over.
+    for (let before = ''; found.problem && JSON.stringify(found.problem) !== before;) {
+      before = JSON.stringify(found.problem)
+      await this.#options.settled(sid)
+      found = await this.#look(sid, links)
+    }
+    if (found.problem) yield found.problem
+    return found.verdict
+  }
+
+  async #look(sid: string, links: readonly StoredSessionLink[]): Promise<Finding> {
     const start = links.find(({kind}) => kind === 'start')
     const end = links.find(({kind}) => kind === 'end')
     const log = new LogCursor(this.#options.backend, sid, this.#keys)
     const verdict = await this.#verdict(sid, log)
     if (verdict === undefined) {
-      if (((end ?? start)?.records ?? 0) > 0 && !(await this.#isPruned(sid))) {
-        yield problem(sid, 'Its recording is missing.')
-      }
-      return undefined
+      const isMissing = ((end ?? start)?.records ?? 0) > 0 && !(await this.#isPruned(sid))
+      return isMissing ? {problem: problem(sid, 'Its recording is missing.')} : {}
     }
-    if (typeof verdict === 'string') {
-      yield problem(sid, verdict)
-      return undefined
-    }
+    if (typeof verdict === 'string') return {problem: problem(sid, verdict)}
     if (verdict.broken) {
-      yield {...problem(sid, verdict.broken.problem), line: verdict.broken.line, ei: verdict.broken.ei}
-    } else {
-      const rest = await log.next()
-      if (rest?.event === unreadable)
-        yield problem(sid, 'The audit log goes on behind its recording with a damaged event.')
-      else if (rest) {
-        const ei = Number(rest.ei)
-        yield {...problem(sid, `Its recording was cut: the audit log goes on with event ${ei}.`), ei}
-      } else if (end && (end.records !== verdict.records || end.head !== verdict.sealed.link)) {
-        yield problem(sid, `Its recording is not the one of ${end.records} records with which it ended.`)
-      } else {
-        const splice =
-          start?.connection === undefined ? undefined : await this.#options.backend.splice(start.connection)
-        const told = splice && this.#compare(splice, verdict)
-        if (told !== undefined) yield problem(sid, told)
-      }
+      const {problem: sentence, line, ei} = verdict.broken
+      return {verdict, problem: {...problem(sid, sentence), line, ei}}
     }
-    return verdict
+    const rest = await log.next()
+    if (rest?.event === unreadable)
+      return {verdict, problem: problem(sid, 'The audit log goes on behind its recording with a damaged event.')}
+    if (rest) {
+      const ei = Number(rest.ei)
+      return {verdict, problem: {...problem(sid, `Its recording was cut: the audit log goes on with event ${ei}.`), ei}}
+    }
+    if (end && (end.records !== verdict.records || end.head !== verdict.sealed.link)) {
+      const sentence = `Its recording is not the one of ${end.records} records with which it ended.`
+      return {verdict, problem: problem(sid, sentence)}
+    }
+    const splice = start?.connection === undefined ? undefined : await this.#options.backend.splice(start.connection)
+    const told = splice && this.#compare(splice, verdict)
+    return told === undefined ? {verdict} : {verdict, problem: problem(sid, told)}
   }
 
   async #isPruned(sid: string): Promise<boolean> {

@@ -66,6 +66,8 @@ interface HostEvent {
 export class HostEvents {
   readonly #options: HostEventsOptions
   readonly #conflicts = new Set<string>()
+  /** What is being stored: of which sessions, until when. */
+  readonly #storing = new Set<{readonly sids: ReadonlySet<string>; readonly over: Promise<unknown>}>()
 
   constructor(options: HostEventsOptions) {
     this.#options = options
@@ -78,6 +80,23 @@ export class HostEvents {
    */
   async store(lines: Buffer, caller: HostCaller): Promise<void> {
     const read = this.#readAll(lines, caller)
+    const storing = this.#store(read, caller)
+    const sids = new Set(read.flatMap(({record: {sid}}) => sid ?? []))
+    const entry = {sids, over: storing.catch(() => undefined)}
+    this.#storing.add(entry)
+    try {
+      await storing
+    } finally {
+      this.#storing.delete(entry)
+    }
+  }
+
+  /** Resolves when nothing that is being stored now is of this session any more: until then the log has it, and the recording not yet. */
+  async settled(sid: string): Promise<void> {
+    await Promise.all([...this.#storing].flatMap(({sids, over}) => (sids.has(sid) ? [over] : [])))
+  }
+
+  async #store(read: readonly HostEvent[], caller: HostCaller): Promise<void> {
     const unrecorded = await this.#refuseForeign(read, caller)
     const audited = read.filter(({record}) => isAudited(record.event))
     const outcomes = await this.#options.audit.appendForeign(audited.map(({record}) => record))

@@ -95,6 +95,19 @@ export async function openServices(options: AuthOptions, backend: Backend, count
   })
   const watches = new Watches({stores, authorities, verifier, clock, logger})
   const cancels = new Cancels({stores, watches, clock})
+  const hostEvents = new HostEvents({
+    audit,
+    recordings,
+    chain,
+    unrecorded: new UnrecordedSessions({
+      chain,
+      recordings,
+      mode: async () => (await settings.get('session_recording_config')).spec.mode,
+    }),
+    cluster,
+    clock,
+    logger,
+  })
   const routes = [
     ...createRoutes({
       cluster,
@@ -123,20 +136,11 @@ export async function openServices(options: AuthOptions, backend: Backend, count
       databaseCertificates: new DatabaseCertificates({stores, authorities, issuer, verifier, clock}),
       discoveredDatabases: new DiscoveredDatabases({stores, audit}),
       heartbeats: new Heartbeats({stores, audit, clock, logger}),
-      hostEvents: new HostEvents({
-        audit,
-        recordings,
-        chain,
-        unrecorded: new UnrecordedSessions({
-          chain,
-          recordings,
-          mode: async () => (await settings.get('session_recording_config')).spec.mode,
-        }),
-        cluster,
-        clock,
-        logger,
+      hostEvents,
+      verification: new AuditVerification({
+        ...{backend, files, sealing, clock},
+        settled: (sid) => hostEvents.settled(sid),
       }),
-      verification: new AuditVerification({backend, files, sealing, clock}),
       recordings,
       liveSessions: new LiveSessions({watches, stores, audit, clock}),
       places: new SessionPlaces(watches),

@@ -1,13 +1,15 @@
 import {randomUUID} from 'node:crypto'
 import {readFile, rm, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
-import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {afterAll, beforeAll, beforeEach, describe, expect, it, jest} from '@jest/globals'
 import type {ApiClient} from '../../../src/lib/api/client.js'
 import type {VerificationLine} from '../../../src/lib/api/verification.js'
 import {readSealKeys, SealingKey} from '../../../src/lib/audit/seal.js'
 import {verifyRecording} from '../../../src/lib/audit/verification.js'
 import {readJsonLines} from '../../../src/lib/cli/json-lines.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
+import {RecordingFiles} from '../../../src/lib/storage/recording-files.js'
 import {startTestAuth, type TestAuth, type TestHost} from '../../helpers/auth.js'
 import {formatEvents} from '../../helpers/event-lines.js'
 
@@ -197,6 +199,27 @@ describe('audit verification', () => {
     const {sid} = await record()
     await rewrite(sid, (lines) => lines.slice(0, 5))
     expect(await problems(sid)).toMatchObject([{ei: 3, problem: expect.stringContaining('was cut')}])
+  })
+
+  it('takes what is being stored at this moment for no cut', async () => {
+    const {sid, events} = await record({ended: false})
+    let goOn = (): void => undefined
+    const gate = new Promise<void>((resolve) => (goOn = resolve))
+    const append = jest.spyOn(RecordingFiles.prototype, 'append').mockImplementationOnce(async function (
+      this: RecordingFiles,
+      ...words
+    ) {
+      append.mockRestore()
+      await gate
+      return this.append(...words)
+    })
+    const storing = agent.client.emitEvents(formatEvents(...events.slice(3)))
+    while ((await plane.admin.events({sid})).events.length < 4) await sleep(10)
+    const verifying = problems(sid)
+    expect(await Promise.race([verifying, sleep(500, 'it waits')])).toBe('it waits')
+    goOn()
+    await storing
+    expect(await verifying).toEqual([])
   })
 
   it('F07 finds a seal that was made anew without the key', async () => {

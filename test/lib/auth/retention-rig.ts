@@ -103,7 +103,10 @@ export class StoredAudit {
   async verify({sid, head, meanwhile}: Question = {}): Promise<VerificationLine[]> {
     const {files} = this
     const backend = meanwhile ? interrupted(this.backend, meanwhile) : this.backend
-    const verification = new AuditVerification({backend, files, sealing: this.#sealing, clock: this.#clock})
+    const verification = new AuditVerification({
+      ...{backend, files, sealing: this.#sealing, clock: this.#clock},
+      settled: (sid) => this.#hostEvents.settled(sid),
+    })
     const lines: VerificationLine[] = []
     const walk = sid === undefined ? verification.everything(head) : verification.session(sid)
     for await (const line of walk) lines.push(line)
