@@ -18,12 +18,15 @@ const statements = `SELECT * FROM products;
 INSERT INTO products (name, price) VALUES ('Phone', 150.00);
 `
 
-/** The id of the session, when its recording is complete. */
+/** The id of the session in which something was asked, when its recording is complete. */
 async function recordedSession(): Promise<string> {
   for (let attempt = 0; attempt < 1000; attempt += 1) {
-    const {stdout} = await reader.run('tctl audit ls --event=db.session.end --format=json', {person: 'administrator'})
-    const [end] = JSON.parse(stdout) as {sid: string}[]
-    if (end) return end.sid
+    const {stdout} = await reader.run('tctl audit ls --event=db.session.query,session.upload --format=json', {
+      person: 'administrator',
+    })
+    const events = JSON.parse(stdout) as {event: string; sid: string}[]
+    const asked = events.find(({event}) => event === 'db.session.query')
+    if (asked && events.some(({event, sid}) => event === 'session.upload' && sid === asked.sid)) return asked.sid
     await sleep(200)
   }
   throw new Error('the session never ended')
@@ -58,6 +61,7 @@ const treatments: Treatments = [
     /^tsh db connect --db-user=alice --db-name postgres aurora$/,
     {
       typing: {...alice, input: statements},
+      patient: true,
       check: async ({stdout, stderr}) => {
         expect(stdout).toContain('(10 rows)')
         expect(stderr).toContain('ERROR:  permission denied for table products')

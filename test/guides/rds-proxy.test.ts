@@ -35,6 +35,7 @@ const treatments: Treatments = [
     /^tsh db connect --db-user=alice --db-name=dev my-rds-proxy$/,
     {
       typing: {...alice, input: 'select current_user, count(*) from products;\n'},
+      patient: true,
       check: ({stdout}) => {
         expect(stdout).toMatch(/^ alice +\| +10$/m)
       },

@@ -30,6 +30,7 @@ const treatments: Treatments = [
     /^tsh db connect --db-user[= ]alice --db-name[= ]dev my-redshift$/,
     {
       typing: query,
+      patient: true,
       check: ({stdout}) => {
         expect(stdout).toMatch(/^ alice +\| +10$/m)
       },
@@ -39,6 +40,7 @@ const treatments: Treatments = [
     /^tsh db connect my-redshift --db-user=role\/redshift-user-role$/,
     {
       typing: query,
+      patient: true,
       check: ({stdout}) => {
         expect(stdout).toMatch(/^ IAMR:redshift-user-role +\| +10$/m)
       },

@@ -23,7 +23,7 @@ export interface Treatment {
   readonly instead?: (reader: Reader) => Promise<unknown>
   /** Beyond the exit code 0. */
   readonly check?: (answer: Finished, reader: Reader) => unknown
-  /** Run it until `check` holds: an agent is registered, or a session recorded, a moment later. */
+  /** Run it until `check` holds: an agent is registered, or has heard of somebody, a moment later. */
   readonly patient?: boolean
 }
 
