@@ -31,7 +31,7 @@ describe('login', () => {
   Cluster: {12}example\\.com
   Roles: {14}access, editor
   Logins: {13}ubuntu
-  Valid until: {8}\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d \\+0000 UTC \\[valid for 12h0m0s\\]
+  Valid until: {8}\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d \\+0000 UTC \\[valid for (12h0m0s|11h5\\dm0s)\\]
 $`,
       ),
     )

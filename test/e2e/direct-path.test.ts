@@ -14,7 +14,9 @@ let port: number
 beforeAll(async () => {
   port = await freePort()
   hosts = await startThreeHosts({
-    agentConfiguration: (text) => text.replace('db_service:\n', `db_service:\n  direct_addr: 127.0.0.1:${port}\n`),
+    // Without the proxy it does not hear of the control plane: it lets people in for as long as this.
+    agentConfiguration: (text) =>
+      text.replace('db_service:\n', `db_service:\n  cache_ttl: 5m\n  direct_addr: 127.0.0.1:${port}\n`),
   })
   await cli(['create', '-f', ...hosts.admin], {input: guideRole})
   alice = await addPerson(hosts, 'alice')
@@ -34,9 +36,14 @@ it('psql reaches it, also when the proxy is gone', async () => {
   })
   expect(first.stdout).toBe('10\n')
 
-  await hosts.services.proxy.stop('SIGKILL')
-  expect(await runCli(connect, {environment: alice})).toMatchObject({code: 0, stdout: '10\n'})
-
   const servers = JSON.parse(await cli(['get', 'db_server', '--format=json', ...hosts.admin])) as unknown[]
   expect(servers).toMatchObject([{spec: {direct_addr: `127.0.0.1:${port}`}}])
+
+  await hosts.services.proxy.stop('SIGKILL')
+  // An agent that is held up for seconds is given up.
+  const second = await waitFor(async () => {
+    const finished = await runCli(connect, {environment: alice})
+    return finished.code === 0 ? finished : undefined
+  })
+  expect(second.stdout).toBe('10\n')
 })

@@ -48,16 +48,20 @@ interface AgentFile {
 
 /**
  * Both agents serve aurora, which the second cannot reach. The first serves orders besides, and one that nobody is at; the
- * second billing.
+ * second billing. A third one serves distant.
  */
 function configured(text: string): string {
   const file = parse(text) as AgentFile
   const {db_service: service} = file
   const [aurora] = service.databases
   if (!aurora) throw new Error('the agent has no database')
-  // A test waits for it, and the others live by it, however busy the machine is.
-  service.cache_ttl = '10s'
-  if (file.postern.data_dir.endsWith('second')) {
+  // However busy the machine is, they let people in.
+  service.cache_ttl = '5m'
+  if (file.postern.data_dir.endsWith('third')) {
+    // A test waits for it.
+    service.cache_ttl = '5s'
+    service.databases = [{...aurora, name: 'distant', static_labels: {env: 'distant'}}]
+  } else if (file.postern.data_dir.endsWith('second')) {
     service.connect_addrs = {[aurora.uri]: '127.0.0.1:1'}
     const uri = aurora.uri.replace('127.0.0.1', 'localhost')
     service.databases.push({...aurora, name: 'billing', uri, static_labels: {env: 'second'}})
@@ -87,6 +91,9 @@ beforeAll(async () => {
     patience,
   )
   await waitFor(async () => ((await admin.listResources('db_server')).items.length === 5 ? true : undefined))
+  // The agents hear of alice a moment after the control plane does.
+  const words = ['db', 'exec', 'select 1', '--dbs=orders,billing', ...account, '--no-confirm']
+  await waitFor(async () => (await runCli(words, {environment: alice})).code === 0 || undefined)
 }, 180_000)
 
 afterAll(async () => {
@@ -439,6 +446,11 @@ it(
   scaled(180_000, 300_000),
 )
 
+/** Waits until the recording of a session is complete. */
+async function untilRecorded(sid: string): Promise<void> {
+  await waitFor(async () => (await admin.events({event: 'session.upload', sid})).events.length > 0 || undefined)
+}
+
 /** No file of the agent may grow beyond so many bytes: its writes fail as they do on a full disk. */
 async function limitFiles(agent: Service, bytes: number | 'unlimited'): Promise<void> {
   const child = spawn('prlimit', ['--pid', String(agent.pid), `--fsize=${bytes}:unlimited`])
@@ -481,6 +493,7 @@ it('F06: on a full disk nothing goes on unaudited; with room again nothing is mi
     ['select 1', 'TDB02I'],
     ["select 'unaudited'", 'TDB02W'],
   ])
+  await untilRecorded(String(end.sid))
   expect((await runCli(['audit', 'verify', String(end.sid), ...hosts.admin])).code).toBe(0)
   expect((await admin.events({event: 'audit.missing_sessions'})).events).toEqual([])
   await waitFor(() => agent.log().includes('The audit spool can be written again') || undefined)
@@ -502,11 +515,12 @@ it(
     const grown = (await peak()) - before
     expect((await client.query('select 2 as n')).rows).toEqual([{n: 2}])
     await client.end()
-    const end = await waitFor(async () => {
-      const {events} = await admin.events({event: 'db.session.end', user: member.name})
-      return events[0]
+    const asked = await waitFor(async () => {
+      const {events} = await admin.events({event: 'db.session.query', user: member.name})
+      return events.find(({db_query: text}) => text === 'select 2 as n')
     })
-    const sid = String(end.sid)
+    const sid = String(asked.sid)
+    await untilRecorded(sid)
     const {events} = await admin.events({event: 'db.session.query', sid})
     const digest = createHash('sha256').update(sql).digest('hex')
     expect(events[1]).toMatchObject({code: 'TDB02I', db_query_truncated: true, db_query_sha256: digest})
@@ -532,9 +546,11 @@ it(
 
 it('F04: while the control plane is silent sessions go on and new ones are refused; then all is as before, without a restart', async () => {
   const member = await addMember('patient')
-  const port = await member.tunnel('orders')
+  const {auth} = hosts.services
+  const agent = await hosts.startAgent('third')
+  // Its databases are known when it has told of them.
+  const port = await waitFor(() => member.tunnel('distant').catch(() => undefined), 200)
   const {client} = await connectAtLast(port)
-  const {agent, auth} = hosts.services
   const inTouch = async (): Promise<true | undefined> => (await connect(port).catch(() => undefined)) && true
   await waitFor(inTouch, 500)
   process.kill(auth.pid, 'SIGSTOP')

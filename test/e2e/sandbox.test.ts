@@ -19,7 +19,11 @@ ${steps
   .replace(/^postern invite accept (.*) URL$/m, 'echo correct-horse | postern invite accept $1 --password-stdin "$URL"')
   .replace(/^postern login .*$/m, 'echo correct-horse | $& --password-stdin')
   .replace(/^postern db ls$/m, 'until $& | grep database-name; do sleep 0.1; done')
-  .replace(/^postern db connect .*$/gm, "$& -- -Atc 'select current_user, count(*) from products'")}
+  // The agent hears of alice a moment after the control plane does: until then psql ends with 2.
+  .replace(
+    /^postern db connect .*$/gm,
+    "until $& -- -Atc 'select current_user, count(*) from products'; do [ $? = 2 ]; sleep 0.1; done",
+  )}
 `
 
 interface Up {

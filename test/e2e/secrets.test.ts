@@ -121,7 +121,9 @@ async function allFiles(): Promise<{path: string; mode: number; text: string}[]>
   const files: {path: string; mode: number; text: string}[] = []
   for (const root of [hosts.directory, temporary]) {
     for (const name of await readdir(root, {recursive: true})) {
-      const {mode} = await stat(join(root, name))
+      // An agent removes what the control plane has taken.
+      const {mode} = (await stat(join(root, name)).catch(() => undefined)) ?? {}
+      if (mode === undefined) continue
       const text = await readFile(join(root, name), 'latin1').catch(() => '')
       files.push({path: root === temporary ? `temporary/${name}` : name, mode, text})
     }

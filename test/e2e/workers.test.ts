@@ -1,10 +1,11 @@
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
 import {connect} from 'node:net'
+import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import pg from 'pg'
-import {cli, freePort, runShell} from '../helpers/cli.js'
-import {argumentsOf, childrenOf, connectionsTo} from '../helpers/processes.js'
-import {openLocalPort, waitFor, type LocalPort} from '../helpers/psql.js'
+import {cli, freePort, runShell, startService} from '../helpers/cli.js'
+import {argumentsOf, childrenOf, portsTo} from '../helpers/processes.js'
+import {openLocalPort, type LocalPort} from '../helpers/psql.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 /**
@@ -52,13 +53,24 @@ async function open(application: string): Promise<pg.Client & {lost?: Error & {c
   return client
 }
 
+/** The workers that have sessions of this application: they have other connections to the database too, for a moment. */
+async function workersWith(application: string): Promise<number[]> {
+  const rows = await hosts.postgres.execute(
+    `select client_port from pg_stat_activity where application_name = '${application}'`,
+  )
+  const ports = new Set(rows.map((row) => Number(row.client_port)))
+  return agentWorkers().filter((pid) => portsTo(hosts.postgres.port, pid).some((port) => ports.has(port)))
+}
+
 /** Those of a worker that has not heard of a change yet are refused, and the next session goes to it again. */
 async function everyWorkerLetsIn(application: string): Promise<void> {
   const sessions: pg.Client[] = []
   await until('every worker lets alice in', async () => {
     const session = await open(application).catch(() => undefined)
     if (session) sessions.push(session)
-    return agentWorkers().every((pid) => connectionsTo(hosts.postgres.port, pid) > 0)
+    // While one worker is held up, the others take them all.
+    if (sessions.length > 32) await sessions.shift()?.end()
+    return (await workersWith(application)).length === 2
   })
   for (const session of sessions) await session.end()
 }
@@ -90,6 +102,7 @@ interface AuditEvent {
   readonly ei: number
   readonly db_query?: string
   readonly user_agent?: string
+  readonly reason?: string
 }
 
 async function auditOf(application: string): Promise<AuditEvent[]> {
@@ -106,13 +119,19 @@ it('cancels a query whose session is in another worker than the cancel request',
   const client = await open('cancelled')
   const {processID, secretKey} = client as unknown as {processID: number; secretKey: number}
   for (let round = 0; round < 3; round += 1) {
-    const sleeping = client.query('select pg_sleep(600)').then(
-      () => 'slept',
-      (error: unknown) => (error as {code: string}).code,
-    )
+    let isOver = false
+    const sleeping = client
+      .query('select pg_sleep(600)')
+      .then(
+        () => 'slept',
+        (error: unknown) => (error as {code: string}).code,
+      )
+      .finally(() => (isOver = true))
+    // A request of the round before that was late may have cancelled it already.
     await until(
       'the query runs',
       async () =>
+        isOver ||
         (await count(
           "pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and usename = 'alice'",
         )) === 1,
@@ -134,19 +153,25 @@ it('cancels a query whose session is in another worker than the cancel request',
 
 it('sums up the metrics of the workers', async () => {
   // Workers tell their numbers a few times a second: those of sessions that have just ended may still be in there.
-  await until('only the one that was cancelled is counted', async () => (await metrics()).agent_sessions === 1)
-  const before = await metrics()
+  let before: Record<string, number> = {}
+  await until('only the one that was cancelled is counted', async () => {
+    before = await metrics()
+    return before.agent_sessions === 1
+  })
   const sessions = [await open('measured'), await open('measured'), await open('measured'), await open('measured')]
   await until('all are counted', async () => Number((await metrics()).agent_sessions) >= 5)
   await Promise.all(sessions.map((session) => session.query("select repeat('x', 100000)")))
   for (const session of sessions) await session.end()
-  await until('they are no longer counted', async () => Number((await metrics()).agent_sessions) === 1)
-  const after = await metrics()
-  const started = Number(after.agent_sessions_started_total) - Number(before.agent_sessions_started_total)
+  // By then the workers have told of all that they did.
+  let after = before
+  const grown = (name: string): number => Number(after[name]) - Number(before[name])
+  await until('they are no longer counted', async () => {
+    after = await metrics()
+    return after.agent_sessions === 1 && grown('agent_sessions_started_total') >= 4
+  })
   // A client that was held up may have begun a second time.
-  expect(started).toBeGreaterThanOrEqual(4)
-  expect(started).toBeLessThan(8)
-  expect(Number(after.agent_database_bytes_total) - Number(before.agent_database_bytes_total)).toBeGreaterThan(400_000)
+  expect(grown('agent_sessions_started_total')).toBeLessThan(8)
+  expect(grown('agent_database_bytes_total')).toBeGreaterThan(400_000)
 })
 
 it('lets psql in without our client, in every worker, by the certificate that came while they started', async () => {
@@ -162,7 +187,7 @@ it('loses the sessions of a worker that is killed, and none else; its audit arri
   const sessions = await Promise.all(Array.from({length: 16}, () => open('under load')))
   // A worker that the busy machine held up for seconds had none of them.
   await until('both workers have sessions', async () => {
-    if (agentWorkers().every((pid) => connectionsTo(hosts.postgres.port, pid) > 0)) return true
+    if ((await workersWith('under load')).length === 2) return true
     sessions.push(await open('under load'))
     return false
   })
@@ -192,8 +217,7 @@ it('loses the sessions of a worker that is killed, and none else; its audit arri
   expect(survivors.length).toBeGreaterThan(0)
   expect(survivors.length).toBeLessThan(sessions.length)
   for (const session of survivors) expect(await session.query('select 1')).toMatchObject({rowCount: 1})
-  const afterwards = await waitFor(() => open('after the kill').catch(() => undefined))
-  expect(await afterwards.query('select 1')).toMatchObject({rowCount: 1})
+  await everyWorkerLetsIn('after the kill')
 
   await until('the killed sessions are ended in the audit', async () => {
     const events = await auditOf('under load')
@@ -255,8 +279,16 @@ it('ends with SIGTERM: 57P01 for every session, exit code 0, and no worker is le
   expect(await hosts.services.agent.stop()).toBe(0)
   await until('all sessions end', () => sessions.every(({lost}) => lost !== undefined))
   expect(sessions.map(({lost}) => lost?.code)).toEqual(['57P01', '57P01', '57P01', '57P01'])
+  // One whose client was held up may have ended before.
+  const ends = async (): Promise<AuditEvent[]> =>
+    (await auditOf('term')).filter(({code, reason = ''}) => code === 'TDB01I' && reason.includes('shutting down'))
+  if ((await ends()).length < sessions.length) {
+    // What the control plane did not take within seconds is sent by the agent that comes next.
+    const next = await startService(['-c', join(hosts.directory, 'agent.yaml')])
+    await until('the ends are in the audit', async () => (await ends()).length >= sessions.length)
+    await next.stop()
+  }
+  expect(await ends()).toHaveLength(sessions.length)
   expect(await hosts.services.proxy.stop()).toBe(0)
   await until('no worker is left', () => workers.every((pid) => argumentsOf(pid).length === 0))
-  const ends = (await auditOf('term')).filter(({code}) => code === 'TDB01I')
-  expect(ends).toHaveLength(4)
 })

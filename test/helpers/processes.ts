@@ -30,15 +30,16 @@ export function argumentsOf(pid: number): string[] {
   return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1)
 }
 
-/** How many connections a process has to a port of 127.0.0.1. */
-export function connectionsTo(port: number, pid: number): number {
+/** The ports from which a process is connected to a port of 127.0.0.1. */
+export function portsTo(port: number, pid: number): number[] {
   const hexadecimal = port.toString(16).toUpperCase().padStart(4, '0')
-  const inodes = read('/proc/net/tcp')
+  const descriptors = new Set(descriptorsOf(pid))
+  return read('/proc/net/tcp')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .filter(([, , remote]) => remote?.endsWith(`:${hexadecimal}`))
-    .map((fields) => `socket:[${fields[9] ?? ''}]`)
-  return descriptorsOf(pid).filter((target) => inodes.includes(target)).length
+    .filter((fields) => descriptors.has(`socket:[${fields[9] ?? ''}]`))
+    .map(([, local = '']) => Number.parseInt(local.split(':')[1] ?? '', 16))
 }
 
 /** What the open files of a process are; none when it has ended. */

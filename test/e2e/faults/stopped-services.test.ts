@@ -3,8 +3,10 @@
  * Everything is real: processes, psql, PostgreSQL. The tests build on each other, as starting it all takes longest.
  */
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals'
+import {once} from 'node:events'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {cli, runShell, type Finished, type Service} from '../../helpers/cli.js'
+import {portsTo} from '../../helpers/processes.js'
 import {openLocalPort, psqlOn, waitFor, type LocalPort, type Psql} from '../../helpers/psql.js'
 import {report, scaled} from '../../helpers/scale.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../../helpers/three-hosts.js'
@@ -47,17 +49,37 @@ const sessionsOf = (agent: Service): number => agent.log().split('A session bega
 const beganAnother = (agent: Service, before = 0): Promise<true> =>
   waitFor(() => (sessionsOf(agent) > before ? true : undefined))
 
-/** The agent that new connections of alice go to. */
-async function agentInUse(): Promise<{serving: Service; other: Service}> {
-  const before = agents.map(sessionsOf)
-  expect(await psqlOn(local, ['-c', 'select 1']).finished).toMatchObject({code: 0, stdout: '1\n'})
-  const index = await waitFor(() => {
-    const found = agents.findIndex((agent, at) => sessionsOf(agent) > (before[at] ?? 0))
-    return found < 0 ? undefined : found
-  })
+interface Idle {
+  readonly psql: Psql
+  /** From which it came to the database. */
+  readonly port: number
+}
+
+/** A session of alice that waits for a statement. */
+async function openIdle(): Promise<Idle> {
+  const psql = psqlOn(local, ['-c', 'select inet_client_port()', '-f', '-'])
+  const failure = psql.finished.then(({stderr}) => Promise.reject(new Error(stderr)))
+  const [port] = (await Promise.race([once(psql.child.stdout as NodeJS.ReadableStream, 'data'), failure])) as [string]
+  return {psql, port: Number(port)}
+}
+
+const isAt = (agent: Service, port: number): boolean => portsTo(hosts.postgres.port, agent.pid).includes(port)
+
+/** The agent whose session came to the database from this port, and the other one. */
+function agentAt(port: number): {serving: Service; other: Service} {
+  const index = agents.findIndex((agent) => isAt(agent, port))
   const [serving, other] = [agents[index], agents[1 - index]]
   if (!serving || !other) throw new Error('there are not two agents')
   return {serving, other}
+}
+
+/** The agent that new connections of alice go to. */
+async function agentInUse(): Promise<{serving: Service; other: Service}> {
+  const {psql, port} = await openIdle()
+  const found = agentAt(port)
+  psql.child.stdin?.end()
+  expect(await psql.finished).toMatchObject({code: 0})
+  return found
 }
 
 function freeze(agent: Service): void {
@@ -101,11 +123,13 @@ describe('an agent that hangs after it accepted (SIGSTOP)', () => {
     await cli(['db', 'login', '--db-user=alice', '--db-name=postgres', 'aurora'], {environment: alice})
     const command = (await cli(['db', 'config', '--format=cmd', 'aurora'], {environment: alice})).trim()
     const direct = `${command} -X -At -c "select 'by the route of the database'"`
-    const served = agents.map(sessionsOf)
-    expect(await runShell(direct)).toMatchObject({code: 0, stdout: 'by the route of the database\n'})
-    const first = await waitFor(() => agents.find((agent, index) => sessionsOf(agent) > (served[index] ?? 0)))
-    const other = agents.find((agent) => agent !== first)
-    if (!other) throw new Error('there is no other agent')
+    await hosts.postgres.execute('DELETE FROM going')
+    const holding = runShell(`${command} -X -At -c "set application_name to 'held'" -c "select held()"`)
+    const asked = "select client_port from pg_stat_activity where application_name = 'held' and state = 'active'"
+    const port = await waitFor(async () => (await hosts.postgres.execute(asked))[0]?.client_port)
+    const {serving: first, other} = agentAt(Number(port))
+    await hosts.postgres.execute('INSERT INTO going DEFAULT VALUES')
+    expect(await holding).toMatchObject({code: 0})
     freeze(first)
     const before = sessionsOf(other)
     expect(await runShell(direct)).toMatchObject({code: 0, stdout: 'by the route of the database\n'})
@@ -178,8 +202,14 @@ async function established(condition: string, count: number): Promise<void> {
 
 /** Stops a service; a COPY must finish, idle sessions hear why they end, the listing is never empty, the exit code is 0. */
 async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): Promise<void> {
-  const idle = Array.from({length: idleSessions}, () => psqlOn(local, ['-c', "select 'idle'", '-f', '-']))
-  await established("state = 'idle' and query = 'select ''idle'''", idleSessions)
+  const idle: Idle[] = []
+  while (idle.length < idleSessions) {
+    for (const each of await Promise.all(Array.from({length: idleSessions - idle.length}, openIdle))) {
+      // One that was held up for seconds has its clients at the other.
+      if (!agents.includes(service) || isAt(service, each.port)) idle.push(each)
+      else each.psql.child.stdin?.end()
+    }
+  }
   await hosts.postgres.execute('DELETE FROM going')
   const copying = psqlOn(local, ['-c', copy])
   await established("state = 'active' and query like 'copy%'", 1)
@@ -198,10 +228,10 @@ async function stopUnderLoad(service: Service, meanwhile: () => Promise<void>): 
 
   expect(await stopping).toBe(0)
   expect(await copying.finished).toEqual({code: 0, stdout: everyRow, stderr: ''})
-  for (const {child, finished} of idle) {
-    child.stdin?.end('select 1;\n')
-    const {code, stdout, stderr} = await finished
-    expect({code, stdout}).toEqual({code: 2, stdout: 'idle\n'})
+  for (const {psql, port} of idle) {
+    psql.child.stdin?.end('select 1;\n')
+    const {code, stdout, stderr} = await psql.finished
+    expect({code, stdout}).toEqual({code: 2, stdout: `${port}\n`})
     expect(stderr).toMatch(/FATAL: {2}.*(drain|shut|stop)/i)
   }
   for (const text of listings) expect(text).toContain('"name": "aurora"')

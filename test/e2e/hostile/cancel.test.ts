@@ -20,6 +20,7 @@ import {
   guestIdentity,
   openSession,
   serverCertificate,
+  sessionEvents,
   startRig,
   until,
   type MessageReader,
@@ -206,10 +207,10 @@ it('C05: a client of 3.2 keeps its version where the server knows only 3.0, old 
 
 it('C03: a key is void with its session, also for the next session of the same process id', async () => {
   const guest = await guestOf('long-key')
-  const first = await openSession(rig, guest)
-  const {sessions} = rig.agent.statistics()
+  const application = 'whose key is void'
+  const first = await openSession(rig, guest, {application_name: application})
   first.socket.destroy()
-  await until(() => rig.agent.statistics().sessions < sessions, 'the session ends')
+  await sessionEvents(plane, application)
   // This server gives every session the same process id.
   const second = await openSession(rig, guest)
   const cancels = (): number => longKey.visits.filter(({secured}) => secured.length === 268).length
