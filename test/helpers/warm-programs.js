@@ -10,11 +10,24 @@ import {delimiter, join, resolve} from 'node:path'
 
 let stop
 
+const forTests = /^POSTERN_(TEST_|FUZZ_SECONDS$|UPDATE_DOCS$|DIFFERENTIAL$)/
+/** Which databases, accounts, authorities and HTTP proxies somebody uses, and their language. */
+const ofPeople =
+  /^(POSTERN_|PG[A-Z]|PSQL|AWS_|SSL_CERT_|NODE_EXTRA_CA_CERTS$|LANG$|LANGUAGE$|LC_|DEBUG$|(https?|all|no)_proxy$)/i
+
+/** Tests see nothing of the settings of whoever runs them. */
+function forgetSettings() {
+  for (const name of Object.keys(process.env)) {
+    if (ofPeople.test(name) && !forTests.test(name)) Reflect.deleteProperty(process.env, name)
+  }
+}
+
 /**
  * Jest's globalSetup: asks are taken on a socket, whose path the tests find in their environment, as that of its directory,
  * which is for what all tests of this run share.
  */
 export default async function start() {
+  forgetSettings()
   const directory = await mkdtemp(join(tmpdir(), 'postern-tests-'))
   // PostgreSQL's account gets to what is its own in there.
   await chmod(directory, 0o711)

@@ -10,7 +10,7 @@ export interface StatementOptions {
 }
 
 /** Milliseconds. */
-const connectTimeout = 5000
+const connectTimeout = 60_000
 
 /**
  * Runs SQL over the server's private socket; the rows of its last statement.

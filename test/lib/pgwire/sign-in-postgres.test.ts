@@ -1,4 +1,5 @@
 import {once} from 'node:events'
+import {connect as connectTcp, type Socket} from 'node:net'
 import type {Duplex} from 'node:stream'
 import {connect as connectTls} from 'node:tls'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
@@ -20,10 +21,11 @@ import {walkServer} from '../../../src/lib/pgwire/server-stream.js'
 import {signIn, type SignedIn, type SignInRefused} from '../../../src/lib/pgwire/sign-in.js'
 import {parseOptions} from '../../../src/lib/pgwire/startup-options.js'
 import {requestTls} from '../../../src/lib/pgwire/tls-request.js'
-import {startRealServer, type RealServer} from './real-server.js'
+import type {PostgresServer} from '../../../src/lib/cluster/postgres.js'
+import {startTestPostgres} from '../../helpers/postgres.js'
 
 const timeout = 60_000
-let server: RealServer
+let server: PostgresServer
 let authority: Authority
 let client: {keys: KeyPair; certificate: string}
 
@@ -41,36 +43,41 @@ beforeAll(async () => {
   authority = await createAuthority({cluster: 'test', type: 'db', now: Date.now()})
   const own = await issue('127.0.0.1', 'server')
   client = await issue('certificate_user', 'client')
-  server = await startRealServer({
-    hba: [
+  server = await startTestPostgres({
+    hbaLines: [
       'host all postgres 127.0.0.1/32 trust',
       'host all clear_user 127.0.0.1/32 password',
       'host all md5_user 127.0.0.1/32 md5',
       'host all scram_user,prepared_user 127.0.0.1/32 scram-sha-256',
       'hostssl all certificate_user 127.0.0.1/32 cert',
     ],
-    files: {
-      'server.crt': own.certificate,
-      'server.key': own.keys.privateKey.reveal(),
-      'ca.crt': authority.certificate,
+    tls: {
+      certificate: own.certificate,
+      privateKey: own.keys.privateKey,
+      clientAuthorities: authority.certificate,
     },
-    settings: {ssl: 'on', ssl_ca_file: 'ca.crt', md5_password_warnings: 'off'},
-    sql: [
-      `create role clear_user login password 'pencil'`,
-      `create role scram_user login password 'pencil'`,
-      `create role prepared_user login password E'I\\u00adX \\u2168 \\u00e9'`,
-      `create role certificate_user login`,
-      `set password_encryption = 'md5'; create role md5_user login password 'pencil'`,
-    ],
+    settings: {md5_password_warnings: 'off'},
   })
+  await server.execute(`
+    create role clear_user login password 'pencil';
+    create role scram_user login password 'pencil';
+    create role prepared_user login password E'I\\u00adX \\u2168 \\u00e9';
+    create role certificate_user login;
+    set password_encryption = 'md5'; create role md5_user login password 'pencil'`)
 })
 
 afterAll(async () => {
   await server.stop()
 })
 
+async function connect(): Promise<Socket> {
+  const socket = connectTcp(server.port, server.host).setNoDelay(true)
+  await once(socket, 'connect')
+  return socket.on('error', () => undefined)
+}
+
 async function enter(user: string, authenticator: AuthenticationMethod, parameters = new Map<string, string>()) {
-  const socket = await server.connect()
+  const socket = await connect()
   const request = {user, database: 'postgres', parameters, authenticator, allowCleartext: true}
   return {socket, result: await signIn(socket, request, {timeout})}
 }
@@ -126,7 +133,7 @@ describe('a real PostgreSQL server lets in', () => {
   })
 
   it('a client certificate over TLS that was asked for', async () => {
-    const raw = await server.connect()
+    const raw = await connect()
     await requestTls(raw, {timeout})
     const {keys, certificate} = client
     const credentials = {key: keys.privateKey.reveal(), cert: certificate, ca: authority.certificate}
@@ -160,7 +167,7 @@ describe('a real PostgreSQL server refuses', () => {
       authenticator: {kind: 'scram', password: pencil},
       allowCleartext: false,
     } as const
-    const result = await signIn(await server.connect(), request, {timeout})
+    const result = await signIn(await connect(), request, {timeout})
     expect(result).toMatchObject({ok: false, error: {code: '3D000'}})
   })
 })
@@ -185,7 +192,7 @@ it('what a real PostgreSQL server sends is walked without a loss', async () => {
 
 /** Sends a first packet and gives the server's first message. */
 async function firstAnswer(packet: Buffer): Promise<Buffer> {
-  const socket = await server.connect()
+  const socket = await connect()
   socket.end(packet)
   const chunks: Buffer[] = []
   for await (const chunk of socket) chunks.push(chunk as Buffer)
