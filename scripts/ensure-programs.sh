@@ -20,23 +20,35 @@ debian_package() {
   esac
 }
 
-missing='' packages=''
-for name in "$@"; do
-  has "$name" && continue
-  missing="$missing $name"
-  packages="$packages $(debian_package "$name")"
-done
-[ -n "$missing" ] || exit 0
+look() {
+  missing='' packages=''
+  for name in "$@"; do
+    has "$name" && continue
+    missing="$missing $name"
+    packages="$packages $(debian_package "$name")"
+  done
+  [ -z "$missing" ]
+}
+
+install() {
+  # A list that cannot be fetched may not be needed.
+  apt-get -qq -o Acquire::Retries=3 update || true
+  # shellcheck disable=SC2086 -- the names of packages
+  apt-get -qq -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install --no-install-recommends $packages
+}
+
+look "$@" && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "missing:$missing; installing$packages" >&2
   export DEBIAN_FRONTEND=noninteractive
   # Programs are wanted, no services: a package's script must not start one.
   export RUNLEVEL=1
-  apt-get update -qq >&2
-  # shellcheck disable=SC2086 -- the names of packages
-  apt-get install -y -qq --no-install-recommends $packages >&2
-  exit 0
+  # Mirrors fail now and then, and somebody else may be installing.
+  for pause in 5 10 20 0; do
+    install >&2 && look "$@" && exit 0
+    sleep "$pause"
+  done
 fi
 
 cat >&2 <<TEXT
