@@ -19,15 +19,22 @@ export function handOver(socket: Socket, head: Buffer, server: Server): void {
 
 /** Closes connections whose handshake failed or took too long; Node reports these, but leaves the socket open. */
 export function destroyFailedHandshakes(server: Server, onFailure: (error: Error, source: string) => void): void {
+  const late = new WeakMap<Socket, () => void>()
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     const end = (): void => {
-      // Its Finished came after all.
-      if (socket.getPeerFinished() !== undefined) return
       onFailure(error, formatSource(socket))
       socket.destroy()
     }
-    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') socket.once('close', afterRunning(graceMilliseconds, end))
-    else end()
+    if (error.code !== 'ERR_TLS_HANDSHAKE_TIMEOUT') {
+      end()
+      return
+    }
+    const forget = afterRunning(graceMilliseconds, end)
+    late.set(socket, forget)
+    socket.once('close', forget)
+  })
+  server.on('secureConnection', (socket) => {
+    late.get(socket)?.()
   })
 }
 
