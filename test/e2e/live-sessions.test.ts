@@ -1,3 +1,4 @@
+import {randomUUID} from 'node:crypto'
 import {readdir, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
@@ -115,7 +116,21 @@ it('sessions ls says who, which database, since when, and what it does; kill end
 
   const denied = await runCli(['sessions', 'kill', session.sid], {environment: bob})
   expect(denied.code).toBe(4)
-  const killed = await kill('--reason=enough', session.sid)
+  // One that is over keeps none of the others alive.
+  const gone = randomUUID()
+  const killed = await until(async () => {
+    const {code, stdout, stderr} = await runCli([
+      'sessions',
+      'kill',
+      '--reason=enough',
+      gone,
+      session.sid,
+      ...hosts.admin,
+    ])
+    expect(code).toBe(5)
+    expect(stderr).toContain(`There is no session ${gone} under way.`)
+    return stdout === '' ? undefined : stdout
+  }, 'an agent says that it has the session')
   expect(killed).toBe(`Session ${session.sid} has ended.\n`)
   const {code, stderr} = await over
   expect(code).not.toBe(0)
@@ -189,6 +204,17 @@ it('audit ls filters and pages; audit export goes on where it was', async () => 
   expect(await cli(words)).toBe('')
   await addPerson(hosts, 'carol')
   expect(JSON.parse(await cli(words))).toMatchObject({event: 'user.create', name: 'carol'})
+
+  await writeFile(file, 'elsewhere')
+  const mistakes = [
+    words,
+    ['audit', 'export', '--cursor=-1'],
+    ['audit', 'ls', '--before=abc'],
+    ['audit', 'verify', '--head=1:2'],
+  ]
+  for (const mistake of mistakes) {
+    expect(await runCli([...mistake, ...hosts.admin])).toMatchObject({code: 2, stdout: ''})
+  }
 })
 
 it('recordings ls lists what ended; export writes a file that is played and checked without a connection', async () => {

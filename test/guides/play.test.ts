@@ -292,7 +292,12 @@ it('play takes a file too, and says when it is not whole', async () => {
   const nobody = hosts.person('nobody')
   expect(await playText(copy, nobody)).toEqual(guideLines)
   await writeFile(copy, 'something else\n')
-  expect((await runCli(['play', copy], {environment: nobody})).stderr).toContain('not the recording of a session')
+  const none = await runCli(['play', '--format=json', copy], {environment: nobody})
+  expect(none).toMatchObject({code: 1, stdout: ''})
+  expect(none.stderr).toContain('not the recording of a session')
+  const directory = await runCli(['play', hosts.directory], {environment: nobody})
+  expect(directory).toMatchObject({code: 1, stdout: ''})
+  expect(directory.stderr).toContain(`The recording ${hosts.directory} cannot be read: `)
 })
 
 it('the recording of a session whose agent was killed ends there, and says so', async () => {

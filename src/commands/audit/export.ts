@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {exportEvents, writePages} from '../../lib/cli/event-export.js'
-import {eventFlags, eventQuery} from '../../lib/cli/event-flags.js'
+import {cursor, eventFlags, eventQuery, parseCursor} from '../../lib/cli/event-flags.js'
 import {adminFlags} from '../../lib/cli/flags.js'
 import {readOptionalFile, writePrivateFile} from '../../lib/config/private-file.js'
 
@@ -19,7 +19,7 @@ With --follow it goes on with what happens, and waits for a control plane that i
     ...adminFlags,
     ...eventFlags,
     follow: Flags.boolean({default: false, description: 'go on with what happens from now on'}),
-    cursor: Flags.string({description: 'begin behind the event with this cursor', helpValue: 'CURSOR'}),
+    cursor: cursor({description: 'begin behind the event with this cursor'}),
     'cursor-file': Flags.string({
       description: 'keep the cursor in this file, and begin where it says',
       helpValue: 'FILE',
@@ -30,7 +30,8 @@ With --follow it goes on with what happens, and waits for a control plane that i
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditExport)
     const {follow, 'cursor-file': file} = flags
-    const cursor = flags.cursor ?? (file === undefined ? undefined : (await readOptionalFile(file))?.trim())
+    const kept = file === undefined ? undefined : await readOptionalFile(file)
+    const cursor = flags.cursor ?? (kept === undefined ? undefined : parseCursor(kept.trim()))
     const query = eventQuery(flags, this.surroundings.clock.now())
     const connection = await openAdminConnection({...flags, user: undefined}, this.surroundings)
     await connection.ask(async (client) => {

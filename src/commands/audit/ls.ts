@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {renderEvents, type AuditEvent} from '../../lib/cli/audit-text.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
-import {eventFlags, eventQuery} from '../../lib/cli/event-flags.js'
+import {cursor, eventFlags, eventQuery} from '../../lib/cli/event-flags.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
 
 const defaultLimit = 100
@@ -28,7 +28,7 @@ export default class AuditLs extends BaseCommand {
       description: 'how many at most, the newest ones',
       helpValue: 'NUMBER',
     }),
-    before: Flags.string({description: 'only events before the one with this cursor', helpValue: 'CURSOR'}),
+    before: cursor({description: 'only events before the one with this cursor'}),
   }
 
   async run(): Promise<AuditEvent[]> {

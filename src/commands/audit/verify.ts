@@ -14,6 +14,14 @@ import {PosternError} from '../../lib/core/errors.js'
 
 type Problem = Extract<VerificationLine, {type: 'problem'}>
 
+const logHead = Flags.custom<string>({
+  parse: (text) => {
+    if (/^\d{1,15}:[0-9a-f]{64}$/.test(text)) return Promise.resolve(text)
+    throw new PosternError('USAGE', `"${text}" is not a head of the audit log, as a verification prints it.`)
+  },
+  helpValue: 'NUMBER:HASH',
+})
+
 export default class AuditVerify extends BaseCommand {
   static override summary = 'Check that nobody changed, removed or added anything in recordings and in the audit log.'
   static override description = `For a session it names the first record that is not what the control plane sealed. Without one it checks the seals of the audit log, every recording and the log beside it, the numbering of each agent's sessions, and what the proxies carried: so it also finds sessions that are missing and recordings that were cut.
@@ -36,7 +44,7 @@ A file is checked with the control plane's keys, or with those in --key and with
   static override flags = {
     ...adminFlags,
     ...formatFlag,
-    head: Flags.string({description: 'head of the audit log that it printed earlier', helpValue: 'NUMBER:HASH'}),
+    head: logHead({description: 'head of the audit log that it printed earlier'}),
     key: Flags.string({description: 'public keys of the control plane, PEM, for a file', helpValue: 'FILE'}),
   }
 

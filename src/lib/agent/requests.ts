@@ -20,7 +20,7 @@ export type Kind = 'query' | 'function' | 'parse' | 'bind' | 'describe' | 'execu
 export const unresolvedSql = '"db_query":"","unresolved":true'
 
 const unclearName =
-  'The client used a name for a statement or portal that is too long to say which one the server takes it for.'
+  'The client used a name for a statement or portal that is too long, or not text enough, to say what the server takes it for.'
 const misplacedInCopy = 'The client sent a request in the middle of COPY data.'
 
 /** What a session may keep prepared: texts, parameters and names. */

@@ -9,6 +9,8 @@ export interface OpenSession {
   readonly nextIndex: number
   /** What its end event carries, whenever that comes. */
   readonly endFields: AuditEvent
+  /** Number of the transaction that its newest statement left open. */
+  readonly transaction: number | undefined
   /** Lines of `formatAsked` for what was asked and is not recorded. */
   readonly unanswered: string
 }
@@ -35,7 +37,7 @@ export function formatAsked(sid: string, statement: number, event: StatementEven
 }
 
 export function formatOpenSessions(sessions: readonly OpenSession[], numbering?: Numbering): string {
-  const open = sessions.map(({sid, nextIndex, endFields}) => ({sid, nextIndex, endFields}))
+  const open = sessions.map(({sid, nextIndex, endFields, transaction}) => ({sid, nextIndex, endFields, transaction}))
   const line = `${JSON.stringify({open, ...(numbering && {numbering})})}\n`
   return line + sessions.map(({unanswered}) => unanswered).join('')
 }
@@ -73,6 +75,7 @@ interface Unfinished {
   readonly asked: Map<number, Asked>
   nextIndex: number
   readonly endFields: AuditEvent
+  transaction: number | undefined
   lastEvent: string | undefined
 }
 
@@ -88,9 +91,9 @@ export class UnfinishedSessions {
     if (!record) return
     if (line.startsWith(linePrefix)) {
       this.numbering = (record.numbering as Numbering | undefined) ?? this.numbering
-      for (const {sid, nextIndex, endFields} of record.open as OpenSession[]) {
+      for (const {sid, nextIndex, endFields, transaction} of record.open as OpenSession[]) {
         const lastEvent = this.sessions.get(sid)?.lastEvent
-        this.sessions.set(sid, {nextIndex, endFields, lastEvent, asked: new Map()})
+        this.sessions.set(sid, {nextIndex, endFields, transaction, lastEvent, asked: new Map()})
       }
       return
     }
@@ -109,9 +112,16 @@ export class UnfinishedSessions {
       return
     }
     session.asked.delete(Number(record.statement))
+    session.transaction = openTransaction(record, session.transaction)
     session.nextIndex = Math.max(session.nextIndex, Number(record.ei) + 1)
     session.lastEvent = String(record.time)
   }
+}
+
+/** The transaction that is open behind the event of a statement. */
+function openTransaction({transaction, transaction_outcome: fate}: AuditEvent, before?: number): number | undefined {
+  if (typeof transaction !== 'number') return before
+  return fate === undefined ? transaction : undefined
 }
 
 function parse(line: string): AuditEvent | undefined {
@@ -126,7 +136,7 @@ function parse(line: string): AuditEvent | undefined {
 /** Lines that end these sessions. When they ended nobody can say, so the events claim no time for it. */
 export function endUnfinished({sessions}: UnfinishedSessions, now: number): string {
   let lines = ''
-  for (const {nextIndex, endFields, lastEvent, asked} of sessions.values()) {
+  for (const {nextIndex, endFields, transaction, lastEvent, asked} of sessions.values()) {
     let index = nextIndex
     const add = (event: AuditEvent): void => {
       lines += `${JSON.stringify(event)}\n`
@@ -138,7 +148,10 @@ export function endUnfinished({sessions}: UnfinishedSessions, now: number): stri
     }
     const last = lastEvent === undefined ? '' : ` Its last event was at ${lastEvent}.`
     const reason = `The agent stopped without warning while the session was open.${last}`
-    add(sessionEvent('db.session.end', index, now, endFields, {reason}))
+    // What ends a transaction is asked for before; without that the server rolls it back.
+    const fate = asked.size > 0 ? 'in doubt' : 'rollback'
+    const open = transaction === undefined ? {} : {transaction, transaction_outcome: fate}
+    add(sessionEvent('db.session.end', index, now, endFields, {reason}, open))
   }
   return lines
 }

@@ -63,6 +63,7 @@ export class SessionAudit implements OpenSession {
   #texts = 0
   /** Milliseconds since 1970. */
   startedAt = 0
+  transaction: number | undefined
   /** The SQL that came last, as far as an event has it. */
   #newestSql: string | undefined
   #pending = ''
@@ -190,7 +191,8 @@ export class SessionAudit implements OpenSession {
 
   /** What came of a statement. */
   statement(statement: Statement): void {
-    const {event, subject} = statement
+    const {event, subject, transaction, fate} = statement
+    if (transaction !== undefined) this.transaction = fate === undefined ? transaction : undefined
     const code = sessionEvents[event][statement.success ? 'done' : 'failed']
     const time = new Date(this.#clock.now()).toISOString()
     this.#pending += `{"ei":${this.#index++},"event":"${event}","code":"${code}","uid":"${randomUUID()}","time":"${time}",${this.#commonJson},${subject},${statement.outcome()}}\n`

@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import type {ListEventsQuery} from '../api/requests.js'
+import {PosternError} from '../core/errors.js'
 import {parseMoment} from './audit-text.js'
 import {list} from './flags.js'
 import {requireSession} from './recording-source.js'
@@ -19,6 +20,19 @@ export const eventFlags = {
   from: Flags.string({description: 'only events at or after this moment', helpValue: 'MOMENT'}),
   to: Flags.string({description: 'only events up to this moment', helpValue: 'MOMENT'}),
 }
+
+/** A place in the audit log, as `audit export` writes it. @throws PosternError USAGE */
+export function parseCursor(text: string): string {
+  if (/^\d{1,15}$/.test(text)) return text
+  throw new PosternError('USAGE', `"${text}" is not a cursor.`, {
+    hint: 'Each event that `postern audit export` writes has its own.',
+  })
+}
+
+export const cursor = Flags.custom<string>({
+  parse: (text) => Promise.resolve(parseCursor(text)),
+  helpValue: 'CURSOR',
+})
 
 /** The values of `eventFlags`. */
 interface EventChoice {

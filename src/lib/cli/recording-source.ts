@@ -57,7 +57,7 @@ export async function withRecording<T>(
     try {
       const {sid} = session
       const chunks = follow ? client.followRecording(sid, end.signal) : client.recording(sid, end.signal)
-      return await use(unbroken(await chunks))
+      return await use(failing(await chunks, brokenOff))
     } finally {
       end.abort()
     }
@@ -65,27 +65,36 @@ export async function withRecording<T>(
 }
 
 async function withFile<T>(path: string, use: (chunks: AsyncIterable<Buffer>) => Promise<T>): Promise<T> {
+  const unreadable = (error: unknown): PosternError =>
+    new PosternError('FAILED', `The recording ${path} cannot be read: ${messageOf(error)}.`, {cause: error})
   const file = await open(path, 'r').catch((error: unknown) => {
     const {code} = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT')
-      throw new PosternError('FAILED', `The recording ${path} cannot be read: ${messageOf(error)}.`)
+    if (code !== 'ENOENT') throw unreadable(error)
     if (/[/.]/.test(path)) throw new PosternError('NOT_FOUND', `There is no file ${path}.`)
     throw new PosternError('USAGE', `"${path}" is not the id of a session, which is a UUID, and not a file.`, {
       hint: '`postern recordings ls` lists the recordings.',
     })
   })
   try {
-    return await use(file.createReadStream({autoClose: false}) as AsyncIterable<Buffer>)
+    return await use(failing(file.createReadStream({autoClose: false}) as AsyncIterable<Buffer>, unreadable))
   } finally {
     await file.close()
   }
 }
 
 /** A recording that breaks off on its way must not look like one that ends. */
-async function* unbroken(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+function brokenOff(error: unknown): PosternError {
+  return new PosternError('UNREACHABLE', `The recording broke off on its way: ${messageOf(error)}.`, {cause: error})
+}
+
+/** The same chunks. @throws PosternError what this makes of a failure between them */
+async function* failing(
+  chunks: AsyncIterable<Buffer>,
+  describe: (error: unknown) => PosternError,
+): AsyncGenerator<Buffer> {
   try {
     yield* chunks
   } catch (error) {
-    throw new PosternError('UNREACHABLE', `The recording broke off on its way: ${messageOf(error)}.`, {cause: error})
+    throw describe(error)
   }
 }

@@ -33,14 +33,15 @@ async function* renderText(events: AsyncIterable<AuditEvent>): AsyncGenerator<st
 
 async function* renderJson(events: AsyncIterable<AuditEvent>): AsyncGenerator<string> {
   const margin = ' '.repeat(jsonIndent)
-  let separator = ''
-  yield '[\n'
+  // With the first event: of what is no recording nothing is written.
+  const beginning = '[\n'
+  let separator = beginning
   for await (const event of events) {
     const json = toJson(sortKeys(event))
     yield separator + margin + json.replaceAll('\n', `\n${margin}`)
     separator = ',\n'
   }
-  yield separator === '' ? ']\n' : '\n]\n'
+  yield separator === beginning ? `${beginning}]\n` : '\n]\n'
 }
 
 async function* renderYaml(events: AsyncIterable<AuditEvent>): AsyncGenerator<string> {

@@ -9,6 +9,7 @@ import {ownEvents, sessionEvents} from '../../../src/lib/audit/event-codes.js'
 import {SealingKey} from '../../../src/lib/audit/seal.js'
 import {AuditLog} from '../../../src/lib/auth/audit-log.js'
 import {systemClock} from '../../../src/lib/core/clock.js'
+import {terminate as terminateMessage} from '../../../src/lib/pgwire/client-messages.js'
 import {cstring, encodeMessage} from '../../../src/lib/pgwire/message.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {generateKeys} from '../../../src/lib/pki/keys.js'
@@ -46,6 +47,7 @@ beforeAll(async () => {
   const terminated = await terminate(alice)
   await (await idle).reader.until('E')
   await ended('idle')
+  await useRareFields(alice)
   const sid = await useDatabase(alice)
   await impostors()
   await leave(alice)
@@ -133,14 +135,36 @@ async function terminate(alice: ApiClient): Promise<string> {
   return ended('terminated')
 }
 
-/** A session with one statement of each kind. @returns its id */
-async function useDatabase(alice: ApiClient): Promise<string> {
-  const {socket, reader} = await cluster.connect(alice, 'alice', 'psql')
+/** A session of which the server has heard. @returns runs messages of it up to the next ReadyForQuery */
+async function session(alice: ApiClient, name: string) {
+  const {socket, reader} = await cluster.connect(alice, 'alice', name)
   await reader.until('Z')
   const run = async (...messages: Buffer[]): Promise<void> => {
     socket.write(Buffer.concat(messages))
     await reader.until('Z')
   }
+  return {socket, reader, run}
+}
+
+/** Statements with the fields that few of them have. */
+async function useRareFields(alice: ApiClient): Promise<void> {
+  const {socket, run} = await session(alice, 'rare')
+  const long = 'x'.repeat(70_000)
+  await run(ask.query('listen news; notify news'))
+  await run(ask.query('begin; declare c cursor for select 1'))
+  await run(ask.execute('c'), ask.sync)
+  await run(ask.query('rollback'))
+  await run(ask.query('copy (select 1) to stdout'))
+  await run(ask.parse('s', 'select $1::text'), ask.bind('p', 's', [long]), ask.execute('p'), ask.sync)
+  await run(ask.call(1, [long]))
+  await run(ask.query('select 1;'.repeat(101)))
+  socket.write(terminateMessage)
+  await ended('rare')
+}
+
+/** A session with one statement of each kind. @returns its id */
+async function useDatabase(alice: ApiClient): Promise<string> {
+  const {socket, reader, run} = await session(alice, 'psql')
   await run(ask.query(`select length('${'x'.repeat(70_000)}')`))
   const parse = ask.parse('', 'select id, name from products where price < $1')
   await run(parse, ask.bind('', '', ['500']), ask.describe('P', ''), ask.execute(''), ask.sync)

@@ -332,6 +332,47 @@ describe('Spool', () => {
     expect(events[0]).not.toHaveProperty('user_roles')
   })
 
+  it.each([3000, 1_000_000])(
+    'says what became of a transaction that was open when its agent stopped, in segments of %i bytes',
+    async (segmentBytes) => {
+      const before = await openSpool(segmentBytes)
+      const begin = (sid: string, isAnswered: boolean): void => {
+        const audit = new SessionAudit(before, systemClock, sessionFacts({sid}))
+        audit.started({})
+        for (let number = 0; number < 5; number += 1) record(audit, `select ${number}`)
+        const statement = ask(audit, {text: 'begin; delete from products'})
+        statement.transaction = 6
+        audit.statement(statement)
+        const commit = ask(audit, {text: 'commit'})
+        audit.unrecorded = () => (isAnswered ? [] : [commit])
+        commit.transaction = 6
+        if (isAnswered) commit.end('commit')
+        if (isAnswered) audit.statement(commit)
+        audit.flush()
+      }
+      const sids = [1, 2, 3].map((number) => `307b49d6-56c7-4d20-8cf0-5bc5348a710${number}`)
+      const [done = '', doubtful = '', idle = ''] = sids
+      begin(done, true)
+      begin(doubtful, false)
+      const audit = new SessionAudit(before, systemClock, sessionFacts({sid: idle}))
+      audit.started({})
+      const statement = ask(audit, {text: 'begin; delete from products'})
+      statement.transaction = 1
+      audit.statement(statement)
+      audit.flush()
+      for (let number = 0; number < 20; number += 1) before.append(`${JSON.stringify({number})}\n`)
+      await drain(before)
+      await before.close()
+      const ends = (await drain(await openSpool())).filter(({event}) => event === 'db.session.end')
+      const told = ends.map(({sid, transaction, transaction_outcome: fate}) => [sid, transaction, fate])
+      expect(told).toEqual([
+        [done, undefined, undefined],
+        [doubtful, 6, 'in doubt'],
+        [idle, 1, 'rollback'],
+      ])
+    },
+  )
+
   it('keeps every event that was spooled before a kill -9', async () => {
     const compiled = await compile(['src/lib/core', 'src/lib/audit', 'test/lib/audit'])
     const child = spawn(process.execPath, [join(compiled, 'test/lib/audit/spool-writer.js'), directory], {
