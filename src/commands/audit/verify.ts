@@ -14,7 +14,7 @@ import {PosternError} from '../../lib/core/errors.js'
 
 type Problem = Extract<VerificationLine, {type: 'problem'}>
 
-const logHead = Flags.custom<string>({
+const logHead = Flags.custom({
   parse: (text) => {
     if (/^\d{1,15}:[0-9a-f]{64}$/.test(text)) return Promise.resolve(text)
     throw new PosternError('USAGE', `"${text}" is not a head of the audit log, as a verification prints it.`)

@@ -29,7 +29,7 @@ export function parseCursor(text: string): string {
   })
 }
 
-export const cursor = Flags.custom<string>({
+export const cursor = Flags.custom({
   parse: (text) => Promise.resolve(parseCursor(text)),
   helpValue: 'CURSOR',
 })

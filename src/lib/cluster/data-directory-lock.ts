@@ -18,7 +18,7 @@ interface Owner {
  */
 export async function lockDataDirectory(dataDir: string, service: string): Promise<() => Promise<void>> {
   const file = join(dataDir, `${service}.lock`)
-  const mine: Owner = {pid: process.pid, began: (await beginningOf(process.pid)) ?? ''}
+  const mine: Owner = {pid: process.pid, began: (await statusOf(process.pid))?.began ?? ''}
   const text = JSON.stringify(mine)
   for (;;) {
     try {
@@ -59,14 +59,21 @@ async function isRunning({pid, began}: Owner): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
-  const now = await beginningOf(pid)
-  return now === undefined || now === began
+  const now = await statusOf(pid)
+  return now === undefined || (now.began === began && !hasEnded.test(now.state))
 }
 
-/** Field 22 of `stat` (proc(5)); undefined where there is none. The name before it may hold spaces and brackets. */
-async function beginningOf(pid: number): Promise<string | undefined> {
+/** Such a process is only waiting for its parent to ask how it ended: some containers never do. */
+const hasEnded = /^[ZX]/
+
+/** Fields 3 and 22 of `stat` (proc(5)); undefined where there is none. The name before them may hold spaces and brackets. */
+async function statusOf(
+  pid: number,
+): Promise<{readonly state: string; readonly began: string | undefined} | undefined> {
   const text = await read(`/proc/${pid}/stat`)
-  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19]
+  if (text === undefined) return undefined
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return {state: fields[0] ?? '', began: fields[19]}
 }
 
 function parse(text: string): Owner | undefined {

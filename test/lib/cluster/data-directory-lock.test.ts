@@ -4,6 +4,7 @@ import {once} from 'node:events'
 import {mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {lockDataDirectory} from '../../../src/lib/cluster/data-directory-lock.js'
 
 let directory: string
@@ -39,6 +40,25 @@ it('the lock of a process that was killed is taken over', async () => {
   await writeFile(lockFile(), JSON.stringify({pid: child.pid, began: '1'}))
   await lockDataDirectory(directory, 'db')
   expect(JSON.parse(await readFile(lockFile(), 'utf8'))).toMatchObject({pid: process.pid})
+})
+
+it('so is that of one that was killed and whose parent never asks how it ended', async () => {
+  if (process.platform !== 'linux') return
+  // The shell becomes a program that asks for no child.
+  const parent = spawn('sh', ['-c', 'sleep 600 & echo $!; exec sleep 600'], {stdio: ['ignore', 'pipe', 'ignore']})
+  try {
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer]
+    const pid = Number(line.toString())
+    const status = async (): Promise<string[]> => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ')
+    await writeFile(lockFile(), JSON.stringify({pid, began: (await status())[21]}))
+    await expect(lockDataDirectory(directory, 'db')).rejects.toMatchObject({code: 'CONFLICT'})
+    process.kill(pid, 'SIGKILL')
+    while ((await status())[2] !== 'Z') await sleep(10)
+    await lockDataDirectory(directory, 'db')
+    expect(JSON.parse(await readFile(lockFile(), 'utf8'))).toMatchObject({pid: process.pid})
+  } finally {
+    parent.kill('SIGKILL')
+  }
 })
 
 it('the lock of a process whose number belongs to another one now is taken over, where the system tells', async () => {
