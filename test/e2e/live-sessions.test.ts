@@ -162,7 +162,11 @@ it('sessions watch shows a session as it goes on, and everything of it; play tel
 
 it('F07: audit verify finds nothing wrong until somebody changes a recording', async () => {
   expect(await cli(['audit', 'verify', ...hosts.admin])).toBe('Everything is as it was sealed.\n')
-  await cli([...psql, '-c', 'select 1', '-c', 'select 2'], {environment: alice})
+  await until(async () => {
+    // A worker may not have heard of alice yet.
+    const {code} = await runCli([...psql, '-c', 'select 1', '-c', 'select 2'], {environment: alice})
+    return code === 0 || undefined
+  }, 'alice gets in')
   const sid = await recorded('select 2')
   earlier = sid
   expect(await cli(['audit', 'verify', sid, ...hosts.admin])).toBe('Everything is as it was sealed.\n')
@@ -183,8 +187,10 @@ it('F07: audit verify finds nothing wrong until somebody changes a recording', a
 })
 
 it('audit ls filters and pages; audit export goes on where it was', async () => {
-  const {stderr} = await runCli([...psql, '-c', 'select nothing_there'], {environment: alice})
-  expect(stderr).toContain('column "nothing_there" does not exist')
+  await until(async () => {
+    const {stderr} = await runCli([...psql, '-c', 'select nothing_there'], {environment: alice})
+    return stderr.includes('column "nothing_there" does not exist') || undefined
+  }, 'alice gets in')
   const ls = (...words: string[]) => runCli(['audit', 'ls', '--format=json', ...words, ...hosts.admin])
   const listed = JSON.parse(
     (await ls('--event=db.session.*', '--db=aurora', '--user=alice', '--limit=2')).stdout,
@@ -255,7 +261,7 @@ it('with session_recording_config off sessions are audited and not recorded; pla
   expect(await cli(['get', 'session_recording_config', '--format=text', ...admin])).toMatch(/mode +off +dynamic/)
   const unrecorded = await until(async () => {
     // An agent hears of it within moments.
-    await cli([...psql, '-c', "select 'nobody records this'"], {environment: alice})
+    await runCli([...psql, '-c', "select 'nobody records this'"], {environment: alice})
     const ends = JSON.parse(
       await cli(['audit', 'ls', '--event=db.session.end', '--limit=5', '--format=json', ...admin]),
     ) as {sid: string; session_recording?: string; bytes_from_client: number}[]

@@ -5,6 +5,7 @@ import {Secret} from '../../src/lib/core/secret.js'
 import type {PostgresServer} from '../../src/lib/cluster/postgres.js'
 import {cli, freePort, startService, type Service} from './cli.js'
 import {startTestPostgres} from './postgres.js'
+import {waitFor} from './psql.js'
 
 export {guideRole} from '../../src/lib/resources/guide-role.js'
 
@@ -126,7 +127,11 @@ proxy_service: {enabled: yes, web_listen_addr: '127.0.0.1:${proxyPort}', public_
       const written = await readFile(agentFile, 'utf8')
       const own = written.replace('/var/lib/postern', join(directory, name))
       await writeFile(agentFile, agentConfiguration(own.replace('db_service:', `$&\n  workers: ${workers}`)))
-      return start(['-c', agentFile, ...words])
+      const agent = await start(['-c', agentFile, ...words])
+      const hostId = /\bhost_id=([0-9a-f-]{36})/.exec(agent.log())?.[1] ?? 'none'
+      // What it serves is known with its first heartbeat, a moment after it is ready.
+      await waitFor(async () => (await cli(['get', 'db_server', ...admin])).includes(hostId) || undefined)
+      return agent
     }
     const agent = await startAgent('agent', agentDiagnostics ? [`--diag-addr=${agentDiagnostics}`] : [])
     return {

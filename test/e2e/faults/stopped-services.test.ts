@@ -26,6 +26,8 @@ beforeAll(async () => {
   await hosts.postgres.execute(holding)
   await waitFor(async () => ((await listedAgents()) === 2 ? true : undefined))
   local = await openLocalPort(alice)
+  // An agent hears of alice a moment after the control plane does.
+  await waitFor(async () => (await psqlOn(local, ['-c', 'select 1']).finished).code === 0 || undefined)
 }, 180_000)
 
 afterEach(() => {
