@@ -4,6 +4,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises'
 import type {Dispatcher} from 'undici'
 import {printable} from '../core/printable.js'
 import {isErrorCode, messageOf, PosternError, type ErrorCode} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import type {Credentials} from '../pki/credentials.js'
 import {reasonOfDistrust} from '../pki/distrust.js'
 import {checkServerNames} from '../pki/server-names.js'
@@ -139,11 +140,11 @@ export class Transport {
         })
         socket.setNoDelay(true)
         this.#connecting.add(socket)
-        const timer = setTimeout(() => {
+        const forget = afterRunning(timeout, () => {
           socket.destroy(new Error(`it did not answer within ${timeout} ms`))
-        }, timeout)
+        })
         const settle = (): void => {
-          clearTimeout(timer)
+          forget()
           this.#connecting.delete(socket)
         }
         socket.once('close', settle)

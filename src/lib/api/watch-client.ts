@@ -3,6 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {Clock} from '../core/clock.js'
 import {messageOf} from '../core/errors.js'
 import type {Logger} from '../core/log.js'
+import {lookWhileRunning} from '../core/running-time.js'
 import type {ApiClient} from './client.js'
 import type {LiveSession} from './live-session.js'
 import type {WatchEvent} from './watch-event.js'
@@ -81,7 +82,7 @@ export class WatchClient {
     const {client, clock, onStart, onEvent, pingIntervalMilliseconds = defaultPingInterval} = this.#options
     const connection = new AbortController()
     const signal = AbortSignal.any([this.#stop.signal, connection.signal])
-    let pinging: NodeJS.Timeout | undefined
+    const timers: NodeJS.Timeout[] = []
     try {
       const body = await client.transport.stream(`/v1/watch?follower=${this.#follower}`, signal)
       this.#sent.clear()
@@ -91,11 +92,14 @@ export class WatchClient {
       let alive = clock.monotonic()
       let patience = firstSilence
       let watchId: string | undefined
-      const beat = (): void => {
+      const look = (): void => {
         if (clock.monotonic() - alive > patience) connection.abort()
-        else if (watchId !== undefined) this.#ping(watchId)
       }
-      pinging = setInterval(beat, pingIntervalMilliseconds)
+      const beat = (): void => {
+        if (watchId !== undefined) this.#ping(watchId)
+      }
+      // For the time in which this process was held up nobody else is silent: it pings before it judges.
+      timers.push(lookWhileRunning(pingIntervalMilliseconds, clock, look), setInterval(beat, pingIntervalMilliseconds))
       for await (const event of readLines(body)) {
         if (event.type === 'hello') {
           watchId = event.watchId
@@ -110,7 +114,7 @@ export class WatchClient {
         }
       }
     } finally {
-      clearInterval(pinging)
+      for (const timer of timers) clearInterval(timer)
       connection.abort()
     }
   }

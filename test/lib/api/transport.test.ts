@@ -84,7 +84,7 @@ describe('a control plane that is not to be trusted', () => {
 
 describe('a control plane that cannot be reached', () => {
   it.each<[string, RegExp, (socket: net.Socket) => void]>([
-    ['hangs up', /disconnected/, (socket) => socket.destroy()],
+    ['hangs up', /disconnected/, (socket) => socket.end()],
     ['resets', /ECONNRESET|disconnected/, (socket) => socket.resetAndDestroy()],
     ['speaks no TLS', /./, (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
   ])('%s', async (_, reason, serve) => {
@@ -252,6 +252,18 @@ describe('a connection', () => {
     // Until the client has noticed.
     while ((await transport.request('GET', '/').catch(() => undefined)) === undefined);
     expect(seen).toMatchObject([{user: 'alice'}, {user: 'bob'}])
+  })
+
+  it('that is being made is not given up for the time in which this process is held up', async () => {
+    const plane = await startPlane({authority})
+    plane.server.on('connection', () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400)
+    })
+    const ask = (): Promise<unknown> => open(plane.endpoint, {connectTimeoutMilliseconds: 300}).request('GET', '/')
+    // On a slow machine it may take as long without being held up.
+    let answer: unknown
+    for (let tries = 0; tries < 100 && answer === undefined; tries++) answer = await ask().catch(() => undefined)
+    expect(answer).toEqual({})
   })
 
   it('that is still being made ends with the transport', async () => {

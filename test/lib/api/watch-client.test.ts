@@ -1,5 +1,5 @@
 import type {ServerResponse} from 'node:http'
-import {afterEach, describe, expect, it} from '@jest/globals'
+import {afterEach, describe, expect, it, jest} from '@jest/globals'
 import {ApiClient} from '../../../src/lib/api/client.js'
 import {WatchClient} from '../../../src/lib/api/watch-client.js'
 import type {WatchEvent} from '../../../src/lib/api/watch-event.js'
@@ -90,6 +90,7 @@ class Rig {
 
 let rig: Rig
 afterEach(async () => {
+  jest.useRealTimers()
   await rig.close()
   closePlanes()
 })
@@ -225,7 +226,7 @@ describe('freshness', () => {
     await rig.until(() => events.length === 0 || rig.pings.length > 0)
     rig.time = time
     await rig.until(() => rig.streams.length === 2)
-    expect(rig.streams[0]?.destroyed).toBe(true)
+    await rig.until(() => rig.streams[0]?.destroyed === true)
   })
 
   it('gives up a stream that only repeats old answers', async () => {
@@ -237,7 +238,7 @@ describe('freshness', () => {
     await rig.settled()
     rig.time = 11_001
     await rig.until(() => rig.streams.length === 2)
-    expect(rig.streams[0]?.destroyed).toBe(true)
+    await rig.until(() => rig.streams[0]?.destroyed === true)
   })
 
   it('keeps a stream that answers', async () => {
@@ -249,6 +250,26 @@ describe('freshness', () => {
       await rig.settled()
     }
     expect(watch.staleness()).toBe(0)
+    expect(rig.streams).toHaveLength(1)
+  })
+
+  it('keeps a stream for the time in which its own process was held up', async () => {
+    // Pings go when the test says so.
+    jest.useFakeTimers({
+      doNotFake: ['setTimeout', 'setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'Date', 'hrtime'],
+    })
+    const interval = 2000
+    const watch = await pinged(interval)
+    rig.say({type: 'ready'}, pong(0))
+    await rig.settled()
+    rig.time += 60_000
+    jest.advanceTimersByTime(interval)
+    rig.say(pong(await rig.nextPing()))
+    await rig.settled()
+    rig.time += interval
+    jest.advanceTimersByTime(interval)
+    await rig.settled()
+    expect(watch.staleness()).toBe(interval)
     expect(rig.streams).toHaveLength(1)
   })
 
