@@ -103,21 +103,17 @@ export class Watches {
 
   /** Asks the agents for their sessions, all of them or one host's; waits a moment for those that are about to come back. */
   async sessions(hostId?: string): Promise<ToldSessions> {
-    await this.#absences.over(hostId)
-    const asked = [...this.#streams.values()].filter(
-      (watch) => watch.isAgent && (hostId ?? watch.hostId) === watch.hostId,
-    )
-    const ask = randomUUID()
-    const answers = await Promise.all(asked.map((watch) => watch.ask(ask, answerMilliseconds)))
-    const unanswered = asked.filter((_watch, index) => answers[index] === undefined)
-    for (const watch of unanswered) if (watch.isGone) watch.end()
+    let told = await this.#ask(hostId)
+    // Who left in the middle of it may be about to come back as well.
+    if (told.some(({report, watch}) => !report && watch.isOver)) told = await this.#ask(hostId)
+    for (const {report, watch} of told) if (!report && watch.isGone) watch.end()
     const hostnames = new Map<string, string>()
-    for (const {hostId: id} of asked)
-      hostnames.set(id, (await this.#options.stores.hosts.get(id))?.value.hostname ?? '')
+    for (const {watch} of told)
+      hostnames.set(watch.hostId, (await this.#options.stores.hosts.get(watch.hostId))?.value.hostname ?? '')
     return gatherSessions(
-      asked.map(({hostId: id, follower}, index) => ({
+      told.map(({report, watch: {hostId: id, follower}}) => ({
         ...{hostId: id, hostname: hostnames.get(id) ?? '', follower},
-        told: answers[index],
+        told: report,
       })),
     )
   }
@@ -131,6 +127,15 @@ export class Watches {
 
   close(): void {
     for (const watch of this.#streams.values()) watch.end()
+  }
+
+  async #ask(hostId: string | undefined): Promise<{watch: Watch; report: ReportSessionsRequest | undefined}[]> {
+    await this.#absences.over(hostId)
+    const ask = randomUUID()
+    const asked = [...this.#streams.values()].filter(
+      (watch) => watch.isAgent && (hostId ?? watch.hostId) === watch.hostId,
+    )
+    return Promise.all(asked.map(async (watch) => ({watch, report: await watch.ask(ask, answerMilliseconds)})))
   }
 }
 
@@ -167,6 +172,10 @@ class Watch {
 
   get isAgent(): boolean {
     return this.#caller.identity.systemRoles.includes('Db')
+  }
+
+  get isOver(): boolean {
+    return this.#stopped
   }
 
   /** Whether nobody has been heard of it for so long that nobody will be. */

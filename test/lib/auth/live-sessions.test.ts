@@ -174,6 +174,31 @@ describe('live sessions', () => {
     stopped = undefined
   })
 
+  it('of a process that leaves while it is asked are waited for', async () => {
+    const host = await plane.joinHost('Db')
+    const sid = begin('bob')
+    const own = [...running.values()].filter((session) => session.sid === sid)
+    running.delete(sid)
+    let leaves = false
+    await follow(host, () => {
+      const isLeaving = leaves
+      leaves = false
+      if (isLeaving) throw new Error('the stream breaks')
+      return own
+    })
+    expect(await idsFor(editor)).toContain(sid)
+    stopped = systemClock.monotonic()
+    try {
+      leaves = true
+      const killed = bob.client.killSession(sid, {})
+      await isTold(sid)
+      own.length = 0
+      expect(await killed).toEqual({ended: true})
+    } finally {
+      stopped = undefined
+    }
+  })
+
   it('are not said to have ended while the process that has them is away, though another one of its agent answers', async () => {
     const host = await plane.joinHost('Db')
     const line = breakable(host)
