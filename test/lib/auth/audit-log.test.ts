@@ -103,7 +103,7 @@ describe('exporting the audit log', () => {
     for (const name of ['a', 'b', 'c']) await create(name)
     const looked = jest.spyOn(backend, 'listEvents')
     const question = {event: ['user.login'], limit: 2}
-    const answered = log.list({...question, cursor: '0', wait: 20})
+    const answered = log.list({...question, cursor: '0', wait: 120})
     const look = async (number: number): Promise<void> => {
       while (looked.mock.results.length < number) await new Promise((resolve) => setImmediate(resolve))
       await looked.mock.results[number - 1]?.value

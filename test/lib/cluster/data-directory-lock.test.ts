@@ -37,7 +37,7 @@ it('the lock of a process that was killed is taken over', async () => {
   const child = spawn('sleep', ['60'])
   child.kill('SIGKILL')
   await once(child, 'exit')
-  await writeFile(lockFile(), JSON.stringify({pid: child.pid, began: '1'}))
+  await writeFile(lockFile(), JSON.stringify({pid: child.pid, began: 'never'}))
   await lockDataDirectory(directory, 'db')
   expect(JSON.parse(await readFile(lockFile(), 'utf8'))).toMatchObject({pid: process.pid})
 })
@@ -62,7 +62,7 @@ it('so is that of one that was killed and whose parent never asks how it ended',
 })
 
 it('the lock of a process whose number belongs to another one now is taken over, where the system tells', async () => {
-  await writeFile(lockFile(), JSON.stringify({pid: process.ppid, began: '1'}))
+  await writeFile(lockFile(), JSON.stringify({pid: process.ppid, began: 'never'}))
   const taking = lockDataDirectory(directory, 'db')
   if (process.platform === 'linux') await taking
   else await expect(taking).rejects.toMatchObject({code: 'CONFLICT'})

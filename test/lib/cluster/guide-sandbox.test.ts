@@ -41,5 +41,6 @@ it('what was started is stopped when the rest fails', async () => {
   const open = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length
   const before = open()
   await expect(start('aurora')).rejects.toThrow('EISDIR')
-  expect(open()).toBe(before)
+  // What others have left in this process may end meanwhile.
+  expect(open()).toBeLessThanOrEqual(before)
 })

@@ -83,6 +83,7 @@ describe('a process that is killed', () => {
         acknowledged.push(line)
         if (count++ === last) child.kill('SIGKILL')
       }
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
       expect(count).toBeGreaterThan(last)
     }
 
