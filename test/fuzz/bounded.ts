@@ -16,6 +16,8 @@ type Target = keyof typeof targets
 /** For each target: POSTERN_FUZZ_SECONDS, which `npm run fuzz` sets to 60; 15 in CI, and little elsewhere. */
 const seconds = Number(process.env.POSTERN_FUZZ_SECONDS ?? (process.env.CI === 'true' ? 15 : 3))
 const mostForMore = 6
+/** The same inputs each time, as far as the time suffices, for whoever changes something; POSTERN_FUZZ_SEED=random makes up others. */
+const seed = process.env.POSTERN_FUZZ_SEED === 'random' ? undefined : Number(process.env.POSTERN_FUZZ_SEED ?? 11)
 
 /**
  * Tries a property until its time is up: first the examples, then what fast-check makes up. A failure names its seed and
@@ -31,6 +33,7 @@ export function fuzz<T>(
   const options: Parameters<T> = {
     examples,
     numRuns: 10_000_000,
+    ...(seed === undefined ? {} : {seed}),
     plugins: [fc.interruptAfterTimeLimit(share * 1000)] as unknown as NonNullable<Parameters<T>['plugins']>,
   }
   const attempt = async (): Promise<void> => {

@@ -10,7 +10,7 @@ import {delimiter, join, resolve} from 'node:path'
 
 let stop
 
-const forTests = /^POSTERN_(TEST_|FUZZ_SECONDS$|UPDATE_DOCS$|DIFFERENTIAL$)/
+const forTests = /^POSTERN_(TEST_|FUZZ_|UPDATE_DOCS$|DIFFERENTIAL$)/
 /** Which databases, accounts, authorities and HTTP proxies somebody uses, and their language. */
 const ofPeople =
   /^(POSTERN_|PG[A-Z]|PSQL|AWS_|SSL_CERT_|NODE_EXTRA_CA_CERTS$|LANG$|LANGUAGE$|LC_|DEBUG$|(https?|all|no)_proxy$)/i

@@ -13,7 +13,7 @@ const authority = await newAuthority('user')
 const twin = await newAuthority('user')
 const now = Date.now()
 
-const verify = (certificate: X509Certificate, authorities: readonly Authority[] = [authority], at = now): Peer =>
+const verify = (certificate: X509Certificate, authorities: readonly Authority[] = [authority], at = Date.now()): Peer =>
   verifyPeer(certificate, {authorities: authorities.map((one) => one.certificate), purpose: 'client', now: at})
 
 const refused = (code: string): unknown => expect.objectContaining({code})
