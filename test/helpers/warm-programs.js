@@ -3,10 +3,10 @@
 import {Buffer} from 'node:buffer'
 import {fork} from 'node:child_process'
 import {once} from 'node:events'
-import {access, chmod, mkdtemp, readdir, rm} from 'node:fs/promises'
+import {access, chmod, constants, mkdtemp, readdir, rm, stat} from 'node:fs/promises'
 import {createServer} from 'node:net'
 import {tmpdir} from 'node:os'
-import {delimiter, join, resolve} from 'node:path'
+import {delimiter, dirname, join, resolve} from 'node:path'
 
 let stop
 
@@ -28,7 +28,7 @@ function forgetSettings() {
  */
 export default async function start() {
   forgetSettings()
-  const directory = await mkdtemp(join(tmpdir(), 'postern-tests-'))
+  const directory = await mkdtemp(join(await placeForAll(), 'postern-tests-'))
   // PostgreSQL's account gets to what is its own in there.
   await chmod(directory, 0o711)
   const programs = new Set()
@@ -75,6 +75,18 @@ export default async function start() {
     for (const program of programs) program.kill('SIGKILL')
     await rm(directory, {recursive: true, force: true})
   }
+}
+
+/** The temporary directory, or another where PostgreSQL's account cannot get into it or its path is too long for a socket's. */
+async function placeForAll() {
+  const [usual, other] = [tmpdir(), '/tmp']
+  const longest = 70
+  if (usual.length > longest) return other
+  if (process.getuid?.() !== 0) return usual
+  for (let path = usual; path !== dirname(path); path = dirname(path)) {
+    if (((await stat(path)).mode & constants.S_IXOTH) === 0) return other
+  }
+  return usual
 }
 
 /**
