@@ -177,7 +177,10 @@ async function useDatabase(alice: ApiClient): Promise<string> {
   return ended('psql')
 }
 
-/** Waits for the end of the session with this application name. @returns its id */
+/**
+ * Waits for the end of the session with this application name. Its agent may tell of that before it has it on its disk, and
+ * until then the session takes up one of those that its user may have. @returns its id
+ */
 async function ended(application: string): Promise<string> {
   let sid: unknown
   await until(async () => {
@@ -185,6 +188,10 @@ async function ended(application: string): Promise<string> {
     sid = all.find(({user_agent: agent}) => agent === application)?.sid
     return all.some((event) => event.event === 'session.upload' && event.sid === sid)
   }, 'the session ended')
+  await until(
+    async () => (await cluster.admin.liveSessions()).sessions.every((session) => session.sid !== sid),
+    'its place is free',
+  )
   return String(sid)
 }
 
