@@ -24,7 +24,7 @@ export function rolledBack(statement: Statement): 'rollback' | 'unknown' | undef
 
 /** Whether a statement inside of a transaction could have ended it with a commit, as far as its SQL is known. */
 export function couldCommit(statement: Statement): boolean {
-  return isCut(statement) || mayCommit(statement.subject)
+  return isCut(statement) || mayCommit(sqlOf(statement))
 }
 
 /** Whether it could have committed a part of what it did before it, or its transaction, failed; as far as its SQL is known. */
@@ -72,7 +72,7 @@ function readingOf(statement: Statement): Reading {
   const reading = {
     subject,
     statements: sql === undefined || hasUncertainEnds(sql) ? undefined : splitStatements(sql),
-    mayRollBackPartly: sql === undefined || mayRollBackPartly(subject),
+    mayRollBackPartly: sql === undefined || mayRollBackPartly(sql),
   }
   readings.set(statement, reading)
   return reading

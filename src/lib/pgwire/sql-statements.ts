@@ -26,28 +26,30 @@ export function isPartialRollback(statement: string): boolean {
   return words(statement, 3).slice(1).includes('to')
 }
 
-/** Whether such a ROLLBACK could be somewhere in the SQL. Takes time in proportion to it. */
+/** Whether such a ROLLBACK could be somewhere in the SQL, or be what that executes. Takes time in proportion to it. */
 export function mayRollBackPartly(sql: string): boolean {
-  return sql.split(';').some((each) => {
-    const at = each.search(/\brollback\b/i)
-    return at >= 0 && /\bto\b/i.test(each.slice(at))
-  })
+  const at = sql.search(/\brollback\b/i)
+  return mayExecute(sql) || (at >= 0 && /\bto\b/i.test(sql.slice(at)))
 }
+
+/** Whether it could run a prepared statement, which may end a transaction or go back to a savepoint. */
+const mayExecute = (sql: string): boolean => /\bexecute\b/i.test(sql)
 
 /** Whether a statement, or a procedure that it calls, commits by itself: then a part of it can stand when it fails. */
 export function commitsByItself(sql: string): boolean {
-  const commits = ['call', 'do', 'vacuum', 'cluster', 'reindex']
-  return /\bconcurrently\b/i.test(sql) || splitStatements(sql).some((each) => commits.includes(words(each, 1)[0] ?? ''))
+  const commits = ['call', 'do', 'vacuum', 'cluster', 'reindex', 'analyze', 'analyse']
+  if (hasUncertainEnds(sql) || /\bconcurrently\b/i.test(sql)) return true
+  return splitStatements(sql).some((each) => commits.includes(words(each, 1)[0] ?? ''))
 }
 
-/** Whether it is worth a look. */
+/** Whether it is worth a look; also when it is JSON, where an escape may stand in front of a word. */
 export function mayCommitByItself(sql: string): boolean {
-  return /\b(?:call|do|vacuum|cluster|reindex|concurrently)\b/i.test(sql)
+  return /(?:call|do|vacuum|cluster|reindex|analy[sz]e|concurrently)\b/i.test(sql)
 }
 
 /** Whether a statement's words could end a transaction: so may nothing without one of these. */
 export function mayCommit(sql: string): boolean {
-  return /\b(?:commit|end|prepare)\b/i.test(sql)
+  return mayExecute(sql) || /\b(?:commit|end|prepare)\b/i.test(sql)
 }
 
 /**

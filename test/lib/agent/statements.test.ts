@@ -557,6 +557,19 @@ describe('the fate of a transaction', () => {
     expect(wire.statements.map(({transaction_outcome: fate}) => fate)).toEqual(['mixed', 'rollback', 'commit', 'mixed'])
   })
 
+  it('is unknown when a ROLLBACK may have been one to a savepoint', () => {
+    const fateOf = (sql: string, tag: string): unknown => {
+      const wire = new Wire()
+      run(wire, 'begin; insert; savepoint s', 'BEGIN, INSERT 0 1, SAVEPOINT', 'T')
+      run(wire, sql, tag, 'T')
+      return wire.statements.at(-1)?.transaction_outcome
+    }
+    expect(fateOf(String.raw`select '\'; rollback /*;*/ to s`, 'SELECT 1, ROLLBACK')).toBe('unknown')
+    expect(fateOf(String.raw`select '\';` + '\nrollback to s', 'SELECT 1, ROLLBACK')).toBe('unknown')
+    expect(fateOf('execute prepared_by_a_message', 'ROLLBACK')).toBe('unknown')
+    expect(fateOf('abort', 'ROLLBACK')).toBe('rollback')
+  })
+
   it('is a rollback when the server cannot commit what is complete', () => {
     const wire = new Wire()
     wire.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.sync)
@@ -571,6 +584,11 @@ describe('the fate of a transaction', () => {
     }
     for (const sql of ['/* x */ call p()', 'do $$ commit $$', 'insert into t select 1 on conflict do nothing'])
       fail(sql)
+    const further = new Wire()
+    const hidden = String.raw`select '\''; call p(); --'`
+    for (const sql of ['\n\tcall p()', 'analyze', hidden, '\nselect 1/0; -- call'])
+      further.client(ask.query(sql)).server(answer.error('22012'), answer.ready())
+    expect(fates(further).map(([, fate]) => fate)).toEqual(['unknown', 'unknown', 'unknown', 'rollback'])
     wire.client(ask.parse('', 'call p()'), ask.bind('', ''), ask.execute(''), ask.query('select 1/0'))
     wire.server(parsed, bound, answer.done('CALL'), answer.error('22012'), answer.ready())
     run(wire, 'begin', 'BEGIN', 'T')
@@ -675,10 +693,12 @@ describe('the fate of a transaction', () => {
     expect(block.end()).toEqual({transaction: 1, fate: 'rollback'})
     expect(block.statements[1]).toMatchObject({execution: 'unanswered', transaction_outcome: 'rollback'})
 
-    const committing = new Wire()
-    run(committing, 'begin', 'BEGIN', 'T')
-    committing.client(ask.query('COMMIT'))
-    expect(committing.end()).toEqual({transaction: 1, fate: 'in doubt'})
+    for (const sql of ['COMMIT', 'delete from t;\ncommit', 'execute prepared_by_a_message']) {
+      const committing = new Wire()
+      run(committing, 'begin', 'BEGIN', 'T')
+      committing.client(ask.query(sql))
+      expect(committing.end()).toEqual({transaction: 1, fate: 'in doubt'})
+    }
 
     const pipeline = new Wire()
     pipeline.client(ask.parse('', 'insert'), ask.bind('', ''), ask.execute(''), ask.flush)
