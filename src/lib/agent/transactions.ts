@@ -126,7 +126,7 @@ export class Transactions {
   #enter(statement: Statement): void {
     this.#used = true
     this.#ran = true
-    statement.transaction = this.#number
+    statement.enter(this.#number)
     this.#wait(statement)
   }
 

@@ -119,7 +119,9 @@ export class UnfinishedSessions {
 }
 
 /** The transaction that is open behind the event of a statement. */
-function openTransaction({transaction, transaction_outcome: fate}: AuditEvent, before?: number): number | undefined {
+function openTransaction(record: AuditEvent, before?: number): number | undefined {
+  const several = record.transactions as AuditEvent[] | undefined
+  const {transaction, transaction_outcome: fate} = several?.at(-1) ?? record
   if (typeof transaction !== 'number') return before
   return fate === undefined ? transaction : undefined
 }

@@ -191,8 +191,8 @@ export class SessionAudit implements OpenSession {
 
   /** What came of a statement. */
   statement(statement: Statement): void {
-    const {event, subject, transaction, fate} = statement
-    if (transaction !== undefined) this.transaction = fate === undefined ? transaction : undefined
+    const {event, subject} = statement
+    if (statement.transaction !== undefined) this.transaction = statement.openTransaction
     const code = sessionEvents[event][statement.success ? 'done' : 'failed']
     const time = new Date(this.#clock.now()).toISOString()
     this.#pending += `{"ei":${this.#index++},"event":"${event}","code":"${code}","uid":"${randomUUID()}","time":"${time}",${this.#commonJson},${subject},${statement.outcome()}}\n`

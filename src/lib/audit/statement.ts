@@ -15,6 +15,8 @@ export type Fate = 'commit' | 'rollback' | 'prepared' | 'mixed' | 'unknown' | 'i
 /** Results of one query that are listed one by one, and what they take as JSON. */
 const maximumResults = 100
 const maximumResultLength = 16_384
+/** Transactions of one query that are listed one by one, beside the newest. */
+const maximumTransactions = 99
 
 /** One thing that the client had the database do: a simple query, a bound portal, a function call. Becomes one event. */
 export class Statement {
@@ -54,13 +56,19 @@ export class Statement {
   error: string | undefined
   sqlState: string | undefined
   execution: Execution | undefined
-  transaction: number | undefined
+  /** What became of its transactions, as far as they have come to an end. */
   fate: Fate | undefined
   /** Completed commands; a simple query can have many. */
   completed = 0
   /** JSON, when there is more than one. */
   #results: string[] | undefined
   #resultLength = 0
+  #firstTransaction: number | undefined
+  #transaction: number | undefined
+  /** Of the newest one. */
+  #newestFate: Fate | undefined
+  /** JSON, of those before the newest one. */
+  #earlierTransactions: string[] | undefined
 
   constructor(number: number, subject: string, event: Statement['event'] = 'db.session.query') {
     this.number = number
@@ -91,14 +99,36 @@ export class Statement {
     if (this.#results.length < maximumResults && this.#resultLength <= maximumResultLength) this.#results.push(result)
   }
 
-  /** Another transaction of its own, or the only one, has come to its end. */
+  /** The transaction that it is in, the newest of several. */
+  get transaction(): number | undefined {
+    return this.#transaction
+  }
+
+  /** The one that it left open; undefined when there is none. */
+  get openTransaction(): number | undefined {
+    return this.#newestFate === undefined ? this.#transaction : undefined
+  }
+
+  enter(transaction: number): void {
+    if (transaction === this.#transaction) return
+    if (this.#transaction !== undefined) {
+      this.#earlierTransactions ??= []
+      if (this.#earlierTransactions.length < maximumTransactions) this.#earlierTransactions.push(this.#newest())
+    }
+    this.#firstTransaction ??= transaction
+    this.#transaction = transaction
+    this.#newestFate = undefined
+  }
+
+  /** The transaction that it is in has come to its end. */
   end(fate: Fate): void {
+    this.#newestFate = fate
     this.fate = this.fate === undefined || this.fate === fate ? fate : 'mixed'
   }
 
   /** Fields of the event that say what came of it, as JSON without braces. */
   outcome(): string {
-    const {error, sqlState, execution, command, columns, copy, transaction, fate} = this
+    const {error, sqlState, execution, command, columns, copy, fate} = this
     let json = `"statement":${this.number},"success":${this.success}`
     if (execution !== undefined) json += `,"execution":"${execution}"`
     if (error !== undefined) json += `,"error":${JSON.stringify(error)}`
@@ -113,9 +143,16 @@ export class Statement {
       const duration = Math.max(0, Math.round((this.endedAt - this.startedAt) * 1000) / 1000)
       json += `,"duration_ms":${duration},"bytes_from_client":${this.bytesFromClient},"bytes_from_server":${this.bytesFromServer}`
     }
-    if (transaction !== undefined) json += `,"transaction":${transaction}`
+    if (this.#firstTransaction !== undefined) json += `,"transaction":${this.#firstTransaction}`
     if (fate !== undefined) json += `,"transaction_outcome":"${fate}"`
+    if (this.#earlierTransactions)
+      json += `,"transactions":[${[...this.#earlierTransactions, this.#newest()].join(',')}]`
     return json
+  }
+
+  #newest(): string {
+    const fate = this.#newestFate === undefined ? '' : `,"transaction_outcome":"${this.#newestFate}"`
+    return `{"transaction":${this.#transaction ?? 0}${fate}}`
   }
 
   /** A second command: from now on each has its own result. */

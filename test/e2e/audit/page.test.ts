@@ -153,7 +153,7 @@ async function useRareFields(alice: ApiClient): Promise<void> {
   await run(ask.query('listen news; notify news'))
   await run(ask.query('begin; declare c cursor for select 1'))
   await run(ask.execute('c'), ask.sync)
-  await run(ask.query('rollback'))
+  await run(ask.query('rollback; select 1'))
   await run(ask.query('copy (select 1) to stdout'))
   await run(ask.parse('s', 'select $1::text'), ask.bind('p', 's', [long]), ask.execute('p'), ask.sync)
   await run(ask.call(1, [long]))

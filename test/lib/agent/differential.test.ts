@@ -73,6 +73,7 @@ function makeUp(seed: number, random: () => number): Buffer[] {
     ...[() => 'select 1/0', () => 'selec', () => 'select 1 from generate_series(1, 3)', () => ';'],
     ...[() => 'insert into late values (0)', () => 'commit and chain', (own: number) => `call half(${own})`],
     ...[(own: number) => `call kept(${own})`, (own: number) => `call kept(${own}); select 1/0`],
+    ...[(own: number) => `commit; ${insert(own)}`, (own: number) => `${insert(own)};\ncommit; begin`],
     ...[(own: number) => `begin; ${insert(own)}; commit`, (own: number) => `${insert(own)}; select 1/0`],
     ...[() => 'deallocate a', () => 'deallocate all', () => 'discard all', () => 'close all', () => 'close a'],
     ...[(own: number) => `prepare a as ${insert(own)}`, () => 'prepare a as select 1', () => 'deallocate b'],
@@ -163,7 +164,9 @@ function differences(events: readonly Event[], log: readonly Event[], inTable: R
     const isTold = own.some(({sqlstate, execution}) => sqlstate === state || execution === 'unanswered')
     if (failed !== undefined && !isTold) found.push(`${String(state)} of #${failed} is not in the audit`)
   }
-  const ends = events.filter(({transaction_outcome: fate}) => fate !== undefined)
+  const ends = events
+    .flatMap((event) => (event.transactions as Event[] | undefined) ?? [event])
+    .filter(({transaction_outcome: fate}) => fate !== undefined)
   const fates = new Map(ends.map(({transaction, transaction_outcome: fate}) => [transaction, fate]))
   for (const mark of ran) {
     const own = records.filter(({db_query: sql}) => markOf(sql) === mark)

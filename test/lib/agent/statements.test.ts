@@ -557,6 +557,30 @@ describe('the fate of a transaction', () => {
     expect(wire.statements.map(({transaction_outcome: fate}) => fate)).toEqual(['mixed', 'rollback', 'commit', 'mixed'])
   })
 
+  it('is told of each transaction that a query had a part in, and none of one that it left open', () => {
+    const wire = new Wire()
+    run(wire, 'begin', 'BEGIN', 'T')
+    run(wire, 'commit; begin', 'COMMIT, BEGIN', 'T')
+    run(wire, 'rollback; select 1', 'ROLLBACK, SELECT 1', 'I')
+    expect(fates(wire)).toEqual([
+      [1, undefined],
+      [1, 'commit'],
+      [2, 'mixed'],
+    ])
+    expect(wire.statements.map(({transactions}) => transactions)).toEqual([
+      undefined,
+      [{transaction: 1, transaction_outcome: 'commit'}, {transaction: 2}],
+      [
+        {transaction: 2, transaction_outcome: 'rollback'},
+        {transaction: 3, transaction_outcome: 'commit'},
+      ],
+    ])
+    run(wire, 'begin;commit;'.repeat(200), 'BEGIN, COMMIT, '.repeat(200).slice(0, -2), 'I')
+    const all = wire.statements.at(-1)?.transactions as AuditEvent[]
+    expect(all).toHaveLength(100)
+    expect(all.at(-1)).toEqual({transaction: 203, transaction_outcome: 'commit'})
+  })
+
   it('is unknown when a ROLLBACK may have been one to a savepoint', () => {
     const fateOf = (sql: string, tag: string): unknown => {
       const wire = new Wire()
@@ -588,7 +612,8 @@ describe('the fate of a transaction', () => {
     const hidden = String.raw`select '\''; call p(); --'`
     for (const sql of ['\n\tcall p()', 'analyze', hidden, '\nselect 1/0; -- call'])
       further.client(ask.query(sql)).server(answer.error('22012'), answer.ready())
-    expect(fates(further).map(([, fate]) => fate)).toEqual(['unknown', 'unknown', 'unknown', 'rollback'])
+    const found = further.statements.map(({transaction_outcome: fate}) => fate)
+    expect(found).toEqual(['unknown', 'unknown', 'unknown', 'rollback'])
     wire.client(ask.parse('', 'call p()'), ask.bind('', ''), ask.execute(''), ask.query('select 1/0'))
     wire.server(parsed, bound, answer.done('CALL'), answer.error('22012'), answer.ready())
     run(wire, 'begin', 'BEGIN', 'T')

@@ -44,7 +44,7 @@ export function record(audit: SessionAudit, text: string): void {
   const statement = ask(audit, {text})
   audit.flush()
   statement.complete('SELECT', 1)
-  statement.transaction = statement.number
+  statement.enter(statement.number)
   statement.end('commit')
   audit.statement(statement)
 }

@@ -341,11 +341,11 @@ describe('Spool', () => {
         audit.started({})
         for (let number = 0; number < 5; number += 1) record(audit, `select ${number}`)
         const statement = ask(audit, {text: 'begin; delete from products'})
-        statement.transaction = 6
+        statement.enter(6)
         audit.statement(statement)
         const commit = ask(audit, {text: 'commit'})
         audit.unrecorded = () => (isAnswered ? [] : [commit])
-        commit.transaction = 6
+        commit.enter(6)
         if (isAnswered) commit.end('commit')
         if (isAnswered) audit.statement(commit)
         audit.flush()
@@ -356,8 +356,10 @@ describe('Spool', () => {
       begin(doubtful, false)
       const audit = new SessionAudit(before, systemClock, sessionFacts({sid: idle}))
       audit.started({})
-      const statement = ask(audit, {text: 'begin; delete from products'})
-      statement.transaction = 1
+      const statement = ask(audit, {text: 'begin; commit; begin; delete from products'})
+      statement.enter(1)
+      statement.end('commit')
+      statement.enter(2)
       audit.statement(statement)
       audit.flush()
       for (let number = 0; number < 20; number += 1) before.append(`${JSON.stringify({number})}\n`)
@@ -368,7 +370,7 @@ describe('Spool', () => {
       expect(told).toEqual([
         [done, undefined, undefined],
         [doubtful, 6, 'in doubt'],
-        [idle, 1, 'rollback'],
+        [idle, 2, 'rollback'],
       ])
     },
   )
