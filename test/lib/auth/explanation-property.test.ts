@@ -230,4 +230,4 @@ it(`D12: explanation, live decision and rules say the same in ${cases} cases, an
   )
   // A property that never sees one of them proves nothing.
   expect(Math.min(counted.allowed, counted.denied, counted.hidden)).toBeGreaterThan(cases / 50)
-}, 300_000)
+}, 1_200_000)
