@@ -2,12 +2,27 @@ import {readdir, readFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals'
-import {systemClock} from '../../../src/lib/core/clock.js'
+import {systemClock, type Clock} from '../../../src/lib/core/clock.js'
 import {allow, home, region, trust} from '../sandbox/rig.js'
 import {connect, rds, startAwsRig, type AwsRig} from './aws-rig.js'
 import {greet, openSession, startup, until} from './rig.js'
 
+/** Counts half a second at most between two looks at it: for the agent, who comes together comes together, however long this process is held up meanwhile. */
+function runningClock(): Clock {
+  let [read, counted] = [systemClock.monotonic(), 0]
+  return {
+    ...systemClock,
+    monotonic: () => {
+      const now = systemClock.monotonic()
+      counted += Math.min(now - read, 500)
+      read = now
+      return counted
+    },
+  }
+}
+
 let rig: AwsRig
+const clock = runningClock()
 /** Where the agent's monotonic clock stands still, if it does. */
 let moment: number | undefined
 
@@ -84,7 +99,7 @@ beforeAll(async () => {
         `create role alice login; grant rds_iam to alice; create role bob login password 'pencil';
         create role app login password 'pencil'; create role clerk login password 'pencil'`,
       ],
-      agent: {clock: {...systemClock, monotonic: () => moment ?? systemClock.monotonic()}},
+      agent: {clock: {...clock, monotonic: () => moment ?? clock.monotonic()}},
     },
   )
 })
@@ -154,7 +169,10 @@ describe('many sign-ins at once', () => {
     })
     try {
       const sessions = await Promise.all(Array.from({length: burst}, () => openSession(rig.agents, credentials)))
-      expect(sessions.map(({opening}) => opening.at(-1)?.type)).toEqual(Array<string>(burst).fill('Z'))
+      const ends = sessions.map(({opening}) => opening.at(-1))
+      expect(ends.map((end) => (end?.type === 'Z' ? 'Z' : end?.payload.toString()))).toEqual(
+        Array<string>(burst).fill('Z'),
+      )
       for (const {socket} of sessions) socket.destroy()
     } finally {
       switches.signInsPerSecond = Infinity
@@ -170,7 +188,7 @@ it('a client that leaves while it waits for its turn signs in nowhere', async ()
   const others = Array.from({length: 10}, () => openSession(rig.agents, credentials))
   // The instance refuses everybody, and no turn comes while time stands still.
   switches.signInsPerSecond = 0
-  moment = systemClock.monotonic()
+  moment = clock.monotonic()
   try {
     const hasLeft = async (): Promise<boolean> => {
       const leaving = await rig.agents.dial(credentials)
