@@ -21,12 +21,10 @@ export interface CliOptions {
   readonly cwd?: string
 }
 
-/** The environment of a user who has nothing of ours set, no terminal colours, and programs that speak English. */
+/** The environment of a user who has nothing of ours set, and no terminal colours. */
 export function cleanEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const mine = Object.entries(process.env).filter(([name]) => !/^(POSTERN_|PG|NODE_|AWS_|JEST_)/.test(name))
-  const {LC_ALL, LC_CTYPE, LANG} = process.env
-  const english = {LC_ALL: '', LC_CTYPE: [LC_ALL, LC_CTYPE, LANG].find(Boolean), LC_MESSAGES: 'C'}
-  return {...Object.fromEntries(mine), ...english, POSTERN_CONFIG_FILE: '', ...extra}
+  return {...Object.fromEntries(mine), POSTERN_CONFIG_FILE: '', ...extra}
 }
 
 /** Runs the built command line to its end, in a process of its own: for how the program starts and what others see of it. */
