@@ -27,9 +27,8 @@ const nowhere = {POSTERN_HOME: '/nonexistent/postern'}
 
 describe('install aliases', () => {
   it('makes three launchers that anybody may run, and makes them again', async () => {
-    const {launchers} = JSON.parse(await cli(['install', 'aliases', '--dir', bin, '--format=json'])) as {
-      launchers: string[]
-    }
+    const {stdout} = await runShell(`umask 077; postern install aliases --dir "${bin}" --format=json`)
+    const {launchers} = JSON.parse(stdout) as {launchers: string[]}
     expect(launchers).toEqual(['tsh', 'tctl', 'teleport'].map((name) => join(bin, name)))
     expect((await readdir(bin)).sort()).toEqual(['tctl', 'teleport', 'tsh'])
     expect((await stat(join(bin, 'tsh'))).mode & 0o777).toBe(0o755)

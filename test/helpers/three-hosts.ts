@@ -53,7 +53,8 @@ export async function startThreeHosts({
   agentDiagnostics,
 }: HostsOptions = {}): Promise<ThreeHosts> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-hosts-'))
-  const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true})]
+  // A process of a service that was killed may write a moment longer.
+  const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true, maxRetries: 10})]
   const stop = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   }

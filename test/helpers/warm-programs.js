@@ -73,7 +73,8 @@ export default async function start() {
     server.close()
     // A command may have left a listener for the gentler ones.
     for (const program of programs) program.kill('SIGKILL')
-    await rm(directory, {recursive: true, force: true})
+    // What a service left running has as long to end.
+    await rm(directory, {recursive: true, force: true, maxRetries: 10})
   }
 }
 

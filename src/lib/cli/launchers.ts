@@ -1,5 +1,5 @@
 import {randomUUID} from 'node:crypto'
-import {lstat, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
+import {chmod, lstat, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
 import {join, resolve} from 'node:path'
 import {PosternError} from '../core/errors.js'
 import {quoted} from '../core/shell-word.js'
@@ -46,7 +46,9 @@ async function checkOurs(path: string): Promise<void> {
 async function replace(path: string, text: string): Promise<void> {
   const temporary = `${path}.${randomUUID()}`
   try {
-    await writeFile(temporary, text, {mode: launcherMode, flag: 'wx'})
+    await writeFile(temporary, text, {flag: 'wx'})
+    // Whatever the umask: they are for others too.
+    await chmod(temporary, launcherMode)
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, {force: true})

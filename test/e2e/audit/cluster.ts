@@ -47,7 +47,7 @@ export interface OneProcessCluster {
 
 export async function startOneProcessCluster(): Promise<OneProcessCluster> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-audit-'))
-  const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true})]
+  const cleanups: (() => Promise<unknown>)[] = [() => rm(directory, {recursive: true, force: true, maxRetries: 10})]
   const stop = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   }
