@@ -1,6 +1,7 @@
 import {LineCounter, parseAllDocuments, type Document} from 'yaml'
 import {PosternError} from '../core/errors.js'
 import {kinds, type Kind} from './kinds.js'
+import {isNestedDeeply} from './nesting.js'
 import {parseResource, type Resource} from './resource.js'
 
 /** Larger input is no resource file. */
@@ -14,6 +15,7 @@ export function parseDocuments(text: string): Resource[] {
   if (Buffer.byteLength(text) > maximumBytes) {
     throw new PosternError('INVALID', `The input is larger than ${maximumBytes} bytes.`)
   }
+  if (isNestedDeeply(text)) throw new PosternError('INVALID', 'The input is not valid YAML: it is nested too deeply.')
   const lines = new LineCounter()
   const documents: Document[] = [...parseAllDocuments(text, {lineCounter: lines, schema: 'core', uniqueKeys: true})]
   const found = documents.flatMap((document) => {
