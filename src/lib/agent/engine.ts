@@ -37,7 +37,7 @@ import type {Catalog, Served} from './catalog.js'
 import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import {Door, ignoreError} from './door.js'
-import type {Arrival} from './entrance.js'
+import {hasLeft, type Arrival} from './entrance.js'
 import {report, serveExamination} from './examiner.js'
 import {auditFailed, describeFailure, fatal, sqlStates} from './failure.js'
 import {explainHint, Refusals, tell, type Attempt} from './refusals.js'
@@ -304,10 +304,4 @@ function tagsUnknown({database}: Served): PosternError {
     `AWS does not tell the tags of "${database.metadata.name}", and a role of yours decides by labels that must not be missing.`,
     {hint: 'Try again in a moment; the log of the agent says why AWS does not answer.'},
   )
-}
-
-/** Nobody reads the socket before there is a session; only when it is read does its end show. */
-function hasLeft({socket}: Arrival): boolean {
-  socket.read(0)
-  return socket.destroyed || socket.readableEnded
 }

@@ -134,7 +134,7 @@ export class SessionServer {
       logger,
       onCancel: options.onForwardedCancel,
       sessions: () => this.#sessions.describe(),
-      opening: () => this.#sessions.opening,
+      opening: () => this.#sessions.awaited,
       onChange: () => {
         this.catalog.reconcile(this.#cache.databases.values())
         this.#sessions.recheck(this.#gate)

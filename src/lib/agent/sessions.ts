@@ -23,13 +23,18 @@ const mostDescribed = 10_000
 
 /** The sessions of this agent. */
 export class Sessions {
-  /** The ids of those that are about to begin. */
-  readonly opening = new Set<string>()
+  /** Those that are about to begin, by their ids: whether the client has left meanwhile. */
+  readonly opening = new Map<string, () => boolean>()
   readonly #live = new Set<RunningSession>()
   #onEmpty: (() => void)[] = []
 
   get count(): number {
     return this.#live.size
+  }
+
+  /** The ids of those that somebody waits for: one whose client has left takes nobody's place, however long its sign-in lasts. */
+  get awaited(): string[] {
+    return [...this.opening].flatMap(([sid, hasLeft]) => (hasLeft() ? [] : [sid]))
   }
 
   add(session: RunningSession): void {

@@ -4,6 +4,7 @@ import {messageOf} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
 import type {RecordingMode} from '../resources/session-recording-config.js'
 import type {Guest} from './admission.js'
+import {hasLeft} from './entrance.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import type {Gate} from './gate.js'
 import type {Attempt} from './refusals.js'
@@ -62,13 +63,16 @@ export class Standing {
 
   /** The same for all agents together; while the control plane does not answer, each process counts its own. */
   async #refuseElsewhere(
-    {sid, logger}: Attempt,
+    {sid, arrival, logger}: Attempt,
     {identity}: Guest,
     {maxConnections: most}: SessionOptions,
   ): Promise<ServerError | undefined> {
     const {admitSession, sessions} = this.#options
     if (most === undefined) return undefined
-    sessions.opening.add(sid)
+    const isGone = (): boolean => hasLeft(arrival)
+    // Its end shows only when it has been read before.
+    isGone()
+    sessions.opening.set(sid, isGone)
     try {
       const {admitted} = await admitSession({sid, user: identity.user, most})
       return admitted ? undefined : tooMany(most)

@@ -9,7 +9,18 @@ import type {ClusterAuthPreference} from '../../../src/lib/resources/cluster-aut
 import type {ClusterNetworkingConfig} from '../../../src/lib/resources/cluster-networking-config.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {Plane} from './plane.js'
-import {accessRole, openSession, refusal, sessionEvents, startPostgresFor, startRig, until, type Rig} from './rig.js'
+import {
+  accessRole,
+  greet,
+  openSession,
+  refusal,
+  sessionEvents,
+  startPostgresFor,
+  startRig,
+  startup,
+  until,
+  type Rig,
+} from './rig.js'
 import {ask} from './wire.js'
 
 const nothing: SessionOptions = {
@@ -255,6 +266,29 @@ describe('what a role limits', () => {
     expect(first.opening.at(-1)?.type).toBe('Z')
     plane.admits = true
     first.socket.destroy()
+  })
+
+  it('one whose client has left holds no place while it cannot begin yet', async () => {
+    allow({max_connections: 1}, {})
+    await until(() => rig.agent.sessions() === 0, 'nobody is there')
+    plane.admits = 'later'
+    const told = async (count: number): Promise<void> => {
+      await until(() => {
+        plane.ask()
+        return plane.opening?.length === count
+      }, `${count} are about to begin`)
+    }
+    const socket = await rig.dial(await rig.guest())
+    await greet(socket)
+    socket.write(startup())
+    await told(1)
+    socket.destroy()
+    await told(0)
+    const rejected = (): number => plane.events.filter(({code}) => code === 'T1006W').length
+    const before = rejected()
+    plane.admits = false
+    await until(() => rejected() > before, 'it is over')
+    plane.admits = true
   })
 
   it('many that come at once are no more than allowed', async () => {

@@ -1,6 +1,7 @@
 import {randomUUID, X509Certificate} from 'node:crypto'
+import {setTimeout as sleep} from 'node:timers/promises'
 import type {ApiClient} from '../../../src/lib/api/client.js'
-import type {ForwardCancelRequest, HeartbeatRequest} from '../../../src/lib/api/requests.js'
+import type {ForwardCancelRequest, HeartbeatRequest, ReportSessionsRequest} from '../../../src/lib/api/requests.js'
 import type {WatchEvent, WatchedItems, WatchedKind} from '../../../src/lib/api/watch-event.js'
 import {PosternError} from '../../../src/lib/core/errors.js'
 import {decodeIdentity} from '../../../src/lib/pki/identity.js'
@@ -31,7 +32,9 @@ export class Plane {
   /** Answers no more pings, but goes on sending lines. */
   muted = false
   /** Whether users may have one more session somewhere. */
-  admits: boolean | 'away' = true
+  admits: boolean | 'away' | 'later' = true
+  /** Sessions that are about to begin, as an agent told it last; `ask` has it tell. */
+  opening: readonly string[] | undefined
   /** Takes no events. */
   deaf = false
   /** Wants no events, for good. */
@@ -83,6 +86,11 @@ export class Plane {
     this.#send({type: 'cancel', user, pid, secret})
   }
 
+  /** Has the agents tell of their sessions. */
+  ask(): void {
+    this.#send({type: 'ask', ask: randomUUID()})
+  }
+
   /** Watch streams that are open. */
   get streams(): number {
     return this.#streams.size
@@ -126,10 +134,15 @@ export class Plane {
         this.events.push(...parseEvents(lines))
         return Promise.resolve()
       },
-      admitSession: () =>
-        this.admits === 'away'
-          ? Promise.reject(new PosternError('UNREACHABLE', 'The control plane is away.'))
-          : Promise.resolve({admitted: this.admits}),
+      admitSession: async () => {
+        while (this.admits === 'later') await sleep(20)
+        if (this.admits === 'away') throw new PosternError('UNREACHABLE', 'The control plane is away.')
+        return {admitted: this.admits}
+      },
+      reportSessions: (_watch: string, {opening}: ReportSessionsRequest) => {
+        this.opening = opening
+        return Promise.resolve()
+      },
       forwardCancel: (body: ForwardCancelRequest) => {
         this.forwardedCancels.push(body)
         return Promise.resolve()
