@@ -27,6 +27,8 @@ beforeAll(async () => {
     settings: {
       ...{logging_collector: 'on', log_destination: 'jsonlog', log_filename: 'all.log', log_file_mode: '0600'},
       ...{log_statement: 'all', log_parameter_max_length: -1, log_min_messages: 'error'},
+      // PostgreSQL 18.4 crashes of seed 50624, for one: it may not forget what it has told as committed.
+      synchronous_commit: 'on',
     },
   })
   await postgres.execute(`
@@ -116,8 +118,10 @@ function makeUp(seed: number, random: () => number): Buffer[] {
 /** Runs one session to its end. @returns its audit */
 async function run(name: string, seed: number): Promise<Event[]> {
   const random = randomFrom(seed)
-  const {socket, opening} = await openSession(rig, guest, {application_name: name})
-  expect(opening.at(-1)?.type).toBe('Z')
+  const begin = (): ReturnType<typeof openSession> => openSession(rig, guest, {application_name: name})
+  let {socket, opening} = await begin()
+  // It refuses everybody until it has recovered from a crash.
+  for (; opening.at(-1)?.type !== 'Z'; {socket, opening} = await begin()) await sleep(50)
   for (const part of makeUp(seed, random)) {
     const step = random() < 0.3 ? 7 : part.length
     for (let offset = 0; offset < part.length; offset += step) socket.write(part.subarray(offset, offset + step))
