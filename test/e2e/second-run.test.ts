@@ -36,7 +36,8 @@ interface Outcome {
 async function runTests(files: readonly string[]): Promise<Outcome> {
   for (const [index, text] of files.entries()) await writeFile(join(directory, `${index}.test.js`), text)
   return new Promise((resolve) => {
-    execFile(process.execPath, [script, '--ci'], {cwd: directory}, (error, stdout, stderr) => {
+    const env = {...process.env, FORCE_COLOR: '0'}
+    execFile(process.execPath, [script, '--ci'], {cwd: directory, env}, (error, stdout, stderr) => {
       resolve({code: Number(error?.code ?? 0), output: `${stdout}${stderr}`})
     })
   })

@@ -1,23 +1,28 @@
+import {randomUUID} from 'node:crypto'
 import {once} from 'node:events'
-import {connect, createServer, type Socket} from 'node:net'
+import {connect, createServer, type AddressInfo, type ListenOptions, type Socket} from 'node:net'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 
-/** Two ends of one TCP connection on loopback. */
+/** Two ends of one connection. */
 export interface SocketPair {
   readonly client: Socket
   readonly server: Socket
   readonly close: () => void
 }
 
-export async function openSocketPair(): Promise<SocketPair> {
+/** Not of TCP unless told: thousands of these would hold their ports for a minute each, and leave none to others. */
+export async function openSocketPair(
+  at: ListenOptions = {path: join(tmpdir(), `pair-${randomUUID()}`)},
+): Promise<SocketPair> {
   const listener = createServer()
-  listener.listen(0, '127.0.0.1')
+  listener.listen(at)
   await once(listener, 'listening')
-  const address = listener.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
   const accepted = once(listener, 'connection') as Promise<[Socket]>
-  const client = connect(address.port, '127.0.0.1')
+  const {host, path} = at
+  const client = connect(path === undefined ? {host, port: (listener.address() as AddressInfo).port} : {path})
   const [server] = await accepted
-  for (const socket of [client, server]) socket.setNoDelay(true).on('error', () => undefined)
+  for (const socket of [client, server]) socket.on('error', () => undefined)
   const close = (): void => {
     client.destroy()
     server.destroy()
