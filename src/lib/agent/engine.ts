@@ -5,6 +5,7 @@
  *     ══ TLS, certificate ═════════►│ own checks: leaf, EKU, expiry, lock
  *     ◄── greeting {ok | code} ─────│ (agent route; the direct route answers after the startup message)
  *     ── StartupMessage ───────────►│ checks again; user and database as routed, nothing special
+ *     ◄── "still opening" ──────────│ (agent route; when what follows takes more than a moment)
  *     │                             │ decides: access/ gives an Authorization, or the reason
  *     │                             │ ── TCP, TLS verify-full, sign-in ────────────►
  *     │                             │ ◄────────────────────────────── ReadyForQuery ──
@@ -36,7 +37,7 @@ import type {Cancels} from './cancels.js'
 import type {Catalog, Served} from './catalog.js'
 import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
-import {Door, ignoreError} from './door.js'
+import {Door, ignoreError, tellWhenSlow} from './door.js'
 import {hasLeft, type Arrival} from './entrance.js'
 import {report, serveExamination} from './examiner.js'
 import {auditFailed, describeFailure, fatal, sqlStates} from './failure.js'
@@ -140,7 +141,9 @@ export class Engine {
   /** From the handshake to a session that has begun; undefined when the connection was for something else, or refused. */
   async #admit(attempt: Attempt): Promise<OpenSession | undefined> {
     const visitor = await this.#door.receive(attempt)
-    return visitor && this.#openSession(attempt, visitor.guest, visitor.served, visitor.startup)
+    if (!visitor) return undefined
+    const settle = tellWhenSlow(attempt.arrival)
+    return this.#openSession(attempt, visitor.guest, visitor.served, visitor.startup).finally(settle)
   }
 
   /** From the startup message to a session that the database has let in; undefined when the client was refused. */

@@ -1,7 +1,7 @@
 /**
  * The way from this machine to the agents of a database:
  *
- *   spare ──────► used; abandoned when the agent does not answer on it within a second
+ *   spare ──────► used; abandoned when the agent says nothing on it within a second
  *   then  ──────► each agent in turn, without the proxy where the agent offers that (agent-ways.ts)
  *   then  ──────► once more with a fresh list
  *   afterwards ─► a new spare, TLS and greeting done, for the next client
@@ -24,9 +24,9 @@ const lastAgentMilliseconds = 10_000
 const maximumSpares = 2
 /** The client that was just served has the processor first: at once, the next handshake took three milliseconds from it. */
 const spareDelayMilliseconds = 20
-/** A spare whose agent answers no sooner is given up; the sign-in to a database seldom takes as long. */
+/** A spare on which nothing comes is given up; an agent that has to wait for its database says so sooner. */
 const sparePatienceMilliseconds = 1000
-/** After one was given up there are none for a while: perhaps the database is that slow, and each would cost a second. */
+/** After one was given up there are none for a while: perhaps this network forgets connections, and each would cost a second. */
 const distrustMilliseconds = 60_000
 
 export class AgentConnections {

@@ -7,6 +7,7 @@
  *     │ StartupMessage ─────► │ TLS through the proxy ───────────────► checks the certificate
  *     │                       │ ◄──────────────────────────── greeting │
  *     │                       │ StartupMessage ──────────────────────► decides, signs in
+ *     │                       │ ◄───────────── "still opening" ────────│ (when that takes a while)
  *     │                       │ ◄─ ErrorResponse 08001: next agent ────│
  *     │ ◄──────────────────── │ ◄────────────────── AuthenticationOk … │
  *     │ ◄════════════════════ bytes, both ways ══════════════════════► │
@@ -20,6 +21,7 @@ import type {Secret} from '../core/secret.js'
 import {backend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import {endSoon} from '../tunnel/farewell.js'
+import {stillOpening} from '../tunnel/greeting.js'
 import {splice} from '../tunnel/splice.js'
 import type {AgentConnections, UseConnection} from './agent-connections.js'
 import type {AgentConnection} from './agent-dialer.js'
@@ -117,19 +119,35 @@ function openSession(startup: Buffer): UseConnection<OpenedSession> {
     const begun = performance.now()
     connection.socket.write(startup)
     const limits = {bytes: errorBytes, ...(milliseconds === undefined ? {} : {milliseconds})}
-    const failure = await readUntil(connection.socket, limits, (bytes) => {
-      if (bytes[0] !== backend.errorResponse) return {answer: undefined, used: 0}
-      if (bytes.length < headerBytes) return undefined
-      const size = bytes.readUInt32BE(1) - 4
-      if (size < 0 || size > errorBytes - headerBytes) return {answer: undefined, used: 0}
-      if (bytes.length < headerBytes + size) return undefined
-      const error = decodeServerError({payload: bytes.subarray(headerBytes, headerBytes + size), size})
-      return {answer: error.code === cannotReachDatabase ? error : undefined, used: 0}
-    })
+    const slow = await readUntil(connection.socket, limits, readSign)
+    // An agent that is there ends its attempt itself, whether it gets in or not.
+    const failure = await readUntil(connection.socket, slow ? {bytes: errorBytes} : limits, readFailure)
     if (!failure) return {connection, signInMilliseconds: performance.now() - begun}
     const {message, detail, hint} = failure
     throw new PosternError('UNREACHABLE', message, {detail, hint})
   }
+}
+
+type Judged<T> = {readonly answer: T; readonly used: number} | undefined
+
+/** Whether the first bytes of the agent say that opening the session takes a while. */
+function readSign(bytes: Buffer): Judged<boolean> {
+  const {length} = stillOpening
+  if (bytes[0] !== stillOpening[0]) return {answer: false, used: 0}
+  if (bytes.length < length) return undefined
+  const said = bytes.subarray(0, length).equals(stillOpening)
+  return {answer: said, used: said ? length : 0}
+}
+
+/** Whether this agent cannot reach the database; whatever else it says is for the client. */
+function readFailure(bytes: Buffer): Judged<ServerError | undefined> {
+  if (bytes[0] !== backend.errorResponse) return {answer: undefined, used: 0}
+  if (bytes.length < headerBytes) return undefined
+  const size = bytes.readUInt32BE(1) - 4
+  if (size < 0 || size > errorBytes - headerBytes) return {answer: undefined, used: 0}
+  if (bytes.length < headerBytes + size) return undefined
+  const error = decodeServerError({payload: bytes.subarray(headerBytes, headerBytes + size), size})
+  return {answer: error.code === cannotReachDatabase ? error : undefined, used: 0}
 }
 
 /** PostgreSQL answers no cancel request, so there is nothing to wait for but the other end's close. */

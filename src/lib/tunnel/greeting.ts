@@ -16,6 +16,13 @@ export type Greeting =
   | {readonly ok: true}
   | {readonly ok: false; readonly code: RefusalCode; readonly message: string; readonly hint?: string}
 
+/**
+ * What the agent says, once and before any other word, when it has the startup message and opening the session takes a while.
+ * PostgreSQL has no message of this type ("Message Formats"). Who waits knows by it that the agent is there: without, a slow
+ * sign-in and a connection that died in reserve look alike.
+ */
+export const stillOpening = Buffer.from([0x2b, 0, 0, 0, 4])
+
 const maximumLine = 4096
 const maximumMessage = 1024
 

@@ -34,6 +34,7 @@ export interface Rig {
   readonly plane: Plane
   readonly proxy: Proxy
   readonly agent: Agent
+  readonly hostId: string
   readonly directory: string
   /** A database certificate for alice, with changes; the agent knows by then what the control plane has been told. */
   guest(changes?: Partial<UserIdentity>, leaf?: Partial<LeafRequest>): Promise<Credentials>
@@ -168,6 +169,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     plane,
     proxy,
     agent,
+    hostId,
     directory,
     guest: async (changes, leaf) => {
       await until(() => plane.heard(), 'the agent knows everything')
@@ -238,6 +240,8 @@ export class MessageReader {
       if (this.#buffer.length >= size) {
         const message = {type: String.fromCharCode(this.#buffer[0] ?? 0), payload: this.#buffer.subarray(5, size)}
         this.#buffer = this.#buffer.subarray(size)
+        // On a slow machine the agent says that it is still opening the session.
+        if (message.type === '+') continue
         return message
       }
       if (this.#ended) return undefined

@@ -4,6 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import type {TLSSocket} from 'node:tls'
 import {encodeErrorResponse} from '../../../src/lib/pgwire/server-error.js'
 import type {UpstreamSource} from '../../../src/lib/localproxy/upstream.js'
+import {stillOpening} from '../../../src/lib/tunnel/greeting.js'
 import {errorIn, holdTime, hostA, open, receive, setup, startup} from './rig.js'
 
 async function until(condition: () => boolean): Promise<void> {
@@ -86,6 +87,40 @@ describe('a connection in reserve', () => {
     await until(() => fake.sockets.length === 2)
     await settled()
     expect({connections: fake.connections, open: fake.sockets.length}).toEqual({connections: 3, open: 2})
+  })
+
+  it('is not given up when the agent says in time that it is still opening the session', async () => {
+    const {agent, source} = await setup()
+    let slow: TLSSocket | undefined
+    const fake = await agent(hostA, {ok: true}, (socket, first) => {
+      const answer = Buffer.concat([Buffer.from('R:'), first])
+      if (fake.sessions.length === 1) {
+        socket.write(answer)
+        return
+      }
+      slow = socket
+      socket.write(stillOpening)
+      // Longer than a spare that says nothing is waited for.
+      setTimeout(() => socket.write(answer), 1500)
+    })
+    const {dial} = await open({source: await source([{port: fake.port, hostId: hostA}]), keepSpares: true})
+    await session(dial)
+    await until(() => fake.connections === 2)
+    await session(dial)
+    expect({sessions: fake.sessions.length, closed: slow?.destroyed}).toEqual({sessions: 2, closed: false})
+  })
+
+  it('that is lost after the agent has said so is replaced', async () => {
+    const {agent, source} = await setup()
+    const fake = await agent(hostA, {ok: true}, (socket, first) => {
+      if (fake.sessions.length === 2) socket.end(stillOpening)
+      else socket.write(Buffer.concat([Buffer.from('R:'), first]))
+    })
+    const {dial} = await open({source: await source([{port: fake.port, hostId: hostA}]), keepSpares: true})
+    await session(dial)
+    await until(() => fake.connections === 2)
+    await session(dial)
+    expect(fake.sessions.length).toBe(3)
   })
 
   it('is forgotten when the agent closes it', async () => {
