@@ -1,5 +1,6 @@
 import {isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node} from 'yaml'
 import {PosternError} from '../core/errors.js'
+import {isNestedDeeply} from '../resources/nesting.js'
 
 /** Where a value stands in the file: keys and list positions from the top. */
 export type Path = readonly PropertyKey[]
@@ -24,9 +25,12 @@ export interface ConfigDocument {
 
 /**
  * Reads one YAML document.
- * @throws PosternError INVALID naming the line that is not YAML.
+ * @throws PosternError INVALID naming the line that is not YAML
  */
 export function readDocument(text: string, name: string): ConfigDocument {
+  if (isNestedDeeply(text)) {
+    throw new PosternError('INVALID', `${name}: this is not valid YAML: it is nested too deeply.`)
+  }
   const lines = new LineCounter()
   // With the failsafe schema every scalar stays the text it is: an account id keeps its leading zero, a label
   // `1.10` its last digit, and `no` is not yet anything but a word.

@@ -442,6 +442,14 @@ describe('a mistake is named with its key and line', () => {
     expect(refusal(text).message).toMatch(message)
   })
 
+  it.each([
+    ['brackets', '['],
+    ['lists', '- '],
+    ['maps', 'a: {'],
+  ])('refuses %s that are nested deeply, which take the parser down', (_, word) => {
+    expect(refusal(word.repeat(5000)).message).toBe('postern.yaml: this is not valid YAML: it is nested too deeply.')
+  })
+
   it('refuses aliases that expand to too much', () => {
     const layers = Array.from({length: 12}, (_, n) => `l${n + 1}: &l${n + 1} [${Array(9).fill(`*l${n}`).join(', ')}]`)
     expect(refusal(`version: v3\nl0: &l0 [x]\n${layers.join('\n')}`).message).toMatch(/aliases expand to too much/)
