@@ -1,7 +1,7 @@
 /** A control plane and a proxy on loopback, for trying things out. */
 import {once} from 'node:events'
 import {mkdir, writeFile} from 'node:fs/promises'
-import {createServer, type AddressInfo} from 'node:net'
+import {createServer, type AddressInfo, type Server} from 'node:net'
 import {join} from 'node:path'
 import {ApiClient} from '../api/client.js'
 import type {Auth} from '../auth/options.js'
@@ -79,9 +79,10 @@ interface Started {
 /** The proxy's address is written down before it listens, so ports are found first, and others when one is gone by then. */
 async function startOnPorts(start: (proxy: string, authPort: number) => Promise<Cluster>): Promise<Started> {
   for (let attempt = 1; ; attempt += 1) {
-    const proxy = `127.0.0.1:${await freePort()}`
+    const [proxyPort, authPort] = await freePorts()
+    const proxy = `127.0.0.1:${proxyPort}`
     try {
-      return {proxy, service: await start(proxy, await freePort())}
+      return {proxy, service: await start(proxy, authPort)}
     } catch (error) {
       if (attempt === portAttempts || !isPortTaken(error)) throw error
     }
@@ -91,14 +92,19 @@ async function startOnPorts(start: (proxy: string, authPort: number) => Promise<
 const isPortTaken = (error: unknown): boolean =>
   error instanceof PosternError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
 
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const {port} = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+/** Two ports that are free now. */
+async function freePorts(): Promise<[number, number]> {
+  // Both are held until both are known: else the second may be the first again.
+  const servers = [createServer(), createServer()] as const
+  const find = async (server: Server): Promise<number> => {
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    return (server.address() as AddressInfo).port
+  }
+  try {
+    return await Promise.all([find(servers[0]), find(servers[1])])
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  }
 }
 
 function configOf(clusterName: string, home: string, proxy: string, authPort: number): string {
