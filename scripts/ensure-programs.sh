@@ -33,7 +33,8 @@ look() {
 install() {
   # A list that cannot be fetched may not be needed.
   apt-get -qq -o Acquire::Retries=3 update || true
-  # shellcheck disable=SC2086 -- the names of packages
+  # Names of packages, split at the spaces.
+  # shellcheck disable=SC2086
   apt-get -qq -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install --no-install-recommends $packages
 }
 
