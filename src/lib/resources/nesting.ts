@@ -9,6 +9,7 @@ const deepest = 100
 export function isNestedDeeply(text: string): boolean {
   let brackets = 0
   for (const line of text.split('\n')) {
+    if (isEmpty(line)) continue
     if (levelsBefore(line) > deepest) return true
     for (const character of line) {
       if (character === '[' || character === '{') brackets += 1
@@ -20,6 +21,9 @@ export function isNestedDeeply(text: string): boolean {
   }
   return false
 }
+
+/** Blank, or a comment. */
+const isEmpty = (line: string): boolean => /^[ \t\r]*(?:#|$)/.test(line)
 
 /** Dashes and question marks before the content of a line, each a level, and its indentation, of which one space may be a level. */
 function levelsBefore(line: string): number {

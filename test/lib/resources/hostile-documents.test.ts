@@ -43,6 +43,12 @@ it('empty documents between others are passed over', () => {
   expect(parseDocuments(`---\n---\n# nothing\n---\n${user('alice')}---\n`)).toHaveLength(1)
 })
 
+it('comments and blank lines are no nesting, however wide they are', () => {
+  const indentation = ' '.repeat(200)
+  const notes = `${indentation}\n${indentation}# aside\n${'# see [1\n'.repeat(200)}`
+  expect(parseDocuments(`${notes}${user('alice')}${notes}`)).toHaveLength(1)
+})
+
 it.each(['yes', 'no', 'on', '2026-01-01', '~user'])('the word %s is a name, as in YAML 1.2', (word) => {
   expect(parseDocuments(user(word))[0]?.metadata.name).toBe(word)
 })
