@@ -29,7 +29,7 @@ export interface ConfigDocument {
  */
 export function readDocument(text: string, name: string): ConfigDocument {
   if (isNestedDeeply(text)) {
-    throw new PosternError('INVALID', `${name}: this is not valid YAML: it is nested too deeply.`)
+    throw new PosternError('INVALID', `${name} is nested too deeply.`)
   }
   const lines = new LineCounter()
   // With the failsafe schema every scalar stays the text it is: an account id keeps its leading zero, a label

@@ -15,7 +15,7 @@ export function parseDocuments(text: string): Resource[] {
   if (Buffer.byteLength(text) > maximumBytes) {
     throw new PosternError('INVALID', `The input is larger than ${maximumBytes} bytes.`)
   }
-  if (isNestedDeeply(text)) throw new PosternError('INVALID', 'The input is not valid YAML: it is nested too deeply.')
+  if (isNestedDeeply(text)) throw new PosternError('INVALID', 'The input is nested too deeply.')
   const lines = new LineCounter()
   const documents: Document[] = [...parseAllDocuments(text, {lineCounter: lines, schema: 'core', uniqueKeys: true})]
   const found = documents.flatMap((document) => {

@@ -10,6 +10,11 @@ describe('a hostile text', () => {
     ['of nested lists', '['.repeat(100_000), 'nested too deeply'],
     ['of nested maps', '{a: '.repeat(20_000), 'nested too deeply'],
     ['of nested dashes', '- '.repeat(100_000), 'nested too deeply'],
+    ['of lists that strings seem to close', '["]",'.repeat(2000), 'nested too deeply'],
+    ['of lists that comments seem to close', '[ # ]\n'.repeat(2000), 'nested too deeply'],
+    ['of keys without names', ': '.repeat(5000), 'nested too deeply'],
+    ['of maps for keys', '? a: '.repeat(3000), 'nested too deeply'],
+    ['of indented maps', Array.from({length: 300}, (_, n) => `${' '.repeat(n)}a:`).join('\n'), 'nested too deeply'],
     ['larger than any resource', `# ${'x'.repeat(4 * 1024 * 1024)}`, 'larger than'],
     ['that uses an alias', `a: &a 1\n${user('*a')}`, 'aliases'],
     ['that uses an alias of nothing', user('*nobody'), 'aliases'],
@@ -43,10 +48,13 @@ it('empty documents between others are passed over', () => {
   expect(parseDocuments(`---\n---\n# nothing\n---\n${user('alice')}---\n`)).toHaveLength(1)
 })
 
-it('comments and blank lines are no nesting, however wide they are', () => {
-  const indentation = ' '.repeat(200)
-  const notes = `${indentation}\n${indentation}# aside\n${'# see [1\n'.repeat(200)}`
-  expect(parseDocuments(`${notes}${user('alice')}${notes}`)).toHaveLength(1)
+it.each([
+  ['wide blank lines and comments', '', `${' '.repeat(200)}\n${' '.repeat(200)}# aside\n${'# see [1\n'.repeat(200)}`],
+  ['a wide text', `a\n${' '.repeat(200)}b`, ''],
+  ['brackets in strings', '['.repeat(500), ''],
+])('%s are no nesting', (_, description, notes) => {
+  const text = user('alice').replace('alice', `alice, description: "${description}"`)
+  expect(parseDocuments(`${notes}${text}${notes}`)).toHaveLength(1)
 })
 
 it.each(['yes', 'no', 'on', '2026-01-01', '~user'])('the word %s is a name, as in YAML 1.2', (word) => {
