@@ -1,8 +1,8 @@
 /** `npm test` gives what fails a second run: scripts/run-tests.js, with tests that fail as told. */
 import {execFile} from 'node:child_process'
-import {mkdtemp, rm, writeFile} from 'node:fs/promises'
+import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises'
 import {tmpdir} from 'node:os'
-import {join, resolve} from 'node:path'
+import {dirname, join, resolve} from 'node:path'
 import {afterEach, beforeEach, expect, it} from '@jest/globals'
 
 const script = resolve('scripts/run-tests.js')
@@ -33,11 +33,18 @@ interface Outcome {
   readonly output: string
 }
 
-async function runTests(files: readonly string[]): Promise<Outcome> {
-  for (const [index, text] of files.entries()) await writeFile(join(directory, `${index}.test.js`), text)
+async function runTests(
+  files: readonly string[] | Readonly<Record<string, string>>,
+  words: readonly string[] = [],
+): Promise<Outcome> {
+  for (const [name, text] of Object.entries(files)) {
+    const file = join(directory, `${name}.test.js`)
+    await mkdir(dirname(file), {recursive: true})
+    await writeFile(file, text)
+  }
   return new Promise((resolve) => {
-    const env = {...process.env, FORCE_COLOR: '0'}
-    execFile(process.execPath, [script, '--ci'], {cwd: directory, env}, (error, stdout, stderr) => {
+    const env = {...process.env, CI: 'true', FORCE_COLOR: '0'}
+    execFile(process.execPath, [script, ...words], {cwd: directory, env}, (error, stdout, stderr) => {
       resolve({code: Number(error?.code ?? 0), output: `${stdout}${stderr}`})
     })
   })
@@ -60,6 +67,25 @@ it('fails what fails twice, beside what does not too', async () => {
   expect(output).toContain('A second run of what failed')
   expect(output).not.toContain('FLAKY')
   expect(code).toBe(1)
+})
+
+it('fails what is left out the second time', async () => {
+  const skippedThen = failingOnce.replace(
+    'it(',
+    ";(require('node:fs').existsSync(__filename + '.mark') ? it.skip : it)(",
+  )
+  const {code, output} = await runTests([skippedThen])
+  expect(output).toContain('1 skipped')
+  expect(code).toBe(1)
+})
+
+it.each([
+  ['a fuzzed target', {'test/fuzz/streams': failingOnce}, []],
+  ['a process that was killed at some moment', {'test/lib/storage/durability': failingOnce}, []],
+  ['tests that were named', [failingOnce], ['0.test.js']],
+])('gives no second run to %s', async (_, files, words) => {
+  const {code, output} = await runTests(files, words)
+  expect({code, again: output.includes('second run')}).toEqual({code: 1, again: false})
 })
 
 it('fails at once where many fail', async () => {
