@@ -52,6 +52,9 @@ const nearlyLatin1: Readonly<Record<string, Readonly<Record<number, string>>>> =
   WIN1252: {...from(0x80, '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ')},
 }
 
+/** What newer versions of Node read otherwise, as the web does; the server follows RFC 2319. */
+const corrections: Readonly<Record<string, Readonly<Record<number, string>>>> = {KOI8U: {0xae: '╝', 0xbe: '╬'}}
+
 /** Those with several bytes for a character; of EUC_TW, JOHAB and the two of 2004 TextDecoder has none, or another set. */
 const multiByte: Readonly<Record<string, string>> = {
   BIG5: 'big5',
@@ -95,9 +98,9 @@ function decoderOf(name: string): DecodeText | undefined {
   const label = own(singleByte, name) ?? own(multiByte, name)
   const decode = label === undefined ? undefined : textDecoder(label)
   if (!decode) return undefined
-  return own(singleByte, name) === undefined
-    ? wholeTexts(decode)
-    : withTable(name, (byte) => decode(Buffer.from([byte])))
+  if (own(singleByte, name) === undefined) return wholeTexts(decode)
+  const corrected = own(corrections, name)
+  return withTable(name, (byte) => corrected?.[byte] ?? decode(Buffer.from([byte])))
 }
 
 function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
