@@ -142,8 +142,8 @@ export class Engine {
   async #admit(attempt: Attempt): Promise<OpenSession | undefined> {
     const visitor = await this.#door.receive(attempt)
     if (!visitor) return undefined
-    const settle = tellWhenSlow(attempt.arrival)
-    return this.#openSession(attempt, visitor.guest, visitor.served, visitor.startup).finally(settle)
+    const forget = tellWhenSlow(attempt.arrival)
+    return this.#openSession(attempt, visitor.guest, visitor.served, visitor.startup).finally(forget)
   }
 
   /** From the startup message to a session that the database has let in; undefined when the client was refused. */

@@ -69,10 +69,9 @@ export async function serveClient(client: Socket, options: ServeOptions): Promis
     }
     if (password) await demandPassword(client, password)
     const startedAt = performance.now()
-    const {connection, signInMilliseconds} = await agents.with(openSession(startup.bytes))
+    const {connection, signInMilliseconds} = await agents.with(whileThere(client, openSession(startup.bytes)))
     onSession?.({...connection, startedAt, signInMilliseconds})
-    if (client.destroyed) connection.socket.destroy()
-    else await splice(client, connection.socket)
+    await splice(client, connection.socket)
   } catch (error) {
     endSoon(client, encodeErrorResponse(describe(error)))
   }
@@ -108,6 +107,29 @@ async function readStartup(client: Socket): Promise<Startup> {
   }
 }
 
+/** Gives up a connection whose client leaves meanwhile: the agent sees that, and opens no session for nobody. */
+function whileThere<T>(client: Socket, use: UseConnection<T>): UseConnection<T> {
+  return async (...connection) => {
+    // Only when it is read does its end show.
+    const look = (): void => {
+      client.read(0)
+    }
+    let leave = ignore
+    const left = new Promise<never>((_, reject) => {
+      leave = () => {
+        reject(new PosternError('FAILED', 'The client has left.'))
+      }
+      if (client.destroyed || client.readableEnded) leave()
+    })
+    client.on('readable', look).on('end', leave).on('close', leave)
+    try {
+      return await Promise.race([left, use(...connection)])
+    } finally {
+      client.off('readable', look).off('end', leave).off('close', leave)
+    }
+  }
+}
+
 interface OpenedSession {
   readonly connection: AgentConnection
   readonly signInMilliseconds: number
@@ -119,7 +141,7 @@ function openSession(startup: Buffer): UseConnection<OpenedSession> {
     const begun = performance.now()
     connection.socket.write(startup)
     const limits = {bytes: errorBytes, ...(milliseconds === undefined ? {} : {milliseconds})}
-    const slow = await readUntil(connection.socket, limits, readSign)
+    const slow = await readUntil(connection.socket, limits, readStillOpening)
     // An agent that is there ends its attempt itself, whether it gets in or not.
     const failure = await readUntil(connection.socket, slow ? {bytes: errorBytes} : limits, readFailure)
     if (!failure) return {connection, signInMilliseconds: performance.now() - begun}
@@ -131,7 +153,7 @@ function openSession(startup: Buffer): UseConnection<OpenedSession> {
 type Judged<T> = {readonly answer: T; readonly used: number} | undefined
 
 /** Whether the first bytes of the agent say that opening the session takes a while. */
-function readSign(bytes: Buffer): Judged<boolean> {
+function readStillOpening(bytes: Buffer): Judged<boolean> {
   const {length} = stillOpening
   if (bytes[0] !== stillOpening[0]) return {answer: false, used: 0}
   if (bytes.length < length) return undefined

@@ -20,7 +20,7 @@ import {startProxy} from '../../../src/lib/proxy/proxy.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import type {Role} from '../../../src/lib/resources/role.js'
 import {agentServerName, databaseServerName, tunnelServerName} from '../../../src/lib/resources/route.js'
-import {greetingProtocol, readGreeting, type Greeting} from '../../../src/lib/tunnel/greeting.js'
+import {greetingProtocol, readGreeting, stillOpening, type Greeting} from '../../../src/lib/tunnel/greeting.js'
 import {proxyPatience} from '../../helpers/patience.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
 import {cluster, minute, Plane} from './plane.js'
@@ -213,6 +213,7 @@ export interface Message {
 /** Reads a server's messages from a socket, one at a time. */
 export class MessageReader {
   #buffer = Buffer.alloc(0)
+  #begun = false
   #ended = false
   #wake: () => void = () => undefined
 
@@ -240,8 +241,10 @@ export class MessageReader {
       if (this.#buffer.length >= size) {
         const message = {type: String.fromCharCode(this.#buffer[0] ?? 0), payload: this.#buffer.subarray(5, size)}
         this.#buffer = this.#buffer.subarray(size)
-        // On a slow machine the agent says that it is still opening the session.
-        if (message.type === '+') continue
+        // On a slow machine the agent says first that it is still opening the session.
+        const isFirst = !this.#begun
+        this.#begun = true
+        if (isFirst && message.type === '+' && size === stillOpening.length) continue
         return message
       }
       if (this.#ended) return undefined

@@ -1,9 +1,10 @@
 import {describe, expect, it, jest} from '@jest/globals'
 import {execFile, spawnSync} from 'node:child_process'
 import {mkdtemp, rm} from 'node:fs/promises'
-import {connect, createServer, Server, type AddressInfo, type ListenOptions} from 'node:net'
+import {connect, createServer, Server, type AddressInfo, type ListenOptions, type Socket} from 'node:net'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {Secret} from '../../../src/lib/core/secret.js'
 import {startLocalProxy} from '../../../src/lib/localproxy/local-proxy.js'
 import {encodeCancel, gssencRequest, sslRequest} from '../../../src/lib/pgwire/first-packet.js'
@@ -94,6 +95,23 @@ describe('a local client', () => {
     client.write(startup)
     expect(errorIn(await receive(client)).message).toBe('db:5432 refused the connection.')
     expect(fake.connections).toBe(2)
+  })
+
+  it.each([
+    ['closes', (client: Socket) => client.destroy()],
+    ['closes its half', (client: Socket) => client.end()],
+    ['resets the connection', (client: Socket) => client.resetAndDestroy()],
+  ])('that %s while the agent opens the session is told to the agent, and there is no second try', async (_, leave) => {
+    const {agent, source} = await setup()
+    let renewed = 0
+    const fake = await agent(hostA, {ok: true}, () => undefined)
+    const {dial} = await open({source: await source([{port: fake.port, hostId: hostA}], () => (renewed += 1))})
+    const client = dial()
+    client.write(startup)
+    while (fake.sessions.length === 0) await sleep(5)
+    leave(client)
+    while (fake.sockets.length > 0) await sleep(5)
+    expect({connections: fake.connections, renewed}).toEqual({connections: 1, renewed: 0})
   })
 
   it('gets any other error of the agent as it was sent', async () => {
