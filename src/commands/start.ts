@@ -6,8 +6,8 @@ import {askedToEnd} from '../lib/cli/terminal.js'
 
 export default class Start extends BaseCommand {
   static override summary = 'Run the services of this host.'
-  static override description = `Runs what the configuration file enables: the Auth Service, the Proxy Service, the Database Service, in one process or each
-alone on its host. On SIGTERM and SIGHUP no new sessions are taken; running ones get --drain to end, then they are ended with a sentence.`
+  static override description = `Runs what the configuration file enables: the Auth Service, the Proxy Service, the Database Service, the Discovery Service, in one
+process or each alone on its host. On SIGTERM, SIGHUP and Ctrl-C no new sessions are taken; running ones get --drain to end, then they are ended with a sentence.`
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> -c ./agent.yaml --token=/tmp/token',

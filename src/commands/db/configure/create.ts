@@ -36,7 +36,7 @@ Without --name, the name of the database is made from the first label of its add
     uri: Flags.string({description: 'address of the database', helpValue: 'HOST:PORT'}),
     labels: Flags.string({
       ...repeated,
-      description: 'labels of the database; KEY=[PERIOD:COMMAND] has its value from a command',
+      description: 'labels of the database; KEY=[PERIOD:COMMAND] is written down, and agents do not use it yet',
       helpValue: 'KEY=VALUE,',
     }),
     'ca-cert-file': Flags.string({
