@@ -45,8 +45,8 @@ export interface OpeningRequest {
   readonly parameters: ReadonlyMap<string, string>
   /** Minor version of the protocol that the client speaks. What stands in front of databases on AWS gets 3.0. */
   readonly minor: number
-  /** Whether the client has left, so that nothing needs to be opened. */
-  readonly isGone: () => boolean
+  /** The client has left, so that nothing needs to be opened. */
+  readonly departure: AbortSignal
 }
 
 export class DatabaseOpening {
@@ -69,11 +69,13 @@ export class DatabaseOpening {
   /** @throws PosternError naming the step that failed and what to do about it */
   async open(request: OpeningRequest): Promise<DatabaseSession> {
     const {certificates, aws, awsDatabases, rules, hostname} = this.#options
-    const {decision, guest, served, parameters, minor, isGone} = request
+    const {decision, guest, served, parameters, minor, departure} = request
     const database = await awsDatabases.admit(served)
-    if (database) return this.#openOnAws(request, {aws, database, guest, isGone})
+    if (database) {
+      return this.#openOnAws(request, {aws, database, guest, isGone: () => departure.aborted})
+    }
     const [method, target] = await Promise.all([certificateMethod(certificates, guest), resolveTarget(served, rules)])
-    return dialDatabase(Authorization.from(decision), {served, target, method, parameters, minor, hostname})
+    return dialDatabase(Authorization.from(decision), {served, target, method, parameters, minor, hostname, departure})
   }
 
   /** Looks at what AWS says about a sign-in; nothing to look at for a self-hosted database. Never rejects. */
@@ -90,13 +92,14 @@ export class DatabaseOpening {
   }
 
   async #openOnAws(request: OpeningRequest, signIn: AwsSignIn): Promise<DatabaseSession> {
-    const {decision, served, parameters, minor} = request
+    const {decision, served, parameters, minor, departure} = request
     const {awsDatabases, rules, hostname} = this.#options
     const target = await resolveTarget(served, rules)
     const dial = (method: SignInMethod): Promise<DatabaseSession> => {
       const serverName = awsDatabases.certificateName(signIn.database)
       const securityGroups = awsDatabases.securityGroups(signIn.database)
-      const dialled = {served, target, method: {...method, serverName}, parameters, minor, hostname, securityGroups}
+      const own = {...method, serverName}
+      const dialled = {served, target, method: own, parameters, minor, hostname, securityGroups, departure}
       return dialDatabase(Authorization.from(decision), dialled)
     }
     // The password comes after the wait, which may be longer than the rest of its life.

@@ -37,6 +37,8 @@ export interface DialRequest {
   /** Of the agent’s host. */
   readonly hostname: string
   readonly securityGroups?: readonly string[] | undefined
+  /** Nobody waits for the session any more. */
+  readonly departure?: AbortSignal | undefined
 }
 
 /** A database session that is ready for queries. */
@@ -77,17 +79,19 @@ export async function dialDatabase(authorization: Authorization, request: DialRe
 
 /** Connects and signs in; the server's refusal, if that is what comes. */
 async function openSession(
-  {target, method, parameters}: DialRequest,
+  {target, method, parameters, departure}: DialRequest,
   tls: ServerTls,
   minor: number,
 ): Promise<DatabaseSession | {readonly error: ServerError}> {
-  const raw = await connectTcp({host: target.host, port: target.dialPort, lookup: lookupOf(target)})
+  const raw = await connectTcp({host: target.host, port: target.dialPort, lookup: lookupOf(target)}, departure)
   // The host may have many addresses: a cancel must find the one that this session is at.
   const at = {host: raw.remoteAddress ?? target.host, port: target.dialPort}
-  const socket = await upgrade(raw, tls, method.credentials)
-  const {user, dbName: database, authenticator} = method
-  const request = {user, database, parameters, authenticator, allowCleartext: tls.verified, minor}
-  const signedIn = await signIn(socket, request, {timeout: timeouts.signIn})
+  const {socket, signedIn} = await whileAwaited(raw, departure, async () => {
+    const secured = await upgrade(raw, tls, method.credentials)
+    const {user, dbName: database, authenticator} = method
+    const request = {user, database, parameters, authenticator, allowCleartext: tls.verified, minor}
+    return {socket: secured, signedIn: await signIn(secured, request, {timeout: timeouts.signIn})}
+  })
   if (!signedIn.ok) return {error: signedIn.error}
   const {backendKey} = signedIn
   return {
@@ -121,9 +125,31 @@ async function cancelQuery(at: {host: string; port: number}, tls: ServerTls, key
   }
 }
 
-function connectTcp(at: TcpNetConnectOpts): Promise<Socket> {
+/** Goes through steps on a connection, which is closed when nobody waits for them any more: none of them goes on then. */
+async function whileAwaited<T>(
+  socket: Socket,
+  departure: AbortSignal | undefined,
+  steps: () => Promise<T>,
+): Promise<T> {
+  const giveUp = (): void => {
+    socket.destroy(new Error('nobody waits for it any more'))
+  }
+  departure?.addEventListener('abort', giveUp)
+  try {
+    return await steps()
+  } finally {
+    departure?.removeEventListener('abort', giveUp)
+  }
+}
+
+function connectTcp(at: TcpNetConnectOpts, departure?: AbortSignal): Promise<Socket> {
+  departure?.throwIfAborted()
+  const socket = connect(at)
+  return whileAwaited(socket, departure, () => connected(socket))
+}
+
+function connected(socket: Socket): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(at)
     const forget = afterRunning(timeouts.tcp, () => {
       socket.destroy(Object.assign(new Error('no answer'), {code: 'ETIMEDOUT'}))
     })

@@ -9,7 +9,7 @@
 import type {StartupMessage} from '../pgwire/first-packet.js'
 import type {BackendKey} from '../pgwire/server-messages.js'
 import {Anteroom} from '../tunnel/anteroom.js'
-import {encodeGreeting, stillOpening} from '../tunnel/greeting.js'
+import {encodeGreeting, openingPulse, stillOpening} from '../tunnel/greeting.js'
 import {endSoon} from '../tunnel/farewell.js'
 import type {Guest} from './admission.js'
 import type {Served} from './catalog.js'
@@ -34,8 +34,6 @@ export interface Visitor {
   readonly startup: StartupMessage
 }
 
-/** Well within the second that a local proxy gives an agent on a connection that it had in reserve. */
-const slowMilliseconds = 250
 /** How long a client may take for its startup message. */
 const patience = {
   /** A local proxy of ours keeps connections in reserve, a minute each. */
@@ -114,12 +112,16 @@ export class Door {
   }
 }
 
-/** Tells our own client end after a moment that the agent is there and at work. @returns to be called when it is done */
+/** Tells our own client end after a moment, and while it lasts, that the agent is at work. @returns to be called when it is done */
 export function tellWhenSlow({route, socket}: Arrival): () => void {
   if (route.kind === 'direct') return ignoreError
-  const timer = setTimeout(() => {
+  const tell = (): void => {
     if (socket.writable) socket.write(stillOpening)
-  }, slowMilliseconds)
+  }
+  let timer = setTimeout(() => {
+    tell()
+    timer = setInterval(tell, openingPulse.again)
+  }, openingPulse.first)
   return () => {
     clearTimeout(timer)
   }

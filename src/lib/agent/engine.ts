@@ -5,7 +5,7 @@
  *     ══ TLS, certificate ═════════►│ own checks: leaf, EKU, expiry, lock
  *     ◄── greeting {ok | code} ─────│ (agent route; the direct route answers after the startup message)
  *     ── StartupMessage ───────────►│ checks again; user and database as routed, nothing special
- *     ◄── "still opening" ──────────│ (agent route; when what follows takes more than a moment)
+ *     ◄── "still opening" ──────────│ (agent route; when what follows takes more than a moment, until it is done)
  *     │                             │ decides: access/ gives an Authorization, or the reason
  *     │                             │ ── TCP, TLS verify-full, sign-in ────────────►
  *     │                             │ ◄────────────────────────────── ReadyForQuery ──
@@ -32,13 +32,14 @@ import {longestName} from '../resources/database-user.js'
 import {classifyDatabase} from '../resources/endpoint.js'
 import {examineParameter} from '../resources/examination-report.js'
 import {failed} from '../resources/finding.js'
+import {onDeparture} from '../tunnel/departure.js'
 import type {Guest} from './admission.js'
 import type {Cancels} from './cancels.js'
 import type {Catalog, Served} from './catalog.js'
 import type {DatabaseOpening} from './database-opening.js'
 import type {DatabaseSession} from './dial.js'
 import {Door, ignoreError, tellWhenSlow} from './door.js'
-import {hasLeft, type Arrival} from './entrance.js'
+import type {Arrival} from './entrance.js'
 import {report, serveExamination} from './examiner.js'
 import {auditFailed, describeFailure, fatal, sqlStates} from './failure.js'
 import {explainHint, Refusals, tell, type Attempt} from './refusals.js'
@@ -161,6 +162,10 @@ export class Engine {
       this.#refusals.refuse(attempt, refused, guest, served)
       return undefined
     }
+    const departure = new AbortController()
+    const forget = onDeparture(attempt.arrival.socket, () => {
+      departure.abort()
+    })
     const isExamination = attempt.arrival.route.kind === 'agent' && startup.parameters.has(examineParameter)
     try {
       const decision = gate.judge(guest, served)
@@ -189,7 +194,7 @@ export class Engine {
         served,
         parameters: isExamination ? new Map<string, string>() : forwardedParameters(startup),
         minor: negotiateProtocol(startup).minor,
-        isGone: () => hasLeft(attempt.arrival),
+        departure: departure.signal,
       }
       if (isExamination) {
         await serveExamination(attempt, request, {
@@ -201,12 +206,20 @@ export class Engine {
         return undefined
       }
       const database = await opening.open(request)
+      if (departure.signal.aborted) {
+        database.socket.destroy()
+        throw clientLeft()
+      }
+      forget()
       return this.#startSession(attempt, guest, served, startup, database)
-    } catch (error) {
+    } catch (failure) {
+      const error = departure.signal.aborted ? clientLeft() : failure
       const {detail: cause, hints} = toPosternError(error)
       attempt.logger.warn('A session could not be opened.', {reason: messageOf(error), cause, fix: hints.join(' ')})
       this.#refusals.refuse(attempt, describeFailure(error), guest, served)
       return undefined
+    } finally {
+      forget()
     }
   }
 
@@ -299,6 +312,10 @@ export class Engine {
     const {self, spool, clock} = this.#options
     return new SessionAudit(spool, clock, sessionFacts(sid, self, arrival, guest, served, recording))
   }
+}
+
+function clientLeft(): PosternError {
+  return new PosternError('FAILED', 'The client left before the session began.')
 }
 
 function tagsUnknown({database}: Served): PosternError {

@@ -1,5 +1,4 @@
 /** TLS towards a database: which roots, which name, which checks (agent contract, chapter 5.5). */
-import {once} from 'node:events'
 import {isIP, type Socket} from 'node:net'
 import {
   connect,
@@ -105,7 +104,7 @@ export async function secure(
     secured.destroy(Object.assign(new Error('the TLS handshake took too long'), {code: 'ETIMEDOUT'}))
   })
   try {
-    await once(secured, 'secureConnect')
+    await handshake(secured)
     return secured
   } catch (error) {
     secured.destroy()
@@ -113,4 +112,18 @@ export async function secure(
   } finally {
     forget()
   }
+}
+
+function handshake(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Of a connection that is closed below it nothing else is heard.
+    const onClose = (): void => {
+      reject(new Error('the connection was closed'))
+    }
+    socket.once('error', reject).once('close', onClose)
+    socket.once('secureConnect', () => {
+      socket.off('error', reject).off('close', onClose)
+      resolve()
+    })
+  })
 }

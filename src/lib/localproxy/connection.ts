@@ -7,7 +7,7 @@
  *     │ StartupMessage ─────► │ TLS through the proxy ───────────────► checks the certificate
  *     │                       │ ◄──────────────────────────── greeting │
  *     │                       │ StartupMessage ──────────────────────► decides, signs in
- *     │                       │ ◄───────────── "still opening" ────────│ (when that takes a while)
+ *     │                       │ ◄───────────── "still opening" ────────│ (while that lasts)
  *     │                       │ ◄─ ErrorResponse 08001: next agent ────│
  *     │ ◄──────────────────── │ ◄────────────────── AuthenticationOk … │
  *     │ ◄════════════════════ bytes, both ways ══════════════════════► │
@@ -21,7 +21,8 @@ import type {Secret} from '../core/secret.js'
 import {backend} from '../pgwire/message-types.js'
 import {decodeServerError, encodeErrorResponse, type ServerError} from '../pgwire/server-error.js'
 import {endSoon} from '../tunnel/farewell.js'
-import {stillOpening} from '../tunnel/greeting.js'
+import {onDeparture} from '../tunnel/departure.js'
+import {openingPulse, stillOpening} from '../tunnel/greeting.js'
 import {splice} from '../tunnel/splice.js'
 import type {AgentConnections, UseConnection} from './agent-connections.js'
 import type {AgentConnection} from './agent-dialer.js'
@@ -110,22 +111,16 @@ async function readStartup(client: Socket): Promise<Startup> {
 /** Gives up a connection whose client leaves meanwhile: the agent sees that, and opens no session for nobody. */
 function whileThere<T>(client: Socket, use: UseConnection<T>): UseConnection<T> {
   return async (...connection) => {
-    // Only when it is read does its end show.
-    const look = (): void => {
-      client.read(0)
-    }
-    let leave = ignore
+    let forget = ignore
     const left = new Promise<never>((_, reject) => {
-      leave = () => {
+      forget = onDeparture(client, () => {
         reject(new PosternError('FAILED', 'The client has left.'))
-      }
-      if (client.destroyed || client.readableEnded) leave()
+      })
     })
-    client.on('readable', look).on('end', leave).on('close', leave)
     try {
       return await Promise.race([left, use(...connection)])
     } finally {
-      client.off('readable', look).off('end', leave).off('close', leave)
+      forget()
     }
   }
 }
@@ -137,13 +132,16 @@ interface OpenedSession {
 
 /** Sends the startup message; done once the agent has answered with something other than "not from here". */
 function openSession(startup: Buffer): UseConnection<OpenedSession> {
-  return async (connection, milliseconds) => {
+  return async (connection, patience = openingPulse.silence) => {
     const begun = performance.now()
-    connection.socket.write(startup)
-    const limits = {bytes: errorBytes, ...(milliseconds === undefined ? {} : {milliseconds})}
-    const slow = await readUntil(connection.socket, limits, readStillOpening)
-    // An agent that is there ends its attempt itself, whether it gets in or not.
-    const failure = await readUntil(connection.socket, slow ? {bytes: errorBytes} : limits, readFailure)
+    const {socket} = connection
+    socket.write(startup)
+    let milliseconds = patience
+    // An agent that is there ends its attempt itself, whether it gets in or not; one that hangs falls silent.
+    while (await readUntil(socket, {bytes: errorBytes, milliseconds}, readStillOpening)) {
+      milliseconds = openingPulse.silence
+    }
+    const failure = await readUntil(socket, {bytes: errorBytes, milliseconds}, readFailure)
     if (!failure) return {connection, signInMilliseconds: performance.now() - begun}
     const {message, detail, hint} = failure
     throw new PosternError('UNREACHABLE', message, {detail, hint})

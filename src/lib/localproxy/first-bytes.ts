@@ -9,13 +9,13 @@ import {afterRunning} from '../core/running-time.js'
  */
 export function readUntil<T>(
   stream: Duplex,
-  limits: {readonly bytes: number; readonly milliseconds?: number},
+  limits: {readonly bytes: number; readonly milliseconds: number},
   judge: (bytes: Buffer) => {readonly answer: T; readonly used: number} | undefined,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0)
     const release = (): void => {
-      forget?.()
+      forget()
       stream.off('readable', onReadable).off('error', onEnd).off('end', onEnd).off('close', onEnd)
     }
     const fail = (why: string): void => {
@@ -42,12 +42,9 @@ export function readUntil<T>(
         }
       }
     }
-    const forget =
-      limits.milliseconds === undefined
-        ? undefined
-        : afterRunning(limits.milliseconds, () => {
-            fail('was silent for too long')
-          })
+    const forget = afterRunning(limits.milliseconds, () => {
+      fail('was silent for too long')
+    })
     stream.on('readable', onReadable).on('error', onEnd).on('end', onEnd).on('close', onEnd)
     onReadable()
   })

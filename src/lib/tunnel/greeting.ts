@@ -17,11 +17,21 @@ export type Greeting =
   | {readonly ok: false; readonly code: RefusalCode; readonly message: string; readonly hint?: string}
 
 /**
- * What the agent says, once and before any other word, when it has the startup message and opening the session takes a while.
+ * What the agent says before any other word, when it has the startup message and opening the session takes a while, and again
+ * and again as long as that lasts.
  * PostgreSQL has no message of this type ("Message Formats"). Who waits knows by it that the agent is there: without, a slow
- * sign-in and a connection that died in reserve look alike.
+ * sign-in and a connection that died in reserve look alike, and so does an agent that hangs.
  */
 export const stillOpening = Buffer.from([0x2b, 0, 0, 0, 4])
+
+/** When the agent says it, in milliseconds. */
+export const openingPulse = {
+  /** Well within the second that a local proxy gives an agent on a connection that it had in reserve. */
+  first: 250,
+  again: 2000,
+  /** Who has heard nothing for so long gives the agent up. */
+  silence: 10_000,
+} as const
 
 const maximumLine = 4096
 const maximumMessage = 1024

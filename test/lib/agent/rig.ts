@@ -241,10 +241,9 @@ export class MessageReader {
       if (this.#buffer.length >= size) {
         const message = {type: String.fromCharCode(this.#buffer[0] ?? 0), payload: this.#buffer.subarray(5, size)}
         this.#buffer = this.#buffer.subarray(size)
-        // On a slow machine the agent says first that it is still opening the session.
-        const isFirst = !this.#begun
+        // On a slow machine the agent says first that it is still opening the session, perhaps more than once.
+        if (!this.#begun && message.type === '+' && size === stillOpening.length) continue
         this.#begun = true
-        if (isFirst && message.type === '+' && size === stillOpening.length) continue
         return message
       }
       if (this.#ended) return undefined

@@ -62,12 +62,16 @@ it.each(['agent', 'direct'] as const)('says so on the %s route to our own client
   const socket = route === 'agent' ? await rig.dial(credentials) : await rig.dialDirect(credentials)
   if (route === 'agent') expect(await greet(socket)).toEqual({ok: true})
   socket.write(startup({application_name: route}))
-  const chunks: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  await until(() => Buffer.concat(chunks).length > stillOpening.length, 'the session is open')
+  let told = 0
+  let start = Buffer.alloc(0)
+  socket.on('data', (chunk: Buffer) => {
+    start = Buffer.concat([start, chunk])
+    for (; start.subarray(0, stillOpening.length).equals(stillOpening); told += 1) {
+      start = start.subarray(stillOpening.length)
+    }
+  })
+  await until(() => start.length > 0, 'the session is open')
   socket.end(encodeMessage(frontend.terminate))
-  const start = Buffer.concat(chunks)
-  const [own, rest] = route === 'agent' ? [stillOpening, start.subarray(stillOpening.length)] : [Buffer.alloc(0), start]
-  expect(start.subarray(0, own.length)).toEqual(own)
-  expect(String.fromCharCode(rest[0] ?? 0)).toBe('R')
+  expect(told > 0).toBe(route === 'agent')
+  expect(String.fromCharCode(start[0] ?? 0)).toBe('R')
 })

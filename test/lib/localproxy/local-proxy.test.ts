@@ -11,7 +11,8 @@ import {encodeCancel, gssencRequest, sslRequest} from '../../../src/lib/pgwire/f
 import {encodeMessage} from '../../../src/lib/pgwire/message.js'
 import {frontend} from '../../../src/lib/pgwire/message-types.js'
 import {encodeErrorResponse} from '../../../src/lib/pgwire/server-error.js'
-import {cleanups, errorIn, hostA, hostB, open, receive, setup, startup} from './rig.js'
+import {stillOpening} from '../../../src/lib/tunnel/greeting.js'
+import {cleanups, errorIn, holdTime, hostA, hostB, open, receive, setup, startup} from './rig.js'
 
 describe('a local client', () => {
   it('is told N to SSLRequest and GSSENCRequest, and then carried to the agent', async () => {
@@ -112,6 +113,35 @@ describe('a local client', () => {
     leave(client)
     while (fake.sockets.length > 0) await sleep(5)
     expect({connections: fake.connections, renewed}).toEqual({connections: 1, renewed: 0})
+  })
+
+  it('is tried again when an agent falls silent while it opens the session', async () => {
+    const {agent, source} = await setup()
+    holdTime()
+    const fake = await agent(hostA, {ok: true}, (socket, first) => {
+      if (fake.sessions.length === 1) socket.write(stillOpening)
+      else socket.write(first)
+    })
+    const {dial} = await open({source: await source([{port: fake.port, hostId: hostA}])})
+    const client = dial()
+    client.write(startup)
+    while (fake.sessions.length < 2) {
+      jest.advanceTimersByTime(1000)
+      await sleep(5)
+    }
+    expect(await receive(client, startup.length)).toEqual(startup)
+    expect(fake.sockets).toHaveLength(1)
+  })
+
+  it('hears nothing of an agent that says again and again that it is still opening the session', async () => {
+    const {agent, source} = await setup()
+    const fake = await agent(hostA, {ok: true}, (socket, first) => {
+      socket.write(Buffer.concat([stillOpening, stillOpening, stillOpening, first]))
+    })
+    const {dial} = await open({source: await source([{port: fake.port, hostId: hostA}])})
+    const client = dial()
+    client.write(startup)
+    expect(await receive(client, startup.length)).toEqual(startup)
   })
 
   it('gets any other error of the agent as it was sent', async () => {
