@@ -44,7 +44,10 @@ const verboseColumns: readonly Column[] = [
 ]
 
 /** The table of `db ls`: what the guides show, what is in use, and with -v the rest. */
-export function renderDatabases(databases: readonly VisibleDatabase[], options: ListingOptions): Promise<string> {
+export async function renderDatabases(
+  databases: readonly VisibleDatabase[],
+  options: ListingOptions,
+): Promise<string> {
   const columns = [
     nameColumn,
     descriptionColumn,
@@ -59,7 +62,7 @@ export function renderDatabases(databases: readonly VisibleDatabase[], options: 
   })
   const {width, verbose} = options
   if (verbose || width === undefined) return renderTable(head, rows)
-  return renderTable(head, fitColumn(rows, {head, width, column: columns.indexOf(labelsColumn)}))
+  return renderTable(head, await fitColumn(rows, {head, width, column: columns.indexOf(labelsColumn)}))
 }
 
 /** `[*]`, `[* alice], except: [postgres]`, `(none)` */

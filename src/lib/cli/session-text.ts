@@ -39,7 +39,7 @@ export const sessionsData = ({sessions}: SessionsResponse): SessionData[] =>
   }))
 
 /** Sessions as a table, the oldest first. @param width of the terminal; undefined cuts and leaves out nothing */
-export function renderSessions(sessions: readonly SessionData[], width?: number): Promise<string> {
+export async function renderSessions(sessions: readonly SessionData[], width?: number): Promise<string> {
   const rows = [...sessions]
     .sort((one, other) => (one.started < other.started ? -1 : 1))
     .map((session) => [
@@ -55,11 +55,11 @@ export function renderSessions(sessions: readonly SessionData[], width?: number)
       (session.statement ?? '').replace(/\s+/g, ' ').trim(),
     ])
   if (width === undefined) return renderTable(head, rows)
-  const fitting = dropColumns({head, rows}, {cut: statement, missable, width})
+  const fitting = await dropColumns({head, rows}, {cut: statement, missable, width})
   const column = fitting.head.indexOf(statement)
   return renderTable(
     fitting.head,
-    column < 0 ? fitting.rows : fitColumn(fitting.rows, {column, width, head: fitting.head}),
+    column < 0 ? fitting.rows : await fitColumn(fitting.rows, {column, width, head: fitting.head}),
   )
 }
 

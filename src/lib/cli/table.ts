@@ -49,12 +49,17 @@ interface Sheet {
   readonly rows: readonly (readonly string[])[]
 }
 
+/** The columns of a terminal that a text takes: a wide character has two. */
+type Measure = (text: string) => number
+
+async function loadMeasure(): Promise<Measure> {
+  return (await import('string-width')).default
+}
+
 /** What a terminal leaves for one column. */
-function roomFor(column: number, width: number, {head, rows}: Sheet): number {
+function roomFor(column: number, width: number, {head, rows}: Sheet, measure: Measure): number {
   const others = head.map((title, index) =>
-    index === column
-      ? 0
-      : Math.max(...[title, ...rows.map((row) => printable(row[index] ?? ''))].map(({length}) => length)),
+    index === column ? 0 : Math.max(measure(title), ...rows.map((row) => measure(printable(row[index] ?? '')))),
   )
   return width - others.reduce((sum, other) => sum + other + 1, 0)
 }
@@ -63,14 +68,15 @@ function roomFor(column: number, width: number, {head, rows}: Sheet): number {
  * A table without columns for which a terminal has no room, so that enough is left for the one that is to be cut.
  * @param missable titles of those that may go, the first of them first
  */
-export function dropColumns(
+export async function dropColumns(
   {head, rows}: Sheet,
   {cut, missable, width}: {readonly cut: string; readonly missable: readonly string[]; readonly width: number},
-): Sheet {
+): Promise<Sheet> {
   const [title, ...others] = missable
   // Behind the last column there is no space.
   const least = head.includes(cut) ? narrowest : -1
-  if (title === undefined || roomFor(head.indexOf(cut), width, {head, rows}) >= least) return {head, rows}
+  const measure = await loadMeasure()
+  if (title === undefined || roomFor(head.indexOf(cut), width, {head, rows}, measure) >= least) return {head, rows}
   const place = head.indexOf(title)
   const without = (cells: readonly string[]): string[] => cells.filter((_, index) => index !== place)
   return dropColumns({head: without(head), rows: rows.map(without)}, {cut, missable: others, width})
@@ -81,14 +87,31 @@ const ellipsis = '...'
 const narrowest = 12
 
 /** Rows whose one column is cut so that a table of them fits into a width. */
-export function fitColumn(
+export async function fitColumn(
   rows: readonly (readonly string[])[],
   {column, width, head}: {readonly column: number; readonly width: number; readonly head: readonly string[]},
-): string[][] {
-  const room = Math.max(roomFor(column, width, {head, rows}), narrowest)
+): Promise<string[][]> {
+  const measure = await loadMeasure()
+  const room = Math.max(roomFor(column, width, {head, rows}, measure), narrowest)
   return rows.map((row) =>
-    row.map((cell, index) =>
-      index === column && cell.length > room ? `${cell.slice(0, room - ellipsis.length)}${ellipsis}` : cell,
-    ),
+    row.map((cell, index) => {
+      // As it will be shown: an escape is longer than what it stands for.
+      const shown = index === column ? printable(cell) : cell
+      return index === column && measure(shown) > room
+        ? `${beginning(shown, room - ellipsis.length, measure)}${ellipsis}`
+        : cell
+    }),
   )
+}
+
+/** As much of a text as so many columns hold, without half of a character. */
+function beginning(text: string, columns: number, measure: Measure): string {
+  let end = 0
+  let left = columns
+  for (const {segment, index} of new Intl.Segmenter().segment(text)) {
+    left -= measure(segment)
+    if (left < 0) break
+    end = index + segment.length
+  }
+  return text.slice(0, end)
 }

@@ -73,14 +73,25 @@ describe('a column that is fitted', () => {
   const rows = [['orders', 'env=dev,team=shop,region=us-west-1', 'postern db connect orders']]
 
   it('is cut where the terminal ends', async () => {
-    const text = await renderTable(head, fitColumn(rows, {head, column: 1, width: 60}))
+    const text = await renderTable(head, await fitColumn(rows, {head, column: 1, width: 60}))
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(60)
     expect(text).toContain('env=dev,team=shop,regio...')
     expect(text).toContain('postern db connect orders')
   })
 
-  it('stays whole where there is room, and readable where there is none', () => {
-    expect(fitColumn(rows, {head, column: 1, width: 200})).toEqual(rows)
-    expect(fitColumn(rows, {head, column: 1, width: 10})[0]?.[1]).toBe('env=dev,t...')
+  it('stays whole where there is room, and readable where there is none', async () => {
+    expect(await fitColumn(rows, {head, column: 1, width: 200})).toEqual(rows)
+    expect((await fitColumn(rows, {head, column: 1, width: 10}))[0]?.[1]).toBe('env=dev,t...')
+  })
+
+  it.each([
+    // Two columns each: 10 of them would end in the middle of one.
+    ['顧客顧客顧客顧客顧客', '顧客顧客...'],
+    ['😀😀😀😀😀😀😀😀😀😀', '😀😀😀😀...'],
+    // Shown as \\u{1b}, which is five columns longer.
+    ['\u001b[31mselect 1', String.raw`\u{1b}[31...`],
+  ])('is measured as a terminal shows it: %j', async (cell, shown) => {
+    const wide = await fitColumn([['a', cell, 'b']], {head: ['A', 'B', 'C'], column: 1, width: 16})
+    expect(wide[0]?.[1]).toBe(shown)
   })
 })
