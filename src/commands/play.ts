@@ -72,8 +72,10 @@ Your own sessions are yours to play; those of others need a role that allows you
 
   async #inTime(events: AsyncIterable<AuditEvent>, speed: Speed, skipIdle: boolean): Promise<void> {
     const player = new Player({speed, skipIdle, clock: this.surroundings.clock})
-    if (process.stdin.isTTY) this.say(keysHelp)
-    const stopListening = listenToKeys(process.stdin, (text) => {
+    // Behind a pipe the keys are those of whoever reads it, and a job in the background must not touch the terminal.
+    const keys = process.stdin.isTTY && process.stdout.isTTY ? process.stdin : undefined
+    if (keys) this.say(keysHelp)
+    const stopListening = listenToKeys(keys, (text) => {
       player.press(text)
     })
     try {

@@ -80,6 +80,16 @@ describe('the command line', () => {
     expect({code, stderr}).toEqual({code: 0, stderr: ''})
   })
 
+  it('fails when its output cannot be written, and says so; without a place to say it goes on', async () => {
+    const full = await runShell('postern completion bash > /dev/full')
+    expect(full).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'ERROR: The output cannot be written: ENOSPC: no space left on device, write.\n',
+    })
+    expect((await runShell('postern db ls 2> /dev/full', nowhere)).code).toBe(3)
+  })
+
   it('shows no colours where there is no terminal', async () => {
     const {stderr} = await runProcess(['nonsense'], {environment: {FORCE_COLOR: '1', TERM: 'xterm-256color'}})
     expect(stderr).not.toContain('\u001b[')

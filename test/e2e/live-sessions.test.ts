@@ -3,7 +3,7 @@ import {readdir, readFile, writeFile} from 'node:fs/promises'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, beforeAll, expect, it} from '@jest/globals'
-import {cli, runCli} from '../helpers/cli.js'
+import {cli, runCli, runShell} from '../helpers/cli.js'
 import {addPerson, guideRole, startThreeHosts, type ThreeHosts} from '../helpers/three-hosts.js'
 
 /** What administrators see and do while sessions live, and what they can prove afterwards. Proxy and agent have two workers each. */
@@ -158,6 +158,12 @@ it('sessions watch shows a session as it goes on, and everything of it; play tel
     return code === 0 || undefined
   }, 'alice ends her session')
   await over
+  // The list ends with whoever reads it.
+  const words = ['sessions', 'watch', ...hosts.admin].map((word) => `'${word}'`).join(' ')
+  expect(await runShell(`set -o pipefail; postern ${words} | head -1`)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^ID +User /),
+  })
   const {code, stdout} = await watching
   expect(code).toBe(0)
   expect(stdout).toContain('postgres=> select 42\r\nSUCCESS\r\n(1 row affected)\r\n')

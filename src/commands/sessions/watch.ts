@@ -2,6 +2,7 @@ import {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {setTimeout as sleep} from 'node:timers/promises'
 import * as Args from '@oclif/core/args'
+import type {ApiClient} from '../../lib/api/client.js'
 import {readRecording} from '../../lib/audit/recording.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection, type AdminChoice} from '../../lib/cli/connection.js'
@@ -53,15 +54,20 @@ export default class SessionsWatch extends BaseCommand {
   async #list(format: Format, choice: AdminChoice): Promise<void> {
     const connection = await openAdminConnection(choice, this.surroundings)
     await connection.ask(async (client) => {
-      for (;;) {
-        const answer = await client.liveSessions()
-        const sessions = sessionsData(answer)
-        const text = await formatData(format, sessions, () => renderSessions(sessions, process.stdout.columns))
-        this.print(process.stdout.isTTY && format === 'text' ? clear + text : text)
-        const silent = silentAgents(answer)
-        if (silent !== undefined) this.say(silent)
-        await sleep(refreshMilliseconds)
-      }
+      // Written as a stream it ends with whoever reads it.
+      await pipeline(Readable.from(this.#lists(client, format), {highWaterMark: 1}), process.stdout, {end: false})
     })
+  }
+
+  async *#lists(client: Pick<ApiClient, 'liveSessions'>, format: Format): AsyncGenerator<string> {
+    for (;;) {
+      const answer = await client.liveSessions()
+      const sessions = sessionsData(answer)
+      const text = await formatData(format, sessions, () => renderSessions(sessions, process.stdout.columns))
+      yield `${process.stdout.isTTY && format === 'text' ? clear : ''}${text}\n`
+      const silent = silentAgents(answer)
+      if (silent !== undefined) this.say(silent)
+      await sleep(refreshMilliseconds)
+    }
   }
 }

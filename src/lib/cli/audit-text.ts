@@ -9,24 +9,37 @@ export type AuditEvent = Readonly<Record<string, unknown>>
  * @throws PosternError USAGE
  */
 export function parseMoment(text: string, now: number): string {
-  if (/^\d{4}-\d{2}-\d{2}(T.+)?$/.test(text)) {
-    const moment = Date.parse(text)
-    if (!Number.isNaN(moment)) return new Date(moment).toISOString()
-  }
+  const [, day, time] = /^(\d{4}-\d{2}-\d{2})(T.+)?$/.exec(text) ?? []
   try {
-    return new Date(now - parseDuration(text)).toISOString()
+    if (day === undefined) return new Date(Math.max(0, now - parseDuration(text))).toISOString()
+    startOfDay(day)
+    // Without a zone it would be this machine's, where days are those of UTC.
+    if (time === undefined || /(Z|[+-]\d{2}:?\d{2})$/.test(time)) return new Date(text).toISOString()
   } catch (error) {
-    throw new PosternError('USAGE', `"${text}" is not a moment.`, {
-      cause: error,
-      hint: 'Write 2026-11-20T10:00:00Z, 2026-11-20, or 2h for two hours ago.',
-    })
+    throw notMoment(text, error)
   }
+  throw notMoment(text)
+}
+
+function notMoment(text: string, cause?: unknown): PosternError {
+  return new PosternError('USAGE', `"${text}" is not a moment.`, {
+    cause,
+    hint: 'Write 2026-11-20T10:00:00Z (or with another zone, as +01:00), 2026-11-20, or 2h for two hours ago.',
+  })
+}
+
+/** A day in UTC that there is, in milliseconds since 1970. @throws PosternError USAGE */
+export function startOfDay(text: string): number {
+  const start = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : Number.NaN
+  // Date.parse takes the 30th of February for the 2nd of March.
+  if (!Number.isNaN(start) && new Date(start).toISOString().startsWith(text)) return start
+  throw new PosternError('USAGE', `"${text}" is not a day.`, {hint: 'Write 2026-11-20.'})
 }
 
 const head = ['Time', 'Event', 'User', 'Code', 'Details'] as const
 
 /** Events as a table, in the order given. @param width of the terminal; undefined cuts nothing */
-export function renderEvents(events: readonly AuditEvent[], width?: number): Promise<string> {
+export async function renderEvents(events: readonly AuditEvent[], width?: number): Promise<string> {
   const rows = events.map((event) => [
     textOf(event.time),
     textOf(event.event),
@@ -34,7 +47,8 @@ export function renderEvents(events: readonly AuditEvent[], width?: number): Pro
     textOf(event.code),
     describe(event),
   ])
-  return renderTable(head, width === undefined ? rows : fitColumn(rows, {column: head.indexOf('Details'), width, head}))
+  if (width === undefined) return renderTable(head, rows)
+  return renderTable(head, await fitColumn(rows, {column: head.indexOf('Details'), width, head}))
 }
 
 /** What says most about an event of any type, in this order. */
@@ -72,7 +86,8 @@ function describe(event: AuditEvent): string {
 /** On one line: SQL often has several. */
 function shorten(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim()
-  return line.length > longestDetail ? `${line.slice(0, longestDetail)}...` : line
+  const characters = line.length > longestDetail ? Array.from(line) : []
+  return characters.length > longestDetail ? `${characters.slice(0, longestDetail).join('')}...` : line
 }
 
 function textOf(value: unknown): string {

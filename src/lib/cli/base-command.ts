@@ -7,6 +7,7 @@ import {printableLines} from '../core/printable.js'
 import {readEnvironment, type Surroundings} from './environment.js'
 import {describeFailure, wantsJson} from './failure.js'
 import type {Format} from './flags.js'
+import {noticeLostOutput} from './lost-output.js'
 import {formatData, type Printable} from './output.js'
 import {useColour} from './terminal.js'
 
@@ -39,6 +40,8 @@ export abstract class BaseCommand extends Command {
 
   override async init(): Promise<void> {
     await super.init()
+    // oclif listens too, from when it is loaded, and throws.
+    noticeLostOutput({json: wantsJson(this.argv)})
     const {takesProgramWords} = this.constructor as typeof BaseCommand
     if (this.programWords.length > 0 && !takesProgramWords) {
       throw new PosternError('USAGE', 'This command takes nothing after "--".')

@@ -44,10 +44,7 @@ const verboseColumns: readonly Column[] = [
 ]
 
 /** The table of `db ls`: what the guides show, what is in use, and with -v the rest. */
-export async function renderDatabases(
-  databases: readonly VisibleDatabase[],
-  options: ListingOptions,
-): Promise<string> {
+export async function renderDatabases(databases: readonly VisibleDatabase[], options: ListingOptions): Promise<string> {
   const columns = [
     nameColumn,
     descriptionColumn,

@@ -24,6 +24,7 @@ interface FailureOptions {
 export function describeFailure(thrown: unknown, {json, colour, commands}: FailureOptions): Failure {
   const shell = thrown as {code?: unknown; name?: unknown; oclif?: {exit?: unknown}; message?: unknown}
   if (shell.code === 'EEXIT') return {exitCode: Number(shell.oclif?.exit ?? 0)}
+  if (lostOutputs.has(shell)) return {exitCode: outputLost}
   // The reader of our output has gone: there is nobody to tell.
   if (shell.code === 'EPIPE') return {exitCode: 0}
   if (shell.name === 'ExitPromptError') return {exitCode: interruptedExit}
@@ -32,6 +33,17 @@ export function describeFailure(thrown: unknown, {json, colour, commands}: Failu
   )
   const exitCode = error.exitCode
   return {exitCode, text: json ? renderJson(error) : renderText(error, colour)}
+}
+
+/** What was told already, for commands that notice it later. */
+const lostOutputs = new WeakSet()
+const outputLost = 1
+
+/** As describeFailure, when the output cannot be written: told at once, as not every command notices. */
+export function describeLostOutput(error: Error, options: FailureOptions): Failure {
+  lostOutputs.add(error)
+  const message = `The output cannot be written: ${error.message}.`
+  return describeFailure(new PosternError('FAILED', message, {cause: error}), options)
 }
 
 /** Commands in sentences, as the user has to type them. */

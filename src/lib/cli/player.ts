@@ -7,6 +7,8 @@ export type Speed = (typeof speeds)[number]
 
 /** With `--skip-idle-time` no pause is longer. */
 const longestIdleMilliseconds = 500
+/** Longer ones a timer of Node's does not keep. */
+const longestTimerMilliseconds = 2 ** 31 - 1
 const slowest = 0.25
 const fastest = 16
 
@@ -38,6 +40,13 @@ const keys: ReadonlyMap<string, (player: Player) => void> = new Map([
   ],
   [
     '\u001b[C',
+    (player) => {
+      player.step()
+    },
+  ],
+  // The same of a terminal in its application mode.
+  [
+    '\u001bOC',
     (player) => {
       player.step()
     },
@@ -160,7 +169,8 @@ export class Player {
         continue
       }
       const speed = this.#speed
-      await this.#changed(Math.max(0, left / speed - (clock.monotonic() - from)))
+      const rest = Math.max(0, left / speed - (clock.monotonic() - from))
+      await this.#changed(Math.min(rest, longestTimerMilliseconds))
       const now = clock.monotonic()
       left -= (now - from) * speed
       from = now

@@ -1,6 +1,7 @@
-import {PosternError} from '../core/errors.js'
-import type {AuditEvent} from './audit-text.js'
+import {startOfDay, type AuditEvent} from './audit-text.js'
 import {renderTable} from './table.js'
+
+const dayMilliseconds = 86_400_000
 
 /** Sessions by the events with which they ended. */
 export function renderRecordings(ends: readonly AuditEvent[]): Promise<string> {
@@ -19,8 +20,6 @@ export function keptSince(ends: readonly AuditEvent[], prune: AuditEvent | undef
 
 /** The first or the last moment of a day, RFC 3339. @throws PosternError USAGE */
 export function parseDay(text: string, edge: 'start' | 'end'): string {
-  const time = edge === 'start' ? '00:00:00.000Z' : '23:59:59.999Z'
-  const moment = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T${time}`) : Number.NaN
-  if (Number.isNaN(moment)) throw new PosternError('USAGE', `"${text}" is not a day.`, {hint: 'Write 2026-11-20.'})
-  return new Date(moment).toISOString()
+  const start = startOfDay(text)
+  return new Date(edge === 'start' ? start : start + dayMilliseconds - 1).toISOString()
 }

@@ -3,6 +3,7 @@ import {dirname} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {readCallingName} from './calling-name.js'
 import {describeFailure, wantsJson} from './failure.js'
+import {noticeLostOutput} from './lost-output.js'
 import {useColour} from './terminal.js'
 
 /** Runs the command line of this process. `metaUrl` is that of bin/run.js, from which oclif finds the package. */
@@ -10,8 +11,7 @@ export async function run(metaUrl: string): Promise<void> {
   const alias = readCallingName()
   const words = process.argv.slice(2)
   const argv = words[0] === 'help' ? [...words.slice(1), '--help'] : words
-  // Whoever reads our output may leave early, as `head` does.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly)
+  noticeLostOutput({json: wantsJson(argv)})
   if (argv[0] === '--version') {
     process.stdout.write(`${alias ?? 'postern'} ${readVersion(metaUrl)}\n`)
     return
@@ -29,10 +29,6 @@ export async function run(metaUrl: string): Promise<void> {
     if (text !== undefined) process.stderr.write(`${text}\n`)
     process.exitCode = exitCode
   }
-}
-
-function endQuietly(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
 }
 
 function readVersion(metaUrl: string): string {

@@ -1,5 +1,8 @@
+import {PassThrough} from 'node:stream'
+import type {ReadStream} from 'node:tty'
 import {expect, it} from '@jest/globals'
 import type {AuditEvent} from '../../../src/lib/audit/event.js'
+import {listenToKeys} from '../../../src/lib/cli/keyboard.js'
 import {Player, type PlayerOptions} from '../../../src/lib/cli/player.js'
 
 const begin = Date.parse('2026-11-20T10:00:00Z')
@@ -100,6 +103,26 @@ it('ends at once when it is told to, also while a live session says nothing', as
   const next = texts.next()
   live.press('\u0003')
   expect((await next).done).toBe(true)
+})
+
+it('waits for weeks as one wait after another: a timer of 25 days would be over at once', async () => {
+  const {player: patient, waits, restore} = player()
+  try {
+    const day = 24 * 3600
+    expect(await shown(patient.play(session(0, 60 * day)))).toHaveLength(2)
+    expect(waits).toEqual([2 ** 31 - 1, 2 ** 31 - 1, 60 * day * 1000 - 2 * (2 ** 31 - 1)])
+  } finally {
+    restore()
+  }
+})
+
+it('takes keys that come together one by one', () => {
+  const terminal = Object.assign(new PassThrough(), {setRawMode: () => terminal}) as unknown as ReadStream
+  const keys: string[] = []
+  const stop = listenToKeys(terminal, (each) => keys.push(each))
+  terminal.emit('data', Buffer.from('++\u001b[C\u001bOC \u0003'))
+  expect(keys).toEqual(['+', '+', '\u001b[C', '\u001bOC', ' ', '\u0003'])
+  stop()
 })
 
 it('does not wait twice for what a live session has waited already', async () => {

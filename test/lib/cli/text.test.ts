@@ -297,17 +297,25 @@ describe('audit events', () => {
     const lines = (await renderEvents([end], 100)).split('\n')
     expect(lines.map(({length}) => length <= 100)).toEqual([true, true, true])
     expect(lines.at(-1)).toMatch(/reason=The client was .*\.\.\.$/)
+    // Not in the middle of a character.
+    const wide = await renderEvents([{...end, reason: `${'x'.repeat(119)}😀😀`}])
+    expect(wide).toMatch(/ reason=x{119}😀\.\.\.$/)
   })
 
   it.each([
     ['2026-11-20', '2026-11-20T00:00:00.000Z'],
     ['2026-11-20T10:00:00+01:00', '2026-11-20T09:00:00.000Z'],
     ['2h', '2026-11-20T20:00:00.000Z'],
+    ['99999999h', '1970-01-01T00:00:00.000Z'],
   ])('from %s means from %s', (text, moment) => {
     expect(parseMoment(text, now)).toBe(moment)
   })
 
-  it.each(['yesterday', '2026-13-45', ''])('from %j is refused', (text) => {
+  it.each([
+    ...['yesterday', '2026-13-45', '2026-02-30', '2026-02-30T10:00:00Z', ''],
+    // Whose ten o'clock?
+    ...['2026-11-20T10:00', '2026-11-20T10:00:00'],
+  ])('from %j is refused', (text) => {
     expect(() => parseMoment(text, now)).toThrow(expect.objectContaining({code: 'USAGE'}))
   })
 })
