@@ -5,6 +5,9 @@ const normalize = (text: string): string =>
   text
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-11-20T12:00:00.000Z')
     .replace(/i-[0-9a-f]{17}/g, 'i-0123456789abcdef0')
+    // Servers of tests have another port each time.
+    .replace(/127\.0\.0\.1:\d+/g, '10.0.0.5:5432')
+    .replace('host "127.0.0.1"', 'host "10.0.0.7"')
     // A machine without a name server.
     .replace('(EAI_AGAIN)', '(ENOTFOUND)')
 

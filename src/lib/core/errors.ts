@@ -101,5 +101,8 @@ export function toPosternError(error: unknown): PosternError {
 export function messageOf(error: unknown): string {
   // A name with several addresses fails with one error for each, under an empty message.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')
-  return error instanceof Error || isNativeError(error) ? error.message : String(error)
+  if (!(error instanceof Error || isNativeError(error))) return String(error)
+  // In the message of a failed handshake OpenSSL's reason stands between addresses, file names and a line break.
+  const {library, reason} = error as {readonly library?: unknown; readonly reason?: unknown}
+  return library === 'SSL routines' && typeof reason === 'string' ? reason : error.message
 }

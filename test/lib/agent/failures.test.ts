@@ -5,6 +5,7 @@ import type {ServerError} from '../../../src/lib/pgwire/server-error.js'
 import type {Database} from '../../../src/lib/resources/database.js'
 import {freePort} from '../../helpers/cli.js'
 import {startTestPostgres} from '../../helpers/postgres.js'
+import {expectDocumented, psqlText} from '../../helpers/troubleshooting.js'
 import {minute, Plane} from './plane.js'
 import {databaseResource, issueLeaf, refusal, serverCertificate, startRig, until, type Rig} from './rig.js'
 
@@ -47,7 +48,10 @@ beforeAll(async () => {
   const leaf = (changes: Parameters<typeof issueLeaf>[2]): ReturnType<typeof issueLeaf> =>
     issueLeaf(plane.db, undefined, {purposes: ['server'], commonName: '127.0.0.1', ...changes})
   const [good, otherName, nameless, expired, strange, picky] = await Promise.all([
-    postgresWith({tls: {...certificate, clientAuthorities}}),
+    postgresWith({
+      tls: {...certificate, clientAuthorities},
+      hbaLines: ['hostssl all alice,nobody-here 127.0.0.1/32 cert'],
+    }),
     postgresWith({tls: {...(await leaf({hosts: ['db.internal']})), clientAuthorities}}),
     postgresWith({tls: {...(await leaf({})), clientAuthorities}}),
     postgresWith({
@@ -175,11 +179,19 @@ describe('a database that refuses the sign-in', () => {
     expect(error?.message).toContain('role "nobody-here" does not exist')
     expect(error?.detail).toBe('There is no user "nobody-here" in the database.')
     expect(error?.hint).toContain('CREATE USER "nobody-here";')
+    await expectDocumented('own-no-such-user', psqlText(error ?? {}))
+  })
+
+  it('has no line in pg_hba.conf for the user', async () => {
+    const error = await failure('good', 'bob')
+    expect(error).toMatchObject({severity: 'FATAL', code: '28000'})
+    await expectDocumented('no-hba-entry', psqlText(error ?? {}))
   })
 
   it('may refuse the certificate of the agent', async () => {
     const error = await failure('picky')
     expect(error?.message).toContain('does not accept the certificate of the agent')
     expect(error?.hint).toContain('ssl_ca_file')
+    await expectDocumented('client-certificate-refused', psqlText(error ?? {}))
   })
 })

@@ -1,4 +1,5 @@
 import net from 'node:net'
+import tls from 'node:tls'
 import {describe, expect, it} from '@jest/globals'
 import {isErrorCode, messageOf, PosternError, toPosternError, type ErrorCode} from '../../../src/lib/core/errors.js'
 
@@ -72,5 +73,21 @@ describe('messageOf', () => {
   it('names each address of a connection that failed to all of them', () => {
     const failures = [new Error('connect ECONNREFUSED ::1:1'), new Error('connect ECONNREFUSED 127.0.0.1:1')]
     expect(messageOf(new AggregateError(failures))).toBe('connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127.0.0.1:1')
+  })
+
+  it('is the reason of OpenSSL where a handshake fails, without its addresses and files', async () => {
+    const server = net.createServer((socket) =>
+      socket
+        .on('error', () => undefined)
+        .resume()
+        .end('no TLS here'),
+    )
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const {port} = server.address() as net.AddressInfo
+    const client = tls.connect({port, host: '127.0.0.1'})
+    const error = await new Promise((resolve) => client.once('error', resolve))
+    client.destroy()
+    await new Promise((resolve) => server.close(resolve))
+    expect(messageOf(error)).toMatch(/^[a-z ]+$/)
   })
 })
