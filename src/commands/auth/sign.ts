@@ -25,7 +25,7 @@ export default class AuthSign extends BaseCommand {
       description: 'file, or beginning of the names of three files',
       helpValue: 'FILE',
     }),
-    ttl: seconds({description: 'how long it is valid (default: 12h)'}),
+    ttl: seconds({description: 'how long it is valid (default: 12h; with --format=db 2190h)'}),
     renewable: seconds({
       description: 'let whoever holds the identity file renew it for so long, with `postern auth renew`',
     }),

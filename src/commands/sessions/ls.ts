@@ -6,7 +6,7 @@ import {renderSessions, sessionsData, silentAgents, type SessionData} from '../.
 export default class SessionsLs extends BaseCommand {
   static override summary = 'List the database sessions that are under way.'
   static override description =
-    'Each with its user, its database, since when, what it does and its newest statement, as the agents tell it at this moment. A terminal that is too narrow for all columns shows the first of them and the beginning of the statement. Without a role that allows you to list `session` resources you see your own.'
+    'Each with its user, its database, since when, what it does and its newest statement, as the agents tell it at this moment. A terminal that is too narrow for all columns shows the most important of them and the beginning of the statement. Without a role that allows you to list `session` resources you see your own.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --format=json',
