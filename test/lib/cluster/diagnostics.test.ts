@@ -1,4 +1,6 @@
+import {readFile} from 'node:fs/promises'
 import {afterEach, expect, it} from '@jest/globals'
+import {gaugesOf} from '../../../src/lib/cluster/gauges.js'
 import {silentLogger} from '../../../src/lib/core/log.js'
 import {startDiagnostics, type Diagnostics, type Readiness} from '../../../src/lib/cluster/diagnostics.js'
 
@@ -47,4 +49,15 @@ it('says so when its address is taken', async () => {
   await expect(startDiagnostics({...options, listen: diagnostics.address})).rejects.toMatchObject({
     code: 'UNREACHABLE',
   })
+})
+
+it('has in docs/configuration.md every number that there is, and no other', async () => {
+  const page = await readFile('docs/configuration.md', 'utf8')
+  const documented = [...page.matchAll(/^\| `((?:auth|proxy|agent|discovery)_\w+)` +\| (.+?) +\|$/gm)].filter(
+    ([line]) => line.split('|').length === 4,
+  )
+  const gauges = gaugesOf({auth: undefined, proxy: undefined, agent: undefined, discovery: undefined})
+  expect(documented.map(([, name, help]) => `${String(name)}: ${String(help)}.`).toSorted()).toEqual(
+    gauges.map(({name, help}) => `${name}: ${help}`).toSorted(),
+  )
 })

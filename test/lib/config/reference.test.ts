@@ -23,6 +23,7 @@ interface Row {
 /** The rows of the page's tables, with whole keys. */
 const rows: readonly Row[] = page.split(/^##+ /m).flatMap((section) => {
   const [title = '', ...lines] = section.split('\n')
+  if (!/^([a-z_]*service|postern)$/.test(title) && !Object.hasOwn(lists, title)) return []
   return lines.flatMap((line) => {
     const [, cell = '', value = ''] = line.split('|').map((text) => text.trim())
     const names = [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)
