@@ -54,20 +54,30 @@ Your own sessions are yours to play; those of others need a role that allows you
     const format = flags.format ?? (isPaced ? 'pty' : 'text')
     if (format !== 'pty' && isPaced)
       this.say(`--speed and --skip-idle-time are ignored: ${format} is not played in time.`)
-    const flaws = new Set<string>()
+    const flaws: string[] = []
+    let more = 0
+    const onFlaw = (flaw: string): void => {
+      if (flaws.length < mostFlaws) flaws.push(flaw)
+      else more += 1
+    }
     await withRecording(
       args.recording,
       () => openAdminConnection(flags, this.surroundings),
       async (chunks) => {
-        const events = readRecording(chunks, {decodeSql: decodeAs, onFlaw: (flaw) => flaws.add(flaw)})
+        const events = readRecording(chunks, {decodeSql: decodeAs, onFlaw})
         if (format === 'pty') await this.#inTime(events, speed ?? '1x', skipIdle)
         else
-          await pipeline(Readable.from(renderRecording(format, events, {atOnce: follow})), process.stdout, {end: false})
+          await pipeline(
+            // Each piece is out before the next is asked for: what comes before damage is not lost with it.
+            Readable.from(renderRecording(format, events, {atOnce: follow}), {highWaterMark: 1}),
+            process.stdout,
+            {end: false},
+          )
       },
       {follow},
     )
-    for (const flaw of [...flaws].slice(0, mostFlaws)) this.say(flaw)
-    if (flaws.size > mostFlaws) this.say(`And ${flaws.size - mostFlaws} more.`)
+    for (const flaw of flaws) this.say(flaw)
+    if (more > 0) this.say(`And ${more} more.`)
   }
 
   async #inTime(events: AsyncIterable<AuditEvent>, speed: Speed, skipIdle: boolean): Promise<void> {

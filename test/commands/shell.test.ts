@@ -1,5 +1,7 @@
 import {describe, expect, it} from '@jest/globals'
-import {readFile} from 'node:fs/promises'
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises'
+import {tmpdir} from 'node:os'
+import {join} from 'node:path'
 import {runCli, runProcess, runShell} from '../helpers/cli.js'
 
 const nowhere = {environment: {POSTERN_HOME: '/nonexistent/postern'}}
@@ -88,6 +90,33 @@ describe('the command line', () => {
       stderr: 'ERROR: The output cannot be written: ENOSPC: no space left on device, write.\n',
     })
     expect((await runShell('postern db ls 2> /dev/full', nowhere)).code).toBe(3)
+  })
+
+  it('plays a damaged recording up to the damage, and says how much it lacks without end', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'postern-play-'))
+    try {
+      const file = join(directory, 'cut.ndjson')
+      const head = '{"recording":1,"sid":"s","server_id":"h","cluster_name":"c"}\n'
+      await writeFile(file, `${head}{"ei":0,"event":"db.session.query","db_query":"select 7"}\n{"ei":1,\n`)
+      expect(await runCli(['play', file], nowhere)).toEqual({
+        code: 1,
+        stdout: '\r\n=> select 7\r\n',
+        stderr: 'ERROR: Line 3 of the recording is damaged.\n',
+      })
+      await writeFile(file, head + '{"ei":7}\n'.repeat(9))
+      const {code, stderr} = await runCli(['play', file], nowhere)
+      expect({code, lines: stderr.trimEnd().split('\n').length}).toEqual({code: 0, lines: 6})
+      expect(stderr).toMatch(/And 5 more\.\n$/)
+    } finally {
+      await rm(directory, {recursive: true})
+    }
+  })
+
+  it('audit verify says which file of keys there is not, and for what keys are', async () => {
+    const absent = await runCli(['audit', 'verify', '--key=absent.pem', 'README.md'], nowhere)
+    expect(absent).toMatchObject({code: 5, stderr: 'ERROR: There is no file absent.pem.\n'})
+    const elsewhere = await runCli(['audit', 'verify', '--key=absent.pem'], nowhere)
+    expect(elsewhere).toMatchObject({code: 2, stderr: expect.stringContaining('--key is for a recording in a file')})
   })
 
   it('shows no colours where there is no terminal', async () => {

@@ -221,6 +221,12 @@ it('audit ls filters and pages; audit export goes on where it was', async () => 
   await addPerson(hosts, 'carol')
   expect(JSON.parse(await cli(words))).toMatchObject({event: 'user.create', name: 'carol'})
 
+  await writeFile(file, '')
+  expect((await runCli(words)).stderr).toContain(`The file ${file} holds no cursor.`)
+  expect(await runCli(['audit', 'export', '--cursor=999999', ...hosts.admin])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('The audit log does not reach to the cursor 999999.'),
+  })
   await writeFile(file, 'elsewhere')
   const mistakes = [
     words,
@@ -241,8 +247,11 @@ it('recordings ls lists what ended; export writes a file that is played and chec
   const sids = listed.map((each) => each.sid)
   expect(sids.indexOf(earlier)).toBeGreaterThanOrEqual(0)
   expect(sids.indexOf(sid)).toBeGreaterThan(sids.indexOf(earlier))
-  const newest = JSON.parse(await cli(['recordings', 'ls', '--limit=1', '--format=json', ...hosts.admin])) as Session[]
+  const page = await runCli(['recordings', 'ls', '--limit=1', '--format=json', ...hosts.admin])
+  const newest = JSON.parse(page.stdout) as Session[]
   expect(newest).toHaveLength(1)
+  const before = /--before=\d+/.exec(page.stderr)?.[0] ?? ''
+  expect(await cli(['recordings', 'ls', before, ...hosts.admin])).toContain(earlier)
   expect(sids.slice(0, -1)).not.toContain(newest[0]?.sid)
   const table = await cli(['recordings', 'ls', ...hosts.admin])
   expect(table).toMatch(/^ID +Type +Participants +Target +Timestamp$/m)

@@ -4,6 +4,7 @@ import {openAdminConnection} from '../../lib/cli/connection.js'
 import {exportEvents, writePages} from '../../lib/cli/event-export.js'
 import {cursor, eventFlags, eventQuery, parseCursor} from '../../lib/cli/event-flags.js'
 import {adminFlags} from '../../lib/cli/flags.js'
+import {PosternError} from '../../lib/core/errors.js'
 import {readOptionalFile, writePrivateFile} from '../../lib/config/private-file.js'
 
 export default class AuditExport extends BaseCommand {
@@ -30,8 +31,7 @@ With --follow it goes on with what happens, and waits for a control plane that i
   async run(): Promise<void> {
     const {flags} = await this.parse(AuditExport)
     const {follow, 'cursor-file': file} = flags
-    const kept = file === undefined ? undefined : await readOptionalFile(file)
-    const cursor = flags.cursor ?? (kept === undefined ? undefined : parseCursor(kept.trim()))
+    const cursor = flags.cursor ?? (file === undefined ? undefined : await keptCursor(file))
     const query = eventQuery(flags, this.surroundings.clock.now())
     const connection = await openAdminConnection({...flags, user: undefined}, this.surroundings)
     await connection.ask(async (client) => {
@@ -47,6 +47,19 @@ With --follow it goes on with what happens, and waits for a control plane that i
       await writePages(pages, process.stdout, async (cursor) => {
         if (file !== undefined) await writePrivateFile(file, `${cursor}\n`)
       })
+    })
+  }
+}
+
+/** Undefined as long as there is no file. @throws PosternError USAGE or FAILED */
+async function keptCursor(file: string): Promise<string | undefined> {
+  const text = await readOptionalFile(file)
+  try {
+    return text === undefined ? undefined : parseCursor(text.trim())
+  } catch (error) {
+    throw new PosternError('USAGE', `The file ${file} holds no cursor.`, {
+      cause: error,
+      hint: 'Write the cursor of the last event that was read into it, or remove it to begin with the oldest event.',
     })
   }
 }

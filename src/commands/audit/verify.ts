@@ -1,4 +1,3 @@
-import {readFile} from 'node:fs/promises'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import type {VerificationLine} from '../../lib/api/verification.js'
@@ -10,6 +9,7 @@ import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
 import {readJsonLines} from '../../lib/cli/json-lines.js'
 import {checkCluster, namedSession, withRecording, type NamedSession} from '../../lib/cli/recording-source.js'
 import {count, problemsOf, renderProblem, renderSummary} from '../../lib/cli/verification-text.js'
+import {readOptionalFile} from '../../lib/config/private-file.js'
 import {PosternError} from '../../lib/core/errors.js'
 
 type Problem = Extract<VerificationLine, {type: 'problem'}>
@@ -62,6 +62,9 @@ A file is checked with the control plane's keys, or with those in --key and with
       throw new PosternError('USAGE', '--head is about the audit log, and goes without a recording.')
     }
     const session = recording === undefined ? undefined : namedSession(recording)
+    if (flags.key !== undefined && (recording === undefined || session)) {
+      throw new PosternError('USAGE', '--key is for a recording in a file: all else is checked by the control plane.')
+    }
     if (recording !== undefined && !session) await this.#file(recording, flags, hear)
     else await this.#stored(session, flags, hear)
     const problems = lines.filter((line): line is Problem => line.type === 'problem')
@@ -108,8 +111,10 @@ A file is checked with the control plane's keys, or with those in --key and with
 
   async #keys(flags: AdminChoice & {readonly key?: string | undefined}): Promise<SealKeys> {
     if (flags.key !== undefined) {
+      const text = await readOptionalFile(flags.key)
+      if (text === undefined) throw new PosternError('NOT_FOUND', `There is no file ${flags.key}.`)
       try {
-        return readSealKeys((await readFile(flags.key, 'utf8')).split(/(?=-----BEGIN )/))
+        return readSealKeys(text.split(/(?=-----BEGIN )/))
       } catch (error) {
         throw new PosternError('USAGE', `The file ${flags.key} holds no public keys.`, {
           cause: error,

@@ -1,5 +1,3 @@
-import {createWriteStream} from 'node:fs'
-import {rename, rm} from 'node:fs/promises'
 import {pipeline} from 'node:stream/promises'
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
@@ -60,17 +58,11 @@ export default class RecordingsExport extends BaseCommand {
   }
 }
 
-/** Writes all of a recording: a file that is there is whole. */
+/** Writes all of a recording: a file that is there is whole. @throws PosternError FAILED */
 async function writeTo(out: string, chunks: AsyncIterable<Buffer>): Promise<void> {
   if (out === standardOutput) {
     await pipeline(chunks, process.stdout, {end: false})
     return
   }
-  const temporary = `${out}.part`
-  try {
-    await pipeline(chunks, createWriteStream(temporary, {mode: 0o600}))
-    await rename(temporary, out)
-  } finally {
-    await rm(temporary, {force: true})
-  }
+  await writePrivateFile(out, chunks)
 }

@@ -2,15 +2,17 @@ import * as Flags from '@oclif/core/flags'
 import {parseMoment, type AuditEvent} from '../../lib/cli/audit-text.js'
 import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
+import {cursor} from '../../lib/cli/event-flags.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
-import {keptSince, parseDay, renderRecordings} from '../../lib/cli/recordings-text.js'
+import {listRecorded, parseDay, renderRecordings} from '../../lib/cli/recordings-text.js'
 
 const defaultLimit = 50
 const maximumLimit = 1000
 
 export default class RecordingsLs extends BaseCommand {
   static override summary = 'List the recorded sessions that have ended, the newest last.'
-  static override description = 'With json and yaml it prints the event with which each of them ended.'
+  static override description =
+    'With json and yaml it prints the event with which each of them ended. When there are older ones than those shown, it says how to go on with them.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --last=5h',
     '<%= config.bin %> <%= command.id %> --from-utc=2026-11-20 --to-utc=2026-11-21 --format=json',
@@ -32,6 +34,7 @@ export default class RecordingsLs extends BaseCommand {
       description: 'how many at most, the newest ones',
       helpValue: 'NUMBER',
     }),
+    before: cursor({description: 'only sessions that ended before the one with this cursor'}),
   }
 
   async run(): Promise<AuditEvent[]> {
@@ -41,11 +44,10 @@ export default class RecordingsLs extends BaseCommand {
     const from = flags.last === undefined ? first && parseDay(first, 'start') : parseMoment(flags.last, now)
     const to = last && parseDay(last, 'end')
     const connection = await openAdminConnection(flags, this.surroundings)
-    const query = {event: 'db.session.end', from, to, limit: flags.limit}
-    const [{events}, prunes] = await connection.ask((client) =>
-      Promise.all([client.events(query), client.events({event: 'audit.recordings.prune', limit: 1})]),
-    )
-    const recorded = events.filter(({session_recording: mode}) => mode !== 'off')
-    return this.show(flags.format, keptSince(recorded, prunes.events[0]), renderRecordings)
+    const {limit, before} = flags
+    const {ends, older} = await connection.ask((client) => listRecorded(client, {from, to, limit, before}))
+    const shown = await this.show(flags.format, ends, renderRecordings)
+    if (older !== undefined) this.say(`There may be older ones: add --before=${older}.`)
+    return shown
   }
 }

@@ -4,10 +4,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js'
 import {openAdminConnection} from '../../lib/cli/connection.js'
 import {adminFlags, formatFlag} from '../../lib/cli/flags.js'
 import {requireSession} from '../../lib/cli/recording-source.js'
-import {PosternError} from '../../lib/core/errors.js'
-
-/** What the control plane says then; the second one to those who may not know more. */
-const isOver: ReadonlySet<string> = new Set(['NOT_FOUND', 'ACCESS_DENIED'])
+import {killSessions, type Killed} from '../../lib/cli/session-kill.js'
 
 export default class SessionsKill extends BaseCommand {
   static override summary = 'End database sessions, with the queries that they run.'
@@ -35,31 +32,13 @@ export default class SessionsKill extends BaseCommand {
     const {argv, flags} = await this.parse(SessionsKill)
     const sids = (argv as string[]).map((session) => requireSession(session).sid)
     const connection = await openAdminConnection(flags, this.surroundings)
-    const killed: Killed[] = []
-    const failures: PosternError[] = []
-    await connection.ask(async (client) => {
-      for (const sid of sids) {
-        try {
-          killed.push({sid, ...(await client.killSession(sid, {reason: flags.reason}))})
-        } catch (error) {
-          // One that has just ended by itself keeps none of the others alive.
-          if (!(error instanceof PosternError && isOver.has(error.code))) throw error
-          failures.push(error)
-        }
-      }
-    })
+    const {killed, failures} = await connection.ask((client) => killSessions(client, sids, flags.reason))
     const last = failures.pop()
     if (killed.length > 0) await this.show(flags.format, killed, renderKilled)
     for (const {message} of failures) this.say(message)
     if (last) throw last
     return killed
   }
-}
-
-interface Killed {
-  readonly sid: string
-  /** Its agent has confirmed that it is over. */
-  readonly ended: boolean
 }
 
 function renderKilled(killed: readonly Killed[]): string {

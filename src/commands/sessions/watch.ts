@@ -37,18 +37,18 @@ export default class SessionsWatch extends BaseCommand {
   }
 
   async #session(sid: string, format: Format, choice: AdminChoice): Promise<void> {
-    const flaws: string[] = []
+    let first: string | undefined
     await withRecording(
       sid,
       () => openAdminConnection(choice, this.surroundings),
       async (chunks) => {
-        const events = readRecording(chunks, {decodeSql: decodeAs, onFlaw: (flaw) => flaws.push(flaw)})
-        await pipeline(Readable.from(renderRecording(format, events, {atOnce: true})), process.stdout, {end: false})
+        const events = readRecording(chunks, {decodeSql: decodeAs, onFlaw: (flaw) => (first ??= flaw)})
+        const pieces = Readable.from(renderRecording(format, events, {atOnce: true}), {highWaterMark: 1})
+        await pipeline(pieces, process.stdout, {end: false})
       },
       {follow: true},
     )
-    const [flaw] = flaws
-    if (flaw !== undefined) this.say(flaw)
+    if (first !== undefined) this.say(first)
   }
 
   async #list(format: Format, choice: AdminChoice): Promise<void> {

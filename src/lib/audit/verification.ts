@@ -87,7 +87,8 @@ class Chain {
       const problem = await onRecord?.(record)
       if (problem !== undefined) this.break(number, problem, ei)
     } else if (ei > this.#next) {
-      this.break(number, `Between the records ${this.#next - 1} and ${ei} records are missing.`, this.#next)
+      const where = this.#next === 0 ? `Before the record ${ei}` : `Between the records ${this.#next - 1} and ${ei}`
+      this.break(number, `${where} records are missing.`, this.#next)
     } else this.break(number, `The record ${ei} does not belong here.`, ei)
   }
 

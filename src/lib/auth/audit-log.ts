@@ -124,13 +124,15 @@ export class AuditLog {
     limit,
   }: EventFilter): Promise<EventsResponse> {
     const having = {db_service: db, code, success}
+    const after = readCursor(cursor)
     const {bodies, positions, next, seen} = await this.#backend.listEvents({
       ...{user, sid, limit, events: event, having: withoutUndefined(having)},
       from: from === undefined ? undefined : Date.parse(from),
       to: to === undefined ? undefined : Date.parse(to),
-      after: readCursor(cursor),
+      after,
       before: readCursor(before),
     })
+    if (after !== undefined && bodies.length === 0) await this.#checkReached(after)
     const [oldest] = positions
     return {
       events: bodies.map((body, index) => readBody(body, positions[index] ?? 0)),
@@ -139,6 +141,22 @@ export class AuditLog {
       ...(seen === undefined ? {} : {seen: String(seen)}),
       ...(cursor === undefined && oldest !== undefined && bodies.length === limit ? {older: String(oldest)} : {}),
     }
+  }
+
+  /**
+   * Whoever waits behind the end of the log would miss what is stored up to there.
+   * @throws PosternError INVALID when the log never came so far
+   */
+  async #checkReached(position: number): Promise<void> {
+    // What is removed as too old has newer events behind it.
+    const newer = position === 0 || (await this.#backend.storedEvents({after: position - 1, limit: 1})).length > 0
+    if (newer) return
+    throw new PosternError('INVALID', `The audit log does not reach to the cursor ${position}.`, {
+      hint: [
+        'The cursor is from another cluster, or the log was replaced by an older copy.',
+        'Without a cursor an export begins with the oldest event; `uid` tells repetitions apart.',
+      ],
+    })
   }
 
   /** Resolves when something was appended, or after so many milliseconds. */

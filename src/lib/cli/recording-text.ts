@@ -16,12 +16,18 @@ export async function* renderRecording(
   let pending = ''
   // The beginning is there at once, however long the rest takes.
   let isFirst = true
-  for await (const text of rendered) {
-    pending += text
-    if (pending.length < pieceLength && !atOnce && !(isFirst && pending !== '')) continue
+  try {
+    for await (const text of rendered) {
+      pending += text
+      if (pending.length < pieceLength && !atOnce && !(isFirst && pending !== '')) continue
+      yield pending
+      isFirst = false
+      pending = ''
+    }
+  } catch (error) {
+    // What stands before the damage is there to be read.
     yield pending
-    isFirst = false
-    pending = ''
+    throw error
   }
   yield pending
 }

@@ -1,5 +1,5 @@
 import {randomBytes} from 'node:crypto'
-import {access, link, mkdir, readFile, rename, rm, writeFile} from 'node:fs/promises'
+import {access, link, mkdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises'
 import {dirname} from 'node:path'
 import {messageOf, PosternError} from '../core/errors.js'
 
@@ -10,8 +10,15 @@ const privateDirectory = 0o700
  * Writes a file that only its owner may read; readers see the old content or the new one, never a part.
  * @throws PosternError FAILED
  */
-export async function writePrivateFile(file: string, content: string): Promise<void> {
-  await place(file, content, rename)
+export async function writePrivateFile(file: string, content: string | AsyncIterable<Buffer>): Promise<void> {
+  if (await takesWrites(file)) await describing(file, () => writeFile(file, content))
+  else await place(file, content, rename)
+}
+
+/** Whether it is a device or a pipe: nothing to put a file in the place of. */
+async function takesWrites(file: string): Promise<boolean> {
+  const found = await stat(file).catch(() => undefined)
+  return found !== undefined && !found.isFile() && !found.isDirectory()
 }
 
 /** As writePrivateFile, but an existing file stays. @throws PosternError ALREADY_EXISTS or FAILED */
@@ -22,19 +29,31 @@ export async function createPrivateFile(file: string, content: string): Promise<
 
 async function place(
   file: string,
-  content: string,
+  content: string | AsyncIterable<Buffer>,
   put: (temporary: string, file: string) => Promise<void>,
 ): Promise<void> {
   const temporary = `${file}.${randomBytes(6).toString('hex')}`
   try {
-    await mkdir(dirname(file), {recursive: true, mode: privateDirectory})
-    await writeFile(temporary, content, {mode: privateFile, flag: 'wx'})
-    await put(temporary, file)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw alreadyExists(file, error)
-    throw new PosternError('FAILED', `${file} cannot be written: ${messageOf(error)}.`, {cause: error})
+    await describing(file, async () => {
+      await mkdir(dirname(file), {recursive: true, mode: privateDirectory})
+      await writeFile(temporary, content, {mode: privateFile, flag: 'wx'})
+      await put(temporary, file)
+    })
   } finally {
     await rm(temporary, {force: true}).catch(() => undefined)
+  }
+}
+
+/** @throws PosternError ALREADY_EXISTS or FAILED; what the content fails with stays as it is */
+async function describing(file: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    if (error instanceof PosternError) throw error
+    const {code, syscall} = error as NodeJS.ErrnoException
+    // Of a directory it means a file that stands in the way.
+    if (code === 'EEXIST' && syscall === 'link') throw alreadyExists(file, error)
+    throw new PosternError('FAILED', `${file} cannot be written: ${messageOf(error)}.`, {cause: error})
   }
 }
 

@@ -134,6 +134,16 @@ describe('exporting the audit log', () => {
     expect(kept).toEqual(['6'])
   })
 
+  it('refuses a cursor that the log never reached: what comes up to there would be missing', async () => {
+    await expect(log.list({limit: 2, cursor: '0'})).resolves.toMatchObject({events: []})
+    await create('a')
+    await expect(log.list({limit: 2, cursor: '1'})).resolves.toMatchObject({events: []})
+    await expect(log.list({limit: 2, cursor: '2', wait: 600})).rejects.toMatchObject({
+      code: 'INVALID',
+      message: 'The audit log does not reach to the cursor 2.',
+    })
+  })
+
   it('keeps a cursor only when whoever reads has taken what is before it', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await create(name)
     const pages = exportEvents({...{client, query: {}, follow: false}, onTrouble: () => undefined})

@@ -24,6 +24,19 @@ const query = (sql: string, outcome: AuditEvent): AuditEvent => ({
 const rows = (affected_records: number): AuditEvent => ({success: true, command: 'SELECT', affected_records})
 const failure = (error: string): AuditEvent => ({success: false, error, affected_records: 0})
 
+it.each(['text', 'json', 'yaml'] as const)('a recording shows as %s what comes before its damage', async (format) => {
+  async function* damaged(): AsyncGenerator<AuditEvent> {
+    yield* await Promise.resolve([start, query('select 1', rows(1)), query('select 2', rows(1))])
+    throw new Error('damaged')
+  }
+  let text = ''
+  const rendered = (async () => {
+    for await (const piece of renderRecording(format, damaged())) text += piece
+  })()
+  await expect(rendered).rejects.toThrow('damaged')
+  expect(text).toContain('select 2')
+})
+
 describe('a recording as text', () => {
   it('is laid out as in the guides, to the byte', async () => {
     const events = [
