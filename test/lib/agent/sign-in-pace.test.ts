@@ -71,7 +71,7 @@ it('the password is got after the wait for a turn, which may be longer than its 
     served,
     parameters: new Map<string, string>(),
     minor: 0,
-    isGone: stays,
+    departure: new AbortController().signal,
   }
   await expect(opening.open(request)).rejects.toThrow('that is all')
   expect(order).toEqual(['turn', 'password'])
