@@ -26,14 +26,13 @@ export class DatabaseSession implements UpstreamSource {
   /** What the user should be told, on standard error. */
   readonly notices: readonly string[]
   readonly #login: UserLogin
-  readonly #privateKey: Secret
+  #privateKey: Secret
   readonly #clock: Clock
   #certificate: DatabaseCertificate
   #renewal: Promise<Upstream> | undefined
 
   constructor(
-    certificate: DatabaseCertificate,
-    privateKey: Secret,
+    {certificate, privateKey}: Held,
     {login, clock, notices}: {login: UserLogin; clock: Clock; notices: readonly string[]},
   ) {
     this.#certificate = certificate
@@ -75,7 +74,10 @@ export class DatabaseSession implements UpstreamSource {
 
   async #renew(): Promise<Upstream> {
     const login = this.#login
-    this.#certificate = await login.ask((client) => fetchCertificate(client, login.databases, this.route))
+    const held = await login.ask((client) => fetchCertificate(client, login.databases, this.route))
+    this.#certificate = held.certificate
+    // Another one since a login or logout meanwhile.
+    this.#privateKey = held.privateKey
     return this.upstream
   }
 }
@@ -87,17 +89,12 @@ export class DatabaseSession implements UpstreamSource {
 export async function openDatabaseSession(options: DatabaseSessionOptions): Promise<DatabaseSession> {
   const {login, clock = systemClock} = options
   const stored = await findStored(options)
-  const open = async (certificate: DatabaseCertificate, notices: readonly string[]): Promise<DatabaseSession> =>
-    new DatabaseSession(certificate, await login.databases.privateKey(certificate.route.database), {
-      login,
-      clock,
-      notices,
-    })
   if (stored && isSameRoute(stored.route, options) && isFresh(Date.parse(stored.expires), clock.now())) {
-    return open(stored, [])
+    const privateKey = await login.databases.privateKey(stored.route.database)
+    return new DatabaseSession({certificate: stored, privateKey}, {login, clock, notices: []})
   }
-  const {certificate, notices} = await login.ask((client) => requestSession(client, options, stored))
-  return open(certificate, notices)
+  const {held, notices} = await login.ask((client) => requestSession(client, options, stored))
+  return new DatabaseSession(held, {login, clock, notices})
 }
 
 /** The stored certificate that the selector means: of this name, or the only one when nothing is selected. */
@@ -129,8 +126,14 @@ function isSameRoute(stored: StoredRoute, {dbUser, dbName}: DatabaseSessionOptio
   return (dbUser ?? stored.dbUser) === stored.dbUser && (dbName ?? stored.dbName) === stored.dbName
 }
 
-interface Granted {
+/** A certificate and the key that it is for. */
+interface Held {
   readonly certificate: DatabaseCertificate
+  readonly privateKey: Secret
+}
+
+interface Granted {
+  readonly held: Held
   readonly notices: readonly string[]
 }
 
@@ -141,11 +144,11 @@ async function requestSession(
 ): Promise<Granted> {
   const {login, selector} = options
   const wish = wishOf(options, stored)
-  const fetch = (route: StoredRoute): Promise<DatabaseCertificate> => fetchCertificate(client, login.databases, route)
+  const fetch = (route: StoredRoute): Promise<Held> => fetchCertificate(client, login.databases, route)
   const exact = exactRoute(stored ? {name: stored.route.database} : selector, wish)
   if (exact) {
     try {
-      return {certificate: await fetch(exact), notices: []}
+      return {held: await fetch(exact), notices: []}
     } catch (error) {
       // Perhaps it is the name that a discovered database has in its cloud: the list tells.
       if (!(error instanceof PosternError) || error.code !== 'NOT_FOUND') throw error
@@ -155,7 +158,7 @@ async function requestSession(
   const database = selectDatabase(databases, stored ? {name: stored.route.database} : selector)
   const {name} = database.database.metadata
   const {notices, ...account} = chooseAccount(database, wishOf(options, stored ?? (await login.databases.read(name))))
-  return {certificate: await fetch({database: name, ...account}), notices}
+  return {held: await fetch({database: name, ...account}), notices}
 }
 
 /** What is left out is as it was, the database name only for the same user. */
@@ -181,8 +184,9 @@ async function fetchCertificate(
   client: ApiClient,
   certificates: DatabaseCertificates,
   {database, dbUser, dbName}: StoredRoute,
-): Promise<DatabaseCertificate> {
-  const publicKey = publicKeyOf(await certificates.privateKey(database))
+): Promise<Held> {
+  const privateKey = await certificates.privateKey(database)
+  const publicKey = publicKeyOf(privateKey)
   const answer = await client.databaseCertificate({publicKey, database, dbUser, dbName})
   const certificate: DatabaseCertificate = {
     route: {database: answer.route.database, dbUser: answer.route.dbUser, dbName: answer.route.dbName},
@@ -196,5 +200,5 @@ async function fetchCertificate(
     expires: answer.expires,
   }
   await certificates.save(certificate)
-  return certificate
+  return {certificate, privateKey}
 }

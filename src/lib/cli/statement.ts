@@ -2,6 +2,7 @@
 import type {Client, DatabaseError, Query, QueryArrayConfig, QueryArrayResult} from 'pg'
 import {messageOf, PosternError} from '../core/errors.js'
 import {startLocalProxy} from '../localproxy/local-proxy.js'
+import type {UpstreamSource} from '../localproxy/upstream.js'
 import type {DatabaseSession} from './database-session.js'
 import {makePrivateSocket, type PrivateSocket} from './private-socket.js'
 
@@ -35,7 +36,7 @@ const asText = {getTypeParser: () => (value: unknown) => value}
  * @throws PosternError FAILED with what the server said, or what opening the session throws
  */
 export async function runStatement(
-  session: DatabaseSession,
+  session: StatementSession,
   sql: string,
   abort: AbortSignal,
 ): Promise<StatementOutput> {
@@ -52,12 +53,14 @@ export async function runStatement(
   }
 }
 
+type StatementSession = UpstreamSource & Pick<DatabaseSession, 'route'>
+
 interface Task {
   readonly sql: string
   readonly abort: AbortSignal
 }
 
-async function runOn(socket: PrivateSocket, {route}: DatabaseSession, {sql, abort}: Task): Promise<StatementOutput> {
+async function runOn(socket: PrivateSocket, {route}: StatementSession, {sql, abort}: Task): Promise<StatementOutput> {
   const {default: pg} = await import('pg')
   const place = {host: socket.directory, port: socket.port, user: route.dbUser, database: route.dbName, ssl: false}
   const client = new pg.Client({...place, application_name: 'postern db exec'})
@@ -127,11 +130,17 @@ function cancelQuery(canceller: Client, client: Client, query: Query<unknown[]>)
   typed.cancel(client, query)
 }
 
-/** One sentence, the server's own words. */
+/** One sentence, the server's own words when it said any. */
 function serverFailure(error: unknown): PosternError {
   if (error instanceof PosternError) return error
   const {severity, code, detail, hint} = error as Partial<DatabaseError>
-  const message = `${severity ?? 'ERROR'}: ${messageOf(error)}${code === undefined ? '' : ` (SQLSTATE ${code})`}`
+  if (severity === undefined) {
+    return new PosternError('FAILED', `The connection was lost: ${messageOf(error).replace(/\.$/, '')}.`, {
+      cause: error,
+      hint: 'Whether the statement was carried out is not known: look before you run it again.',
+    })
+  }
+  const message = `${severity}: ${messageOf(error)}${code === undefined ? '' : ` (SQLSTATE ${code})`}`
   const hints = [...(detail === undefined ? [] : [detail]), ...(hint === undefined ? [] : [hint])]
   return new PosternError('FAILED', message, {hint: hints, cause: error})
 }

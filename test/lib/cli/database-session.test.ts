@@ -1,4 +1,4 @@
-import {X509Certificate} from 'node:crypto'
+import {createPrivateKey, X509Certificate} from 'node:crypto'
 import {existsSync} from 'node:fs'
 import {join} from 'node:path'
 import {afterAll, beforeAll, beforeEach, describe, expect, it} from '@jest/globals'
@@ -168,11 +168,14 @@ describe('a database session', () => {
     await cluster.logIn('bob')
   })
 
-  it('goes on with a new login of the same user', async () => {
+  it('goes on with a new login of the same user, and its new key', async () => {
     const {login} = await loginOf('bob')
     const session = await openDatabaseSession({login, selector: {name: 'aurora'}})
+    const before = session.upstream.credentials.privateKey.reveal()
     await cluster.logIn('bob')
-    await expect(session.refreshed()).resolves.toMatchObject({cluster: 'example.com'})
+    const {certificate, privateKey} = (await session.refreshed()).credentials
+    expect(privateKey.reveal()).not.toBe(before)
+    expect(new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey.reveal()))).toBe(true)
   })
 
   it('of an examination leaves no trace in what is kept', async () => {
