@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises'
+import {access, readFile} from 'node:fs/promises'
 import {expect, it} from '@jest/globals'
 
 /** Ids and files of the rows of docs/security.md that begin with a case's id. */
@@ -17,4 +17,11 @@ it('each case that docs/security.md names is in the title of a test, in the file
     // As a title itself, or as the first column of it.each.
     expect({id, file, found: new RegExp(`['"\`]${id}[:, ]`).test(text)}).toEqual({id, file, found: true})
   }
+})
+
+it('each file of tests that docs/security.md names is there', async () => {
+  const page = await readFile('docs/security.md', 'utf8')
+  const files = new Set(Array.from(page.matchAll(/`(test\/[^`*]+)(?:\*[^`]*)?`/g), ([, file = '']) => file))
+  expect(files.size).toBeGreaterThan(50)
+  for (const file of files) await access(file)
 })
