@@ -135,17 +135,15 @@ export class Player {
   /** A live session may say nothing for long: whoever ends it does not wait for that. */
   async *#untilStopped(events: AsyncIterable<AuditEvent>): AsyncGenerator<AuditEvent> {
     const iterator = events[Symbol.asyncIterator]()
-    const stopped = new Promise<undefined>((resolve) => {
-      this.#onStop = () => {
-        resolve(undefined)
-      }
-    })
-    for (;;) {
-      const next = iterator.next()
-      // What comes when nobody listens any more is nobody's failure.
-      next.catch(() => undefined)
-      const result = await Promise.race([next, stopped])
-      if (result === undefined || result.done === true || this.#stopped) return
+    while (!this.#stopped) {
+      // A promise for each event: one for all of them would hold every event that ran against it.
+      const result = await new Promise<IteratorResult<AuditEvent> | undefined>((resolve, reject) => {
+        this.#onStop = () => {
+          resolve(undefined)
+        }
+        iterator.next().then(resolve, reject)
+      })
+      if (result === undefined || result.done === true || this.#isStopped()) return
       yield result.value
     }
   }

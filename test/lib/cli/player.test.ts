@@ -1,5 +1,7 @@
 import {PassThrough} from 'node:stream'
 import type {ReadStream} from 'node:tty'
+import {setFlagsFromString} from 'node:v8'
+import {runInNewContext} from 'node:vm'
 import {expect, it} from '@jest/globals'
 import type {AuditEvent} from '../../../src/lib/audit/event.js'
 import {listenToKeys} from '../../../src/lib/cli/keyboard.js'
@@ -114,6 +116,29 @@ it('waits for weeks as one wait after another: a timer of 25 days would be over 
   } finally {
     restore()
   }
+})
+
+it('holds nothing of the events that it has shown', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const used = (): number => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const heaps: number[] = []
+  async function* many(): AsyncGenerator<AuditEvent> {
+    for (let ei = 0; ei <= 20_000; ei += 1) {
+      if (ei % 10_000 === 0) heaps.push(used())
+      yield await Promise.resolve({ei, event: 'db.session.query', db_name: 'd', db_query: `${ei} ${'x'.repeat(1000)}`})
+    }
+  }
+  const patient = new Player({speed: '1x', skipIdle: false, clock: {monotonic: () => 0}})
+  let count = 0
+  for await (const text of patient.play(many())) count += text === '' ? 0 : 1
+  expect(count).toBe(20_001)
+  const [, before = 0, after = Infinity] = heaps
+  // Ten thousand of them have ten million characters.
+  expect(after - before).toBeLessThan(5_000_000)
 })
 
 it('takes keys that come together one by one', () => {
