@@ -10,7 +10,7 @@ import {adminFlags, formatFlag, type Format} from '../../lib/cli/flags.js'
 import {formatData} from '../../lib/cli/output.js'
 import {requireSession, withRecording} from '../../lib/cli/recording-source.js'
 import {renderRecording} from '../../lib/cli/recording-text.js'
-import {renderSessions, sessionsData, silentAgents} from '../../lib/cli/session-text.js'
+import {fitRows, renderSessions, sessionsData, silentAgents} from '../../lib/cli/session-text.js'
 import {decodeAs} from '../../lib/pgwire/client-encoding.js'
 
 const refreshMilliseconds = 2000
@@ -64,7 +64,7 @@ export default class SessionsWatch extends BaseCommand {
       const answer = await client.liveSessions()
       const sessions = sessionsData(answer)
       const text = await formatData(format, sessions, () => renderSessions(sessions, process.stdout.columns))
-      yield `${process.stdout.isTTY && format === 'text' ? clear : ''}${text}\n`
+      yield process.stdout.isTTY && format === 'text' ? `${clear}${fitRows(text, process.stdout.rows)}\n` : `${text}\n`
       const silent = silentAgents(answer)
       if (silent !== undefined) this.say(silent)
       await sleep(refreshMilliseconds)

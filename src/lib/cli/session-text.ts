@@ -63,6 +63,18 @@ export async function renderSessions(sessions: readonly SessionData[], width?: n
   )
 }
 
+/** Heading, underline and a session. */
+const leastRows = 3
+
+/** As much of the table as a terminal has rows for, with its heading: what scrolls away is seen by nobody. */
+export function fitRows(table: string, rows: number): string {
+  const lines = table.split('\n')
+  // One row is for the cursor.
+  if (lines.length < rows) return table
+  const shown = Math.max(rows - 2, leastRows)
+  return [...lines.slice(0, shown), `... and ${lines.length - shown} more, which sessions ls lists.`].join('\n')
+}
+
 const withoutFraction = (moment: string): string => moment.replace(/\.\d+Z$/, 'Z')
 
 /** What is said about agents that did not answer; undefined when all did. */

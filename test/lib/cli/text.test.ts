@@ -9,7 +9,7 @@ import {formatData} from '../../../src/lib/cli/output.js'
 import {readPassword} from '../../../src/lib/cli/prompt.js'
 import {candidateAddresses, parseProxyAddress} from '../../../src/lib/cli/proxy-address.js'
 import {describeResource, hideSecrets, renderResources, renderYaml} from '../../../src/lib/cli/resource-text.js'
-import {renderSessions} from '../../../src/lib/cli/session-text.js'
+import {fitRows, renderSessions} from '../../../src/lib/cli/session-text.js'
 import {clusterData, profileData, renderCluster, renderProfile} from '../../../src/lib/cli/status-text.js'
 import {parseJoinRoles, renderJoinInstructions, renderTokens} from '../../../src/lib/cli/token-text.js'
 import {checkVersion} from '../../../src/lib/cli/version.js'
@@ -457,6 +457,13 @@ describe('sessions ls', () => {
     expect(shown[0]).toMatch(titles)
     for (const line of shown) expect(line.length).toBeLessThanOrEqual(width)
     expect(shown[2]).toContain('select * ')
+  })
+
+  it('keeps its heading on a terminal that has too few rows', () => {
+    const table = ['ID', '--', 'a', 'b', 'c', 'd'].join('\n')
+    expect(fitRows(table, 7)).toBe(table)
+    expect(fitRows(table, 6)).toBe('ID\n--\na\nb\n... and 2 more, which sessions ls lists.')
+    expect(fitRows(table, 2)).toBe('ID\n--\na\n... and 3 more, which sessions ls lists.')
   })
 
   it('does without the statement before it does without who and where', async () => {
