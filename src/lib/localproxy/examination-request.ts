@@ -3,9 +3,11 @@
  *
  *   us                                              agent
  *    ── StartupMessage, postern_examine ─────────────►  decides, looks, signs in and leaves again
+ *    ◄─ "still opening" ──────────────────────────────  while that lasts
  *    ◄─ AuthenticationOk, ParameterStatus, close ─────  or an ErrorResponse
  */
-import {PosternError} from '../core/errors.js'
+import {messageOf, PosternError} from '../core/errors.js'
+import {afterRunning} from '../core/running-time.js'
 import {encodeStartup} from '../pgwire/first-packet.js'
 import {backend} from '../pgwire/message-types.js'
 import {decodeServerError} from '../pgwire/server-error.js'
@@ -16,11 +18,10 @@ import {
   reportParameter,
   type ExaminationReport,
 } from '../resources/examination-report.js'
+import {openingPulse} from '../tunnel/greeting.js'
 import {AgentConnections, type UseConnection} from './agent-connections.js'
 import type {UpstreamSource} from './upstream.js'
 
-/** The agent looks at AWS, dials and signs in. */
-const milliseconds = 90_000
 const mostBytes = 1_048_576
 const headerBytes = 5
 
@@ -41,8 +42,15 @@ export async function requestExamination(source: UpstreamSource, route: Examined
 
 function ask({dbUser, dbName}: ExaminedRoute): UseConnection<ExaminationReport> {
   return async ({socket}) => {
-    const timer = setTimeout(() => socket.destroy(), milliseconds)
+    let forget = ignore
+    const wait = (): void => {
+      forget()
+      forget = afterRunning(openingPulse.silence, () => {
+        socket.destroy(new Error('it was silent for too long'))
+      })
+    }
     try {
+      wait()
       socket.write(
         encodeStartup(
           0,
@@ -56,13 +64,20 @@ function ask({dbUser, dbName}: ExaminedRoute): UseConnection<ExaminationReport> 
       const chunks: Buffer[] = []
       let size = 0
       for await (const chunk of socket as AsyncIterable<Buffer>) {
+        wait()
         size += chunk.length
         if (size > mostBytes) break
         chunks.push(chunk)
       }
       return read(Buffer.concat(chunks))
+    } catch (error) {
+      if (error instanceof PosternError) throw error
+      throw new PosternError('UNREACHABLE', `The connection to the agent broke: ${messageOf(error)}.`, {
+        cause: error,
+        hint: 'Check that the proxy and the agent of this database are running.',
+      })
     } finally {
-      clearTimeout(timer)
+      forget()
       socket.destroy()
     }
   }
@@ -85,4 +100,8 @@ function read(bytes: Buffer): ExaminationReport {
   throw new PosternError('UNREACHABLE', 'The agent closed the connection without a report.', {
     hint: 'It may be of an earlier version than this program.',
   })
+}
+
+function ignore(): void {
+  // Nothing is waited for yet.
 }
