@@ -182,7 +182,8 @@ export class Engine {
         return undefined
       }
       const limited =
-        refuseReplication(startup, decision) ?? (await this.#standing.refuseAnother(attempt, guest, decision.options))
+        refuseReplication(startup, decision) ??
+        (await this.#standing.refuseAnother(attempt, guest, decision.options, departure.signal))
       if (limited) {
         this.#refusals.refuse(attempt, limited, guest, served)
         return undefined

@@ -28,12 +28,6 @@ export interface Arrival extends SessionSource {
   readonly route: {readonly kind: 'agent'} | {readonly kind: 'direct'; readonly database: string}
 }
 
-/** Nobody reads the socket before there is a session; only when it is read does its end show. */
-export function hasLeft({socket}: Arrival): boolean {
-  socket.read(0)
-  return socket.destroyed || socket.readableEnded
-}
-
 export interface EntranceOptions {
   readonly cluster: string
   readonly hostId: string

@@ -24,7 +24,7 @@ const mostDescribed = 10_000
 /** The sessions of this agent. */
 export class Sessions {
   /** Those that are about to begin, by their ids: whether the client has left meanwhile. */
-  readonly opening = new Map<string, () => boolean>()
+  readonly opening = new Map<string, AbortSignal>()
   readonly #live = new Set<RunningSession>()
   #onEmpty: (() => void)[] = []
 
@@ -34,7 +34,7 @@ export class Sessions {
 
   /** The ids of those that somebody waits for: one whose client has left takes nobody's place, however long its sign-in lasts. */
   get awaited(): string[] {
-    return [...this.opening].flatMap(([sid, hasLeft]) => (hasLeft() ? [] : [sid]))
+    return [...this.opening].flatMap(([sid, departure]) => (departure.aborted ? [] : [sid]))
   }
 
   add(session: RunningSession): void {

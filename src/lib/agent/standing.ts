@@ -4,7 +4,6 @@ import {messageOf} from '../core/errors.js'
 import type {ServerError} from '../pgwire/server-error.js'
 import type {RecordingMode} from '../resources/session-recording-config.js'
 import type {Guest} from './admission.js'
-import {hasLeft} from './entrance.js'
 import {describeFailure, fatal, sqlStates} from './failure.js'
 import type {Gate} from './gate.js'
 import type {Attempt} from './refusals.js'
@@ -38,9 +37,17 @@ export class Standing {
     this.#options = options
   }
 
-  /** Before the database is dialled: why the guest may not have one more session; undefined when they may. */
-  async refuseAnother(attempt: Attempt, guest: Guest, options: SessionOptions): Promise<ServerError | undefined> {
-    return this.#refuseHere(guest, options) ?? (await this.#refuseElsewhere(attempt, guest, options))
+  /**
+   * Before the database is dialled: why the guest may not have one more session; undefined when they may.
+   * @param departure a client that has left takes nobody's place
+   */
+  async refuseAnother(
+    attempt: Attempt,
+    guest: Guest,
+    options: SessionOptions,
+    departure: AbortSignal,
+  ): Promise<ServerError | undefined> {
+    return this.#refuseHere(guest, options) ?? (await this.#refuseElsewhere(attempt, guest, options, departure))
   }
 
   /** When the database has let the guest in: whether they may still begin, within which limits, and how it is recorded. */
@@ -63,16 +70,14 @@ export class Standing {
 
   /** The same for all agents together; while the control plane does not answer, each process counts its own. */
   async #refuseElsewhere(
-    {sid, arrival, logger}: Attempt,
+    {sid, logger}: Attempt,
     {identity}: Guest,
     {maxConnections: most}: SessionOptions,
+    departure: AbortSignal,
   ): Promise<ServerError | undefined> {
     const {admitSession, sessions} = this.#options
     if (most === undefined) return undefined
-    const isGone = (): boolean => hasLeft(arrival)
-    // Its end shows only when it has been read before.
-    isGone()
-    sessions.opening.set(sid, isGone)
+    sessions.opening.set(sid, departure)
     try {
       const {admitted} = await admitSession({sid, user: identity.user, most})
       return admitted ? undefined : tooMany(most)
